@@ -1,0 +1,63 @@
+"""What a layer accepts, and the form in which a kernel gets it.
+
+Kernels see C-contiguous, aligned, native, writable arrays of float32 or float64 and nothing else; here an array is
+taken as it is where it is so already, and copied where not. Errors name the argument, what was expected and what came.
+"""
+
+from typing import Any
+
+import numpy as np
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOATS = (FLOAT32, FLOAT64)
+
+
+def is_ready(x: Any) -> bool:
+    """Whether a kernel can take ``x`` as it is."""
+    return type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray
+
+
+def as_real(name: str, value: Any) -> np.ndarray:
+    """``value`` as an array of real numbers of at most 64 bits, in native byte order.
+
+    Raises TypeError for any other kind of array.
+    """
+    if is_ready(value):
+        return value
+    x = np.asarray(value)
+    if x.dtype.kind not in "fiub" or x.dtype.itemsize > 8:
+        raise TypeError(f"{name} must hold real numbers of at most 64 bits, got dtype {x.dtype}")
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+
+
+def result_type(*arrays: np.ndarray) -> np.dtype:
+    """The floating-point type of NumPy's result of arithmetic on ``arrays``; float64 where all are integers."""
+    dtype = np.result_type(*arrays)
+    return dtype if dtype.kind == "f" else FLOAT64
+
+
+def computed_in(dtype: np.dtype) -> np.dtype:
+    """The type whose kernels compute results of floating-point type ``dtype``: float16 is computed in float32."""
+    return FLOAT64 if dtype == FLOAT64 else FLOAT32
+
+
+def ready(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """``x`` of type ``dtype`` in the form that kernels take: itself or a copy, never a view."""
+    if type(x) is np.ndarray and x.dtype == dtype and x.flags.carray:
+        return x
+    return np.array(x, dtype=dtype, order="C")
+
+
+def as_rows(x: np.ndarray) -> np.ndarray:
+    """A contiguous array as two-dimensional, the one rank for which elementwise kernels are compiled."""
+    return x if x.ndim == 2 else x.reshape(1, -1)
+
+
+def same_shape(name: str, x: np.ndarray, shape: tuple[int, ...], origin: str) -> None:
+    """ValueError unless ``x`` has ``shape``, which is that of ``origin``."""
+    if x.shape != shape:
+        raise ValueError(f"{name} must have the shape of {origin}, {shape}, got {x.shape}")
+
+
+def not_before_forward(layer: object) -> RuntimeError:
+    return RuntimeError(f"{type(layer).__name__}.backward was called before forward")

@@ -1,0 +1,36 @@
+"""Targets of a classification: class labels, or rows of probabilities."""
+
+import numpy as np
+
+from fastbp import _check
+from fastbp.kernels.softmax_xent import first_misfit
+
+
+def as_targets(t: np.ndarray, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """``t`` in the form that kernels take beside scores ``name`` of ``shape`` (N, K), or (K,) of a single sample.
+
+    What has the shape of the scores holds one-hot rows or distributions and becomes (N, K) of ``dtype``; N elements
+    are class labels and become (N,) intp. Raises ValueError for any other shape, and for a label outside 0..K-1.
+    """
+    n_classes = shape[-1]
+    n_rows = shape[0] if len(shape) == 2 else 1
+    if t.shape == shape or (len(shape) == 1 and t.size == n_classes):
+        return _check.ready(t.reshape(n_rows, n_classes), dtype)
+    if t.size != n_rows or not (t.ndim == 1 or n_rows == 1):
+        raise ValueError(
+            f"t of shape {t.shape} does not fit {name} of shape {shape}: "
+            f"t must hold a class label for each row of {name}, or have the shape of {name}"
+        )
+    return _as_labels(t.reshape(n_rows), n_classes)
+
+
+def _as_labels(t: np.ndarray, n_classes: int) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # NaN and infinity become some integer, which then differs
+        labels = t.astype(np.intp, order="C")
+    if t.dtype.kind == "f" and not np.array_equal(labels, t):
+        n = int(np.argmax(labels != t))
+        raise ValueError(f"t[{n}] is {t[n]}, no class label: an integer in 0..{n_classes - 1}")
+    n = first_misfit(labels, n_classes)
+    if n >= 0:
+        raise ValueError(f"t[{n}] is {t[n]}, outside 0..{n_classes - 1}")
+    return labels

@@ -1,0 +1,149 @@
+"""Who owns the threads: one team for each Python thread that calls kernels.
+
+The main thread's team has as many members as there are cores; a team of any other Python thread has one, so that a
+pool of workers does not multiply into pool x cores threads, unless that thread asks for more with
+``set_num_threads``. Members are threads that sit in compiled code and sleep while there is nothing to do. They start
+with the first call of a kernel, never at import, and a forked child starts its own.
+"""
+
+import os
+import threading
+import weakref
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from numba import types, void
+from numba.core import config
+
+from fastbp.kernels import team as kernels
+from fastbp.kernels._jit import address_of
+from fastbp.kernels.gemm import SCRATCH_BYTES, gemm_of_words
+from fastbp.kernels.tile import tile_table
+
+_CACHE_LINE = 64
+_GEMM = {
+    np.dtype(np.float32): (kernels.TILES32, kernels.GEMM32, types.float32),
+    np.dtype(np.float64): (kernels.TILES64, kernels.GEMM64, types.float64),
+}
+
+
+def _aligned_zeros(n_bytes: int) -> np.ndarray:
+    """``n_bytes`` zero bytes from the start of a cache line on."""
+    block = np.zeros(n_bytes + _CACHE_LINE, np.uint8)
+    start = -block.ctypes.data % _CACHE_LINE
+    return block[start : start + n_bytes]
+
+
+class Team:
+    """A team's words and scratch memory, and the threads of its members; ``address`` is what kernels take."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._words = _aligned_zeros(8 * kernels.WORDS).view(np.int64)
+        self._scratch = _aligned_zeros(SCRATCH_BYTES * size)
+        self._words[kernels.SCRATCH] = self._scratch.ctypes.data
+        self._words[kernels.SIZE] = size
+        self.address = self._words.ctypes.data
+        if size > 1:
+            kernels.prepare(self.address)
+            kernels.serve.compile(void(types.int64, types.int64))
+            memory = (self._words, self._scratch)  # outlives the team for as long as a member runs
+            threads = [
+                threading.Thread(target=_serve, args=(memory, member), name=f"fastbp-{member}", daemon=True)
+                for member in range(1, size)
+            ]
+            for thread in threads:
+                thread.start()
+            weakref.finalize(self, _dismiss, memory, threads, os.getpid())
+
+    def learn_gemm(self, dtype: np.dtype) -> None:
+        """Make the matrix product of ``dtype`` known to the team; compiles it at the first use in the process."""
+        tiles, gemm, numba_type = _GEMM[dtype]
+        if not self._words[gemm]:
+            self._words[tiles] = tile_table(dtype.type(1))
+            self._words[gemm] = address_of(gemm_of_words, void(types.int64, numba_type))
+
+
+def _serve(memory: tuple[np.ndarray, np.ndarray], member: int) -> None:
+    kernels.serve(memory[0].ctypes.data, member)
+
+
+def _dismiss(memory: tuple[np.ndarray, np.ndarray], threads: list[threading.Thread], process: int) -> None:
+    if os.getpid() != process:  # a fork copies the words but not the threads, perhaps with their lock held
+        return
+    kernels.dismiss(memory[0].ctypes.data)
+    for thread in threads:
+        thread.join()
+
+
+_local = threading.local()
+
+
+def _forget() -> None:
+    global _local
+    _local = threading.local()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def current() -> Team:
+    """The calling thread's team, made at its first use."""
+    try:
+        return _local.team
+    except AttributeError:
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        _local.team = Team(default_num_threads() if on_main_thread else 1)
+        return _local.team
+
+
+def address_for(dtype: np.dtype) -> int:
+    """The address of the calling thread's team, which then knows the matrix product of ``dtype``."""
+    team = current()
+    team.learn_gemm(dtype)
+    return team.address
+
+
+def default_num_threads() -> int:
+    """NUMBA_NUM_THREADS where it is set, else the cores this process may use, a container's quota included."""
+    if not kernels.THREADS_WORK:
+        return 1
+    if "NUMBA_NUM_THREADS" in os.environ:
+        return config.NUMBA_NUM_THREADS
+    return max(1, ceil(min(config.NUMBA_DEFAULT_NUM_THREADS, _cpu_quota())))
+
+
+def _cpu_quota() -> float:
+    """Cores that the container's CPU quota allows, infinity where there is none (cgroup v2, then v1)."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            folder = Path("/sys/fs/cgroup/cpu")
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return float("inf")
+    if quota in ("max", "-1"):
+        return float("inf")
+    return int(quota) / int(period)
+
+
+def get_num_threads() -> int:
+    """Threads that kernels called from this Python thread may use."""
+    return current().size
+
+
+def set_num_threads(n: int) -> None:
+    """Let kernels called from this Python thread use ``n`` threads. Results are the same bits for any ``n``.
+
+    Raises ValueError unless n is an integer >= 1.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
+    if not kernels.THREADS_WORK:
+        n = 1
+    if get_num_threads() != n:
+        _local.team = Team(int(n))

@@ -1,0 +1,53 @@
+"""The rectified linear unit."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _check, _team
+from fastbp.kernels.relu import relu_backward, relu_forward
+
+
+class Relu:
+    """ReLU as a layer, for arrays of any shape.
+
+    Attributes
+    ----------
+    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
+    """
+
+    def __init__(self) -> None:
+        self.mask: np.ndarray | None = None
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
+
+        Raises TypeError for complex, object and other arrays that hold no real numbers.
+        """
+        x = _check.as_real("x", x)
+        if x.dtype not in _check.FLOATS:
+            self.mask = np.asarray(x <= 0)
+            return np.where(self.mask, x.dtype.type(0), x)
+        x = _check.ready(x, x.dtype)
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, np.bool_)
+        if x.ndim == 2:
+            relu_forward(_team.current().address, x, y, mask)
+        else:
+            relu_forward(_team.current().address, *map(_check.as_rows, (x, y, mask)))
+        self.mask = mask
+        return y
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout``, and 0 where ``mask``, even if dout is not finite there.
+
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        """
+        if self.mask is None:
+            raise _check.not_before_forward(self)
+        dout = _check.as_real("dout", dout)
+        _check.same_shape("dout", dout, self.mask.shape, "x")
+        if dout.dtype not in _check.FLOATS:
+            return np.where(self.mask, dout.dtype.type(0), dout)
+        dout = _check.ready(dout, dout.dtype)
+        dx = np.empty(dout.shape, dout.dtype)
+        relu_backward(_team.current().address, *map(_check.as_rows, (dout, np.ascontiguousarray(self.mask), dx)))
+        return dx

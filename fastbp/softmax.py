@@ -1,0 +1,55 @@
+"""Softmax as a layer of its own."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _check, _team
+from fastbp.kernels.softmax import softmax_backward, softmax_forward
+
+
+class Softmax:
+    """exp(x) / sum(exp(x)) along the last axis, as a layer.
+
+    Followed by the gradient of the cross-entropy, ``-t / y / N``, its backward pass gives that of
+    ``SoftmaxWithLoss``, ``(y - t) / N``.
+
+    Attributes
+    ----------
+    y : array of the shape of ``x``, the result of the last ``forward``; None before the first
+    """
+
+    def __init__(self) -> None:
+        self.y: np.ndarray | None = None
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return the probabilities of scores ``x``, (N, K) or (K,) or of any more dimensions.
+
+        No finite score overflows; -inf gives 0. The dtype is that of ``x``, float64 for integers.
+        Raises ValueError for an x of no dimension or no classes, TypeError for what is no array of real numbers.
+        """
+        x = _check.as_real("x", x)
+        if x.ndim == 0 or x.shape[-1] == 0:
+            raise ValueError(f"x must have at least one class along its last axis, got shape {x.shape}")
+        dtype = _check.result_type(x)
+        x = _check.ready(x, _check.computed_in(dtype))
+        y = np.empty(x.shape, x.dtype)
+        rows = (-1, x.shape[-1])
+        softmax_forward(_team.current().address, x.reshape(rows), y.reshape(rows))
+        self.y = y.astype(dtype, copy=False)
+        return self.y
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``, y (dout - sum(dout y)) along the last axis.
+
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        """
+        if self.y is None:
+            raise _check.not_before_forward(self)
+        dout = _check.as_real("dout", dout)
+        _check.same_shape("dout", dout, self.y.shape, "x")
+        dtype = _check.result_type(dout, self.y)
+        dout, y = (_check.ready(a, _check.computed_in(dtype)) for a in (dout, self.y))
+        dx = np.empty(y.shape, y.dtype)
+        rows = (-1, y.shape[-1])
+        softmax_backward(_team.current().address, dout.reshape(rows), y.reshape(rows), dx.reshape(rows))
+        return dx.astype(dtype, copy=False)

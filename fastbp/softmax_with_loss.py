@@ -1,0 +1,102 @@
+"""Softmax and cross-entropy as one layer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _check, _team
+from fastbp._targets import as_targets
+from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
+
+
+class SoftmaxWithLoss:
+    """Softmax and mean cross-entropy as one layer, as in "Deep Learning from Scratch".
+
+    Parameters
+    ----------
+    eps : float >= 0
+        Added to each probability before its logarithm. With 0 the loss is exact, ``log(sum(exp(x))) - x[t]``, also
+        where a probability is too small for its dtype.
+
+    Attributes
+    ----------
+    loss : the last loss, in nats
+    y : the probabilities, of the shape of ``x``
+    t : the targets as they were given
+
+    All three are None before the first ``forward``.
+
+    >>> layer = SoftmaxWithLoss(eps=0)
+    >>> round(float(layer.forward(np.zeros((2, 4)), [0, 3])), 6)
+    1.386294
+    """
+
+    def __init__(self, eps: float = 1e-7) -> None:
+        if not 0 <= eps < np.inf:
+            raise ValueError(f"eps must be a finite number of at least 0, got {eps!r}")
+        self.eps = eps
+        self.loss: Any = None
+        self.y: np.ndarray | None = None
+        self.t: np.ndarray | None = None
+        self._targets: np.ndarray | None = None  # t as the kernels took it
+
+    def forward(self, x: ArrayLike, t: ArrayLike) -> Any:
+        """Return the mean over the rows of ``-sum(t log(y + eps))`` with ``y = softmax(x)``.
+
+        Parameters
+        ----------
+        x : (N, K) scores, or (K,) of a single sample
+        t : (N,) class labels in 0..K-1, of any integer dtype or integral floats; or as many elements as ``x``,
+            one-hot rows or distributions over the classes
+
+        Returns
+        -------
+        loss : number of the dtype of ``y``, which is that of ``x`` and float64 for integers
+
+        Raises ValueError for shapes that do not fit, no rows, and labels outside 0..K-1; TypeError for what is no
+        array of real numbers.
+        """
+        x = _check.as_real("x", x)
+        if x.ndim not in (1, 2) or x.size == 0:
+            raise ValueError(
+                f"x must be (N, K) or (K,), of a batch and classes that are not empty, got shape {x.shape}"
+            )
+        given = _check.as_real("t", t)
+        dtype = _check.result_type(x)
+        rows = _check.as_rows(_check.ready(x, _check.computed_in(dtype)))
+        targets = as_targets(given, "x", x.shape, rows.dtype)
+        y = np.empty(rows.shape, rows.dtype)
+        losses = np.empty(len(rows))
+        loss = softmax_xent_forward(_team.current().address, rows, targets, float(self.eps), y, losses)
+        self._targets, self.t, self.y, self.loss = (
+            targets,
+            given,
+            y.reshape(x.shape).astype(dtype, copy=False),
+            dtype.type(loss),
+        )
+        return self.loss
+
+    def backward(self, dout: float = 1) -> np.ndarray:
+        """Return the gradient with respect to ``x``, ``(y - t) / len(t) dout``.
+
+        The divisor is ``t.shape[0]``: the number of rows, and as in the book the number of classes for the one-hot
+        target, (K,), of a single sample. ``dout`` is a number, the gradient of what follows with respect to the loss.
+
+        Raises RuntimeError before the first ``forward``, TypeError or ValueError unless ``dout`` is a number.
+        """
+        if self.y is None or self.t is None or self._targets is None:
+            raise _check.not_before_forward(self)
+        scale = _check.as_real("dout", dout)
+        if scale.size != 1:
+            raise ValueError(f"dout must be a single number, got shape {scale.shape}")
+        dtype, targets = self.y.dtype, self._targets
+        if targets.ndim == 2:
+            dtype = _check.result_type(self.y, self.t)
+            targets = _check.ready(self.t.reshape(targets.shape), _check.computed_in(dtype))
+        kind = _check.computed_in(dtype)
+        y = _check.as_rows(_check.ready(self.y, kind))
+        divisor = self.t.shape[0] if self.t.ndim else 1
+        dx = np.empty(y.shape, kind)
+        softmax_xent_backward(_team.current().address, y, targets, kind.type(divisor), kind.type(scale.item()), dx)
+        return dx.reshape(self.y.shape).astype(dtype, copy=False)

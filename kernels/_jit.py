@@ -1,0 +1,120 @@
+"""How a kernel is compiled, and where its machine code is kept.
+
+``@kernel`` is the one decorator of this folder. It compiles at the first call, with ``nogil``, NumPy's rules for
+division (Python's check for a zero divisor keeps a loop from being vectorised) and one fast-math flag, ``contract``,
+which lets a product and a sum become one fused multiply-add. The others are left out because they change answers:
+``nnan`` and ``ninf`` hide a diverging run, ``reassoc`` breaks the rounding inside ``exp``.
+"""
+
+import hashlib
+import pickle
+from functools import lru_cache
+from pathlib import Path
+
+import llvmlite
+import numba
+from numba.core import config
+from numba.core.caching import FunctionCache
+
+from .isa import ISA
+
+
+@lru_cache(maxsize=1)
+def build_tag() -> str:
+    """Hash of all that machine code depends on and that numba's own cache key leaves out.
+
+    numba looks at the file of the function it loads, not at the files of the functions that one calls, nor at the
+    settings below; machine code kept under another tag is never used.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    digest.update(repr((numba.__version__, llvmlite.__version__, ISA, config.BOUNDSCHECK, config.OPT)).encode())
+    return digest.hexdigest()
+
+
+class KernelCache:
+    """numba's on-disk cache, opened at first use, never stale and never in the way.
+
+    Anything that goes wrong on disk means compiling again: no place to write, a full disk, a file cut short or
+    damaged.
+    """
+
+    def __init__(self, function):
+        self._function = function
+        self._opened = False
+        self._on_disk: FunctionCache | None = None
+
+    def _open(self) -> FunctionCache | None:
+        if not self._opened:
+            self._opened = True
+            try:
+                self._on_disk = FunctionCache(self._function)
+                self._on_disk._cache_file._source_stamp = build_tag()
+            except (RuntimeError, OSError):  # no folder can be written
+                self._on_disk = None
+        return self._on_disk
+
+    @property
+    def cache_path(self) -> str | None:
+        cache = self._open()
+        return cache.cache_path if cache else None
+
+    def load_overload(self, sig, target_context):
+        cache = self._open()
+        if cache is None:
+            return None
+        try:
+            return cache.load_overload(sig, target_context)
+        except Exception:  # damaged files surface as anything from EOFError to UnicodeDecodeError
+            self.flush()
+            return None
+
+    def save_overload(self, sig, data) -> None:
+        cache = self._open()
+        if cache is None:
+            return
+        try:
+            cache.save_overload(sig, data)
+        except (OSError, EOFError, pickle.PickleError):
+            self.flush()
+
+    def flush(self) -> None:
+        cache = self._open()
+        try:
+            if cache is not None:
+                cache.flush()
+        except OSError:
+            self._on_disk = None
+
+    def enable(self) -> None: ...
+
+    def disable(self) -> None: ...
+
+
+def kernel(function=None, *, inline=False):
+    """Compile ``function`` at its first call with fastbp's options; its machine code is kept on disk.
+
+    ``inline`` functions become part of their callers, which a loop needs to be vectorised around them. What is
+    inline, or has a name with an underscore in front, is called from compiled code only.
+    """
+    if function is None:
+        return lambda f: kernel(f, inline=inline)
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "forceinline": inline}
+    if inline or function.__name__.startswith("_"):
+        options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher = numba.njit(function, **options)
+    if not config.DISABLE_JIT:
+        dispatcher._cache = KernelCache(function)
+    return dispatcher
+
+
+def address_of(dispatcher, signature) -> int:
+    """Address of ``dispatcher`` compiled for ``signature``, callable by the C convention.
+
+    Calling through an address, not by name, keeps a large callee out of the machine code of each of its callers,
+    which numba would otherwise compile again with every one of them.
+    """
+    dispatcher.compile(signature)
+    compiled = dispatcher.overloads[signature.args]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)

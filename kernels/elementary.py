@@ -1,0 +1,198 @@
+"""exp, log and the logistic function of one number, as straight code that a loop around it can be vectorised with.
+
+numba calls the C library once an element, which takes ten times as long. The polynomials are minimax in the relative
+error (Remez), computed for these reductions in 50 digits. There is one source for both types: the branch on the size
+of the number is decided at compile time.
+
+Largest error found, in units in the last place: exp 1.0, log 1.0, logistic 2.5 over every float32
+(``bench/ulp_exhaustive.py``; the tests hold a sample of both types to these figures rounded up).
+"""
+
+from llvmlite import ir
+from numba.extending import intrinsic
+
+from ._jit import kernel
+from .memory import like, size_of
+
+INFINITY = float("inf")
+NAN = float("nan")
+LOG2_E = 1.4426950408889634
+MAGIC32, MAGIC64 = (
+    1.5 * 2.0**23,
+    1.5 * 2.0**52,
+)  # added to a small number, leaves its nearest integer in the low bits
+
+
+def _layout(number):
+    """Integer type, mantissa bits and exponent bias of a floating-point type of numba's."""
+    return (ir.IntType(32), 23, 127) if number.bitwidth == 32 else (ir.IntType(64), 52, 1023)
+
+
+@intrinsic
+def _times_power_of_two(typingctx, x, shifted):
+    """``x 2^n`` for n + magic = ``shifted``, rounded once, also where 2^n alone would overflow or be subnormal."""
+
+    def codegen(context, builder, signature, arguments):
+        integer, mantissa, bias = _layout(x)
+        value, shifted = arguments
+        low_bits = builder.bitcast(shifted, integer)
+        magic = (bias + mantissa) << mantissa | 1 << (mantissa - 1)
+        n = builder.sub(low_bits, ir.Constant(integer, magic))
+        half = builder.ashr(n, ir.Constant(integer, 1))
+        for exponent in (half, builder.sub(n, half)):
+            bits = builder.shl(builder.add(exponent, ir.Constant(integer, bias)), ir.Constant(integer, mantissa))
+            value = builder.fmul(value, builder.bitcast(bits, value.type))
+        return value
+
+    return x(x, x), codegen
+
+
+@intrinsic
+def _times_small_power_of_two(typingctx, x, shifted):
+    """As ``_times_power_of_two`` in fewer steps, for x about 1 and n <= 0: first times 2^(n + e), then times 2^-e."""
+
+    def codegen(context, builder, signature, arguments):
+        integer, mantissa, bias = _layout(x)
+        value, shifted = arguments
+        up = bias // 2 + 1
+        # The shift pushes the bits of the magic number out and leaves n where an exponent stands.
+        n = builder.shl(builder.bitcast(shifted, integer), ir.Constant(integer, mantissa))
+        power = builder.bitcast(builder.add(n, ir.Constant(integer, (bias + up) << mantissa)), value.type)
+        return builder.fmul(builder.fmul(value, power), ir.Constant(value.type, 2.0**-up))
+
+    return x(x, x), codegen
+
+
+@intrinsic
+def _exponent(typingctx, x):
+    """The n of ``x = m 2^n`` with 1/sqrt(2) <= m < sqrt(2), as a number of the type of x; x > 0 and normal."""
+
+    def codegen(context, builder, signature, arguments):
+        integer, mantissa, bias = _layout(x)
+        bits = builder.bitcast(arguments[0], integer)
+        root_half = 0x3504F3 if mantissa == 23 else 0x6A09E667F3BCD  # mantissa bits of sqrt(2)
+        carried = builder.add(bits, ir.Constant(integer, (1 << mantissa) - root_half))
+        n = builder.sub(builder.ashr(carried, ir.Constant(integer, mantissa)), ir.Constant(integer, bias))
+        return builder.sitofp(n, arguments[0].type)
+
+    return x(x), codegen
+
+
+@kernel(inline=True)
+def _exp_tail32(r):
+    """(exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, to 0.05 of a float32's last place of exp(r)."""
+    p = like(0.001381459865, r)
+    p = p * r + like(0.00836871688, r)
+    p = p * r + like(0.04166838805, r)
+    p = p * r + like(0.1666652063, r)
+    return p * r + like(0.4999999345, r)
+
+
+@kernel(inline=True)
+def _exp_tail64(r):
+    """(exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, to 0.03 of a float64's last place of exp(r)."""
+    p = like(2.50000616255312796e-8, r)
+    p = p * r + like(2.76302483853230206e-7, r)
+    p = p * r + like(2.7557586373785181e-6, r)
+    p = p * r + like(2.48014930988873915e-5, r)
+    p = p * r + like(0.000198412695065787239, r)
+    p = p * r + like(0.00138888889436301342, r)
+    p = p * r + like(0.00833333333349446166, r)
+    p = p * r + like(0.0416666666665301585, r)
+    p = p * r + like(0.166666666666664125, r)
+    return p * r + like(0.500000000000001063, r)
+
+
+@kernel(inline=True)
+def _exp_parts(x):
+    """n + magic, and exp(r), for x = n ln 2 + r.
+
+    ln 2 is in two pieces, the first short enough that n times it is exact.
+    """
+    if size_of(x) == 4:
+        magic = like(MAGIC32, x)
+        ln2_head, ln2_tail = like(0.693359375, x), like(-2.12194440054690583e-4, x)
+    else:
+        magic = like(MAGIC64, x)
+        ln2_head, ln2_tail = like(0.693147180369123816490, x), like(1.90821492927058770002e-10, x)
+    shifted = x * like(LOG2_E, x) + magic
+    n = shifted - magic
+    r = (x - n * ln2_head) - n * ln2_tail
+    tail = _exp_tail32(r) if size_of(x) == 4 else _exp_tail64(r)
+    return shifted, (tail * r * r + r) + like(1.0, x)
+
+
+@kernel(inline=True)
+def exp(x):
+    """exp(x) for float32 or float64, subnormal results included; exact at 0, infinities and NaN."""
+    low, high = like(-104.0 if size_of(x) == 4 else -746.0, x), like(89.0 if size_of(x) == 4 else 710.0, x)
+    at = low if x < low else x  # NaN stays NaN in both lines
+    at = high if at > high else at
+    shifted, value = _exp_parts(at)
+    return _times_power_of_two(value, shifted)
+
+
+@kernel(inline=True)
+def exp_nonpositive(x):
+    """exp(x) for x <= 0 or NaN, in fewer steps: what softmax and the logistic function need."""
+    low = like(-104.0 if size_of(x) == 4 else -746.0, x)
+    shifted, value = _exp_parts(low if x < low else x)
+    return _times_small_power_of_two(value, shifted)
+
+
+@kernel(inline=True)
+def _log_tail32(z):
+    """(log((1 + s) / (1 - s)) - 2 s) / s^3 for z = s^2 <= 0.0295."""
+    p = like(0.235822932458122552, z)
+    p = p * z + like(0.285373015125262156, z)
+    p = p * z + like(0.400003352938200555, z)
+    return p * z + like(0.666666656450396574, z)
+
+
+@kernel(inline=True)
+def _log_tail64(z):
+    """As ``_log_tail32``, to 0.01 of a float64's last place."""
+    p = like(0.147961055559574759, z)
+    p = p * z + like(0.153140358143240832, z)
+    p = p * z + like(0.181835648679547552, z)
+    p = p * z + like(0.222221985634492917, z)
+    p = p * z + like(0.285714287424753832, z)
+    p = p * z + like(0.399999999994143178, z)
+    return p * z + like(0.666666666666673446, z)
+
+
+@kernel(inline=True)
+def log(x):
+    """Natural logarithm for float32 or float64: -inf at 0, NaN below.
+
+    x = 2^n m, log(x) = n ln 2 + log(m), and with f = m - 1, s = f / (2 + f): log(m) = f - (f^2 / 2 - s (f^2 / 2 +
+    s^2 tail)), so that the largest term is exact (the form of fdlibm's ``e_log.c``, Sun Microsystems 1993).
+    """
+    one, half = like(1.0, x), like(0.5, x)
+    if size_of(x) == 4:
+        least, up, places = like(2.0**-126, x), like(2.0**24, x), like(24.0, x)
+        ln2_head, ln2_tail = like(0.693359375, x), like(-2.12194440054690583e-4, x)
+    else:
+        least, up, places = like(2.0**-1022, x), like(2.0**53, x), like(53.0, x)
+        ln2_head, ln2_tail = like(0.693147180369123816490, x), like(1.90821492927058770002e-10, x)
+    normal = x * up if x < least else x
+    n = _exponent(normal)
+    magic = like(MAGIC32 if size_of(x) == 4 else MAGIC64, x)
+    f = _times_power_of_two(normal, magic - n) - one
+    s = f / (like(2.0, x) + f)
+    z = s * s
+    tail = _log_tail32(z) if size_of(x) == 4 else _log_tail64(z)
+    square = half * f * f
+    n = n - places if x < least else n
+    result = n * ln2_head - ((square - (s * (square + z * tail) + n * ln2_tail)) - f)
+    result = x if x == like(INFINITY, x) else result
+    result = like(-INFINITY, x) if x == like(0.0, x) else result
+    return result if x >= like(0.0, x) else like(NAN, x)
+
+
+@kernel(inline=True)
+def logistic(x):
+    """1 / (1 + exp(-x)), with full relative accuracy also where it is tiny."""
+    one = like(1.0, x)
+    e = exp_nonpositive(-abs(x))
+    return (e if x < like(0.0, x) else one) / (one + e)

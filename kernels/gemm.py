@@ -1,0 +1,314 @@
+"""Matrix product ``C = max(alpha A B + start, floor)`` for operands of any size, on register tiles.
+
+The loops are those of BLIS (Van Zee & van de Geijn 2015, ACM TOMS 41(3)) with A and B in exchanged roles, since here
+B is what is read as vectors: blocks over k, blocks over the columns of C, the rows of C in tiles, and innermost the
+panels of columns, so that a tile's rows of A stay in the first-level cache while a block of B streams from the
+second. B is read where it lies, unless it has to be transposed, is so large that its rows would collide in the
+cache, or ends in a vector that the CPU cannot mask; then it is packed into panels.
+
+``_plan`` decides all this from the whole product's shape and strides. The cut of k follows from K and A alone, and
+the cut of C into blocks, tiles and parts for several threads changes no bit of the result (see ``tile``): it is the
+same for any number of threads and for W in any layout.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ._jit import kernel
+from .isa import ISA
+from .memory import like, load, size_of, store_words, view
+from .pack import pack_panel
+from .sigmoid import sigmoid_serial
+from .simd import I64, element_type
+from .team import GEMM32, GEMM64, OPERANDS, SCRATCH, SIZE, TILES32, TILES64, package, spread
+from .tile import MAX_VECTORS, TILE_ROWS, tile, tile_index
+
+INFINITY = float("inf")
+VECTOR_BYTES = ISA.vector_bytes
+MASKS = ISA.masks
+BLOCK_K, BLOCK_N = ISA.block_k, ISA.block_n
+STEEP_K, STEEP_N, STEEP_PACK = ISA.steep_k, ISA.steep_n, ISA.steep_pack
+PACK_BYTES, PACK_ROWS = ISA.pack_bytes, ISA.pack_rows
+STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first-level cache
+ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
+
+PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
+PART_FLOPS = 500_000  # a part is worth taking from this size on
+# A member's scratch: a row of zeros, then a packed block of B, then one of A.
+NOTHING = 0  # as the address of ``start``
+ZEROS = MAX_VECTORS * VECTOR_BYTES
+SCRATCH_A = 1 << 20
+SCRATCH_BYTES = 3 << 19
+
+LINEAR, RELU, SIGMOID = range(3)  # what is applied to the finished product
+
+
+@kernel(inline=True)
+def _share(total, parts, part):
+    """Where piece ``part`` begins when ``total`` is cut into ``parts`` pieces that differ by one at the most."""
+    return total * part // parts
+
+
+@kernel(inline=True)
+def _pieces(total, largest):
+    """The least number of pieces of at most ``largest`` that make up ``total``; at least 1."""
+    return max(1, (total + largest - 1) // largest)
+
+
+@kernel
+def _plan(shape, a, b, size):
+    """How a whole product is computed: depth and columns of a block, and whether A and B are packed."""
+    rows, columns, depth = shape
+    _, a_row, a_k = a
+    _, _, b_col = b
+    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= 1024
+    ragged = columns * size % VECTOR_BYTES != 0
+    large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
+    pack_b = b_col != 1 or large or (ragged and not MASKS)
+    block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
+    return block_k // size, block_n // size, steep and large and STEEP_PACK, pack_b
+
+
+@kernel
+def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
+    """One part of C from beginning to end, on one thread."""
+    rows, columns, depth = shape
+    a_at, a_row, a_k = a
+    b_at, b_k, b_col = b
+    block_k, block_n, pack_a, pack_b = plan
+    size = size_of(alpha)
+    lanes = VECTOR_BYTES // size
+    vectors = (columns + lanes - 1) // lanes
+    k_blocks = _pieces(depth, block_k)
+    n_blocks = _pieces(vectors, block_n // lanes)
+    for k_block in range(k_blocks):
+        k = _share(depth, k_blocks, k_block)
+        k_count = _share(depth, k_blocks, k_block + 1) - k
+        last = k_block == k_blocks - 1
+        floor = like(0.0 if last and activation == RELU else -INFINITY, alpha)
+        for n_block in range(n_blocks):
+            first = _share(vectors, n_blocks, n_block)
+            count = _share(vectors, n_blocks, n_block + 1) - first
+            j = lanes * first
+            wide = min(lanes * count, columns - j)
+            c_block = _moved(c, 0, j, size)
+            start_block = _moved(start, 0, j, size) if k_block == 0 else c_block
+            b_block = (b_at + size * (k * b_k + j * b_col), b_k)
+            if pack_b:
+                _pack_b(b_block[0], b_k, b_col, k_count, wide, scratch + ZEROS, alpha)
+                b_block = (scratch + ZEROS, 0)
+            a_block = (a_at + size * k * a_k, a_row, a_k)
+            _rows_of_tiles(
+                (rows, wide, k_count),
+                a_block,
+                b_block,
+                c_block,
+                start_block,
+                alpha,
+                floor,
+                pack_a,
+                tiles,
+                scratch,
+            )
+            if last and activation == SIGMOID:
+                for i in range(rows):
+                    row = view(c_block[0] + size * i * c_block[1], wide, alpha)
+                    sigmoid_serial(row, row)
+
+
+@kernel(inline=True)
+def _moved(matrix, i, j, size):
+    """The part of ``matrix`` = (address, row stride) that begins at row ``i``, column ``j``."""
+    address, row = matrix
+    if address == NOTHING:
+        return matrix
+    return address + size * (i * row + j), row
+
+
+@kernel(inline=True)
+def _panel(vectors, panels, panel):
+    """First vector of a panel, and its number of vectors, when ``vectors`` are cut into equal panels."""
+    first = _share(vectors, panels, panel)
+    return first, _share(vectors, panels, panel + 1) - first
+
+
+@kernel
+def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
+    """Copy a block of B to ``packed``, panel after panel, in the cut that ``_rows_of_tiles`` makes."""
+    size = size_of(alpha)
+    lanes = VECTOR_BYTES // size
+    vectors = (columns + lanes - 1) // lanes
+    panels = _pieces(vectors, MAX_VECTORS)
+    for panel in range(panels):
+        first, count = _panel(vectors, panels, panel)
+        j = lanes * first
+        target = packed + size * j * (depth + lanes)
+        pack_panel(
+            b + size * j * b_col,
+            b_k,
+            b_col,
+            depth,
+            min(lanes * count, columns - j),
+            target,
+            lanes * count,
+            alpha,
+        )
+
+
+@kernel
+def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
+    """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address."""
+    rows, columns, depth = shape
+    a_at, a_row, a_k = a
+    b_at, b_k = b
+    size = size_of(alpha)
+    lanes = VECTOR_BYTES // size
+    vectors = (columns + lanes - 1) // lanes
+    panels = _pieces(vectors, MAX_VECTORS)
+    tallest = TILE_ROWS[(vectors + panels - 1) // panels - 1]
+    tiles = _pieces(rows, tallest)
+    packed_until = 0
+    for t in range(tiles):
+        i = _share(rows, tiles, t)
+        tall = _share(rows, tiles, t + 1) - i
+        at_a, row_a, k_a = a_at + size * i * a_row, a_row, a_k
+        if pack_a:
+            if i >= packed_until:
+                packed_from = i
+                packed_until = _share(rows, tiles, min(t + ROWS_PACKED // tallest, tiles))
+                # The odd width keeps the rows of the copy from falling on each other in the cache again.
+                stride = (packed_until - i + lanes - 1) // lanes * lanes + lanes
+                pack_panel(at_a, a_k, a_row, depth, packed_until - i, scratch + SCRATCH_A, stride, alpha)
+            at_a, row_a, k_a = scratch + SCRATCH_A + size * (i - packed_from), 1, stride
+        for panel in range(panels):
+            first, count = _panel(vectors, panels, panel)
+            j = lanes * first
+            tail = min(lanes, columns - j - lanes * (count - 1))
+            at_b, row_b = b_at + size * j, b_k
+            if b_k == 0:
+                at_b, row_b = b_at + size * j * (depth + lanes), lanes * count
+            at_c, row_c = _moved(c, i, j, size)
+            at_start, row_start = _moved(start, i, j, size)
+            if at_start == NOTHING:
+                at_start, row_start = scratch, 0
+            index = tile_index(tall, count, tail <= lanes // 2)
+            tile(
+                table,
+                index,
+                at_a,
+                row_a,
+                k_a,
+                at_b,
+                row_b,
+                at_c,
+                row_c,
+                depth,
+                tail,
+                alpha,
+                at_start,
+                row_start,
+                floor,
+            )
+
+
+@kernel
+def _part(shape, a, b, c, start, alpha, activation, plan, tiles, grid, scratch, part, member):
+    """Part number ``part`` of the product, C cut into ``grid`` = (parts of rows, parts of columns)."""
+    rows, columns, depth = shape
+    size = size_of(alpha)
+    lanes = VECTOR_BYTES // size
+    vectors = (columns + lanes - 1) // lanes
+    i = _share(rows, grid[0], part // grid[1])
+    i_end = _share(rows, grid[0], part // grid[1] + 1)
+    j = lanes * _share(vectors, grid[1], part % grid[1])
+    j_end = min(columns, lanes * _share(vectors, grid[1], part % grid[1] + 1))
+    _block(
+        (i_end - i, j_end - j, depth),
+        (a[0] + size * i * a[1], a[1], a[2]),
+        (b[0] + size * j * b[2], b[1], b[2]),
+        _moved(c, i, j, size),
+        _moved(start, i, j, size),
+        alpha,
+        activation,
+        plan,
+        tiles,
+        scratch + SCRATCH_BYTES * member,
+    )
+
+
+@kernel
+def _grid(shape, size, plan):
+    """Into how many parts a large product is cut, by rows and by columns."""
+    rows, columns, depth = shape
+    wanted = max(1, min(16, 2 * rows * columns * depth // PART_FLOPS))
+    vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    most_columns = max(1, vectors // MAX_VECTORS)
+    most_rows = max(1, rows // TILE_ROWS[MAX_VECTORS - 1])
+    if plan[3]:  # parts that share no columns pack no piece of B twice
+        by_columns = min(wanted, most_columns)
+        return min(wanted // by_columns, most_rows), by_columns
+    by_rows = min(wanted, most_rows)
+    return by_rows, min(wanted // by_rows, most_columns)
+
+
+@kernel
+def gemm_of_words(team, alpha):
+    """Compute the product whose operands stand in the words of ``team``, see ``gemm``."""
+    at = team + 8 * OPERANDS
+    shape = load(at), load(at + 8), load(at + 16)
+    a = load(at + 24), load(at + 32), load(at + 40)
+    b = load(at + 48), load(at + 56), load(at + 64)
+    c = load(at + 72), load(at + 80)
+    start = load(at + 88), load(at + 96)
+    activation = load(at + 104)
+    scratch = load(team + 8 * SCRATCH)
+    tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
+    rows, columns, depth = shape
+    if rows <= 0 or columns <= 0:
+        return
+    plan = _plan(shape, a, b, size_of(alpha))
+    grid = (1, 1)
+    if load(team + 8 * SIZE) > 1 and 2 * rows * columns * depth >= PARALLEL_FLOPS:
+        grid = _grid(shape, size_of(alpha), plan)
+    if grid[0] * grid[1] == 1:
+        _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch)
+    else:
+        job = package(_part, (shape, a, b, c, start, alpha, activation, plan, tiles, grid, scratch))
+        spread(team, grid[0] * grid[1], job)
+
+
+@intrinsic
+def _call_gemm(typingctx, function, team, alpha):
+    """Call the compiled ``gemm_of_words`` at address ``function``."""
+
+    def codegen(context, builder, signature, arguments):
+        form = ir.FunctionType(ir.VoidType(), [I64, element_type(alpha)])
+        builder.call(builder.inttoptr(arguments[0], form.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, alpha), codegen
+
+
+@kernel
+def gemm(team, shape, a, b, c, start, alpha, activation):
+    """``C = activation(alpha A B + start)``.
+
+    Parameters
+    ----------
+    team : int64
+        Address of the words of a team that knows ``gemm_of_words`` of the type of ``alpha``.
+    shape : (rows of C, columns of C, depth), each >= 0
+    a : (address, elements from row to row, elements from k to k)
+    b : (address, elements from k to k, elements from column to column), one of the two strides 1
+    c, start : (address, elements from row to row)
+        C is overwritten. ``start`` may be C itself; a row stride of 0 adds the same row, a bias, to all; the address
+        NOTHING adds nothing.
+    alpha : float32 or float64; the type of all operands
+    activation : LINEAR, RELU or SIGMOID
+
+    Nothing is checked. The operands may have any alignment that their type allows.
+    """
+    at = team + 8 * OPERANDS
+    store_words(at, (*shape, *a, *b, *c, *start, activation))
+    _call_gemm(load(team + 8 * (GEMM32 if size_of(alpha) == 4 else GEMM64)), team, alpha)

@@ -1,0 +1,123 @@
+"""What the CPU offers, and the table of tile and block sizes that follows from it.
+
+Nothing but this table names an instruction set: a kernel asks ``ISA`` how wide a vector is and how many rows
+a register tile has. The row follows the CPU that numba compiles for, which is the host's unless
+``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` say otherwise.
+"""
+
+import platform
+from dataclasses import dataclass
+
+import llvmlite.binding as llvm
+from numba.core import config
+
+
+@dataclass(frozen=True)
+class Isa:
+    """One row of the table.
+
+    Attributes
+    ----------
+    vector_bytes : bytes in a vector register.
+    tile_rows : rows of the largest register tile that is 1, 2, ... vectors wide; its length is the widest tile.
+        Accumulators, one row of B and one broadcast of A have to fit the register file.
+    masks : whether a masked load costs no more than a plain one. Where it does not, B is packed with its last
+        vector padded.
+    half_vectors : whether half a vector takes half the time, so that a short last vector may be a narrow one.
+    block_k, block_n : bytes of a row of A and of a row of B in the blocks that a large product is cut into; a packed
+        block of B stays in the second-level cache.
+    pack_bytes, pack_rows : B is packed, where nothing forces it, if it has this many bytes and meets as many rows.
+    steep_k, steep_n, steep_pack : the blocks for ``x.T dout`` where steps of k in ``x`` are so long a power of two
+        that they fall on each other in the cache, and whether ``x`` is then packed too.
+
+    The numbers come from ``bench/bench_gemm.py``.
+    """
+
+    name: str
+    vector_bytes: int
+    tile_rows: tuple[int, ...]
+    masks: bool
+    half_vectors: bool
+    block_k: int
+    block_n: int
+    pack_bytes: int
+    pack_rows: int
+    steep_k: int
+    steep_n: int
+    steep_pack: bool
+
+    def lanes(self, itemsize: int) -> int:
+        """Elements of ``itemsize`` bytes in a vector."""
+        return self.vector_bytes // itemsize
+
+
+_NARROW = {  # few registers or short vectors: B passes through the first-level cache more often, so pack more
+    "masks": False,
+    "half_vectors": False,
+    "block_k": 1024,
+    "block_n": 2048,
+    "pack_bytes": 128 << 10,
+    "pack_rows": 64,
+    "steep_k": 1024,
+    "steep_n": 2048,
+    "steep_pack": True,
+}
+
+TABLE = {
+    "plain": Isa("plain", vector_bytes=16, tile_rows=(6, 4, 3), **_NARROW),
+    "neon": Isa("neon", vector_bytes=16, tile_rows=(8, 8, 7, 5), **_NARROW),
+    "avx2": Isa("avx2", vector_bytes=32, tile_rows=(8, 6), **_NARROW | {"masks": True}),
+    "avx512": Isa(
+        "avx512",
+        vector_bytes=64,
+        tile_rows=(8, 8, 8, 6),
+        masks=True,
+        half_vectors=True,
+        block_k=4096,
+        block_n=512,
+        pack_bytes=1 << 20,
+        pack_rows=256,
+        steep_k=1536,
+        steep_n=1536,
+        steep_pack=False,
+    ),
+}
+
+
+def _target_features() -> set[str]:
+    """Features of the CPU that numba compiles for, as far as the table distinguishes them."""
+    if not config.CPU_NAME or config.CPU_NAME == "host":
+        features = llvm.get_host_cpu_features()
+        return {name for name in features if features[name]}
+    named = {f[1:] for f in (config.CPU_FEATURES or "").split(",") if f.startswith("+")}
+    return named | _features_implied_by(config.CPU_NAME)
+
+
+def _features_implied_by(cpu_name: str) -> set[str]:
+    """Ask LLVM what registers it would use for a 64-byte fused multiply-add on the CPU called ``cpu_name``."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    wide = "<16 x float>"
+    module = llvm.parse_assembly(
+        f"declare {wide} @llvm.fmuladd.v16f32({wide}, {wide}, {wide})\n"
+        f"define {wide} @f({wide} %x) {{\n"
+        f"  %y = call {wide} @llvm.fmuladd.v16f32({wide} %x, {wide} %x, {wide} %x)\n"
+        f"  ret {wide} %y\n}}"
+    )
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu_name, features="")
+    assembly = machine.emit_assembly(module)
+    if "zmm" in assembly:
+        return {"avx512f", "avx512vl", "avx2", "fma"}
+    return {"avx2", "fma"} if "vfmadd" in assembly else set()
+
+
+def _row() -> Isa:
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return TABLE["neon"]
+    features = _target_features()
+    if {"avx512f", "avx512vl"} <= features:
+        return TABLE["avx512"]
+    return TABLE["avx2" if {"avx2", "fma"} <= features else "plain"]
+
+
+ISA = _row()

@@ -1,0 +1,116 @@
+"""Memory by address: plain and atomic int64 words, and the size of an element."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+I64 = ir.IntType(64)
+
+
+def _word(builder, address):
+    return builder.inttoptr(address, I64.as_pointer())
+
+
+@intrinsic
+def load(typingctx, address):
+    """The int64 at ``address``."""
+    return types.int64(types.int64), lambda context, builder, sig, args: builder.load(_word(builder, args[0]))
+
+
+@intrinsic
+def store(typingctx, address, value):
+    """Write the int64 ``value`` to ``address``."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.store(arguments[1], _word(builder, arguments[0]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def atomic_load(typingctx, address):
+    """The int64 at ``address``, with all that was written before whoever stored it."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load_atomic(_word(builder, arguments[0]), "seq_cst", 8)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def atomic_store(typingctx, address, value):
+    """Write ``value`` to ``address`` after all that this thread wrote before."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], _word(builder, arguments[0]), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def atomic_add(typingctx, address, value):
+    """Add to the int64 at ``address``; return what stood there before."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.atomic_rmw("add", _word(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def size_of(typingctx, one):
+    """Bytes of an element of the type of ``one``, as a constant of the compiled code."""
+    size = one.bitwidth // 8
+    return types.int64(one), lambda context, builder, signature, arguments: I64(size)
+
+
+@intrinsic
+def like(typingctx, value, one):
+    """``value``, a number, as the type of ``one``."""
+
+    def codegen(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, one)
+
+    return one(value, one), codegen
+
+
+@intrinsic
+def view(typingctx, address, count, one):
+    """The ``count`` elements of the type of ``one`` from ``address`` on, as an array."""
+    array = types.Array(one, 1, "C")
+
+    def codegen(context, builder, signature, arguments):
+        result = make_array(array)(context, builder)
+        pointer = builder.inttoptr(arguments[0], result.data.type)
+        size = context.get_constant(types.intp, one.bitwidth // 8)
+        populate_array(result, data=pointer, shape=[arguments[1]], strides=[size], itemsize=size, meminfo=None)
+        return result._getvalue()
+
+    return array(types.int64, types.int64, one), codegen
+
+
+@intrinsic
+def address(typingctx, array):
+    """The address of the first element of ``array``, as int64: unsigned, as numba has it, plus int64 makes a float."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, I64)
+
+    return types.int64(array), codegen
+
+
+@intrinsic
+def store_words(typingctx, address, values):
+    """Write the integers of the tuple ``values`` to consecutive words from ``address`` on."""
+
+    def codegen(context, builder, signature, arguments):
+        first = _word(builder, arguments[0])
+        for i, (value, kind) in enumerate(zip(cgutils.unpack_tuple(builder, arguments[1]), values.types, strict=True)):
+            builder.store(context.cast(builder, value, kind, types.int64), builder.gep(first, [I64(i)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, values), codegen

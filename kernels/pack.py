@@ -1,0 +1,132 @@
+"""Copies of a block of B into panels, the layout in which the register tile likes to read it.
+
+A panel is as wide as a tile, 1 to ``MAX_VECTORS`` vectors, and holds its rows of k one after the other without a
+gap. A last vector that is not full is filled up with whatever is at hand: its extra lanes are never stored to C.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._jit import kernel
+from .isa import ISA
+from .memory import size_of
+from .simd import I64, Vectors, element_bytes, element_type
+
+VECTOR_BYTES = ISA.vector_bytes
+
+
+def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, lanes: int, tail=None) -> None:
+    """``rows`` rows of one vector; only ``tail`` of its lanes are read where that is given."""
+    mask = None if tail is None else v.first_lanes(tail, lanes)
+    with cgutils.for_range(v.builder, rows) as loop:
+        vector = v.load(v.at(source, v.builder.mul(loop.index, source_row)), lanes, mask)
+        v.store(vector, v.at(target, v.builder.mul(loop.index, target_row)))
+
+
+def _emit_square(v: Vectors, source, source_row, target, target_row, size: int, rows=None, columns=None) -> None:
+    """The transpose of a square of ``size`` lanes, of which ``rows`` x ``columns`` exist in the source."""
+    mask = None if columns is None else v.first_lanes(columns, size)
+    lines = []
+    for i in range(size):
+        index = I64(i)
+        if rows is not None:  # a row that does not exist is read as the last one that does
+            last = v.builder.sub(rows, I64(1))
+            index = v.builder.select(v.builder.icmp_signed("<", index, last), index, last)
+        lines.append(v.load(v.at(source, v.builder.mul(index, source_row)), size, mask))
+    for i, line in enumerate(v.transpose(lines)):
+        v.store(line, v.at(target, v.builder.mul(I64(i), target_row)))
+
+
+def _function(module: ir.Module, element: ir.Type, name: str, n_arguments: int, emit) -> ir.Function:
+    """The LLVM function ``name`` of int64 arguments, made once a module by ``emit(vectors, arguments)``."""
+    name = f"fastbp_{name}_{element}"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * n_arguments), name)
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    emit(Vectors(builder, element), function.args)
+    builder.ret_void()
+    return function
+
+
+def _call(context, builder, element, name, arguments, emit):
+    builder.call(_function(builder.module, element, name, len(arguments), emit), arguments)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def _copy_vector(typingctx, source, source_row, target, target_row, rows, tail, one):
+    """Copy ``rows`` vectors, ``source_row`` elements apart, of which the first ``tail`` elements exist."""
+
+    def codegen(context, builder, signature, arguments):
+        element = element_type(one)
+        lanes = ISA.lanes(element_bytes(element))
+
+        def emit(v, values):
+            source, source_row, target, target_row, rows, tail = values
+            source, target = v.pointer(source), v.pointer(target)
+            whole = v.builder.icmp_signed("==", tail, I64(lanes))
+            with v.builder.if_else(whole) as (then, otherwise):
+                with then:
+                    _emit_copy(v, source, source_row, target, target_row, rows, lanes)
+                with otherwise:
+                    _emit_copy(v, source, source_row, target, target_row, rows, lanes, tail)
+
+        return _call(context, builder, element, "copy_vector", arguments[:-1], emit)
+
+    return types.void(*[types.int64] * 6, one), codegen
+
+
+@intrinsic
+def _transpose_square(typingctx, source, source_row, target, target_row, rows, columns, one):
+    """Transpose one square of as many rows as a vector has lanes; ``rows`` x ``columns`` of the source exist."""
+
+    def codegen(context, builder, signature, arguments):
+        element = element_type(one)
+        lanes = ISA.lanes(element_bytes(element))
+
+        def emit(v, values):
+            source, source_row, target, target_row, rows, columns = values
+            source, target = v.pointer(source), v.pointer(target)
+            full = I64(lanes)
+            whole = v.builder.and_(v.builder.icmp_signed("==", rows, full), v.builder.icmp_signed("==", columns, full))
+            with v.builder.if_else(whole) as (then, otherwise):
+                with then:
+                    _emit_square(v, source, source_row, target, target_row, lanes)
+                with otherwise:
+                    _emit_square(v, source, source_row, target, target_row, lanes, rows, columns)
+
+        return _call(context, builder, element, "transpose_square", arguments[:-1], emit)
+
+    return types.void(*[types.int64] * 6, one), codegen
+
+
+@kernel
+def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
+    """Copy ``depth`` x ``columns`` of B into the panel of ``width`` >= columns, a whole number of vectors.
+
+    ``B[k, j]`` stands ``k b_k + j b_col`` elements after address ``b``; one of the two strides is 1. Up to a
+    vector's worth of rows beyond ``depth`` may be overwritten in the panel. ``one`` names the element type.
+    """
+    itemsize = size_of(one)
+    lanes = VECTOR_BYTES // itemsize
+    for j in range(0, columns, lanes):
+        there = min(lanes, columns - j)
+        target = panel + itemsize * j
+        source = b + itemsize * j * b_col
+        if b_col == 1:
+            _copy_vector(source, b_k, target, width, depth, there, one)
+        else:
+            for k in range(0, depth, lanes):
+                _transpose_square(
+                    source + itemsize * k,
+                    b_col,
+                    target + itemsize * k * width,
+                    width,
+                    there,
+                    min(lanes, depth - k),
+                    one,
+                )

@@ -1,0 +1,42 @@
+"""ReLU: x where it is positive or NaN, else 0."""
+
+from ._jit import kernel
+from .team import package, part_of, parts_of, spread
+
+
+@kernel
+def _forward(x, y, mask, part, member):
+    zero = x.dtype.type(0)
+    begin, end = part_of(x.size, part)
+    for i in range(begin, end):
+        masked = x[i] <= zero
+        mask[i] = masked
+        y[i] = zero if masked else x[i]
+
+
+@kernel
+def relu_forward(team, x, y, mask):
+    """``mask = x <= 0``, ``y = 0 where mask, else x``, element by element; NaN stays.
+
+    x, y : (N, D) float32 or float64, mask : (N, D) bool; C-contiguous. ``y`` and ``mask`` are overwritten.
+    """
+    size = x.size
+    spread(team, parts_of(size), package(_forward, (x.reshape(size), y.reshape(size), mask.reshape(size))))
+
+
+@kernel
+def _backward(dout, mask, dx, part, member):
+    zero = dout.dtype.type(0)
+    begin, end = part_of(dout.size, part)
+    for i in range(begin, end):
+        dx[i] = zero if mask[i] else dout[i]
+
+
+@kernel
+def relu_backward(team, dout, mask, dx):
+    """``dx = 0 where mask, else dout``, element by element, whatever ``dout`` is where masked.
+
+    dout, dx : (N, D) of one type, mask : (N, D) bool; C-contiguous. ``dx`` is overwritten.
+    """
+    size = dout.size
+    spread(team, parts_of(size), package(_backward, (dout.reshape(size), mask.reshape(size), dx.reshape(size))))

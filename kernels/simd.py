@@ -1,0 +1,124 @@
+"""LLVM vector instructions for the kernels that are written below the level of Python.
+
+``Vectors`` builds the instructions of one element type; ``tile`` and ``pack`` are made of them. Vectors of any
+length are allowed: LLVM splits what is longer than a register. What differs between LLVM versions stands here only.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+def element_type(numba_type) -> ir.Type:
+    """The LLVM type of numba's float32 or float64."""
+    return {32: ir.FloatType(), 64: ir.DoubleType()}[numba_type.bitwidth]
+
+
+def element_bytes(element: ir.Type) -> int:
+    return 4 if isinstance(element, ir.FloatType) else 8
+
+
+class Vectors:
+    """Instructions on vectors of ``element``, appended to ``builder``. Addresses are element pointers."""
+
+    def __init__(self, builder: ir.IRBuilder, element: ir.Type) -> None:
+        self.builder, self.element = builder, element
+        self.bytes = element_bytes(element)
+        self.suffix = "f32" if self.bytes == 4 else "f64"
+
+    def type(self, lanes: int) -> ir.VectorType:
+        return ir.VectorType(self.element, lanes)
+
+    def zero(self, lanes: int) -> ir.Constant:
+        return ir.Constant(self.type(lanes), [0.0] * lanes)
+
+    def pointer(self, address):
+        """The element pointer of an int64 address."""
+        return self.builder.inttoptr(address, self.element.as_pointer())
+
+    def at(self, pointer, index):
+        """``pointer`` moved on by ``index`` elements, an int or an int64 value."""
+        return self.builder.gep(pointer, [I64(index) if isinstance(index, int) else index])
+
+    def scalar(self, pointer):
+        load = self.builder.load(pointer)
+        load.align = self.bytes
+        return load
+
+    def splat(self, scalar, lanes: int):
+        """``scalar`` in every lane."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, I32(0))
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+
+    def first_lanes(self, count, lanes: int):
+        """The mask whose first ``count`` (int64) lanes are set."""
+        numbers = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
+        return self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(count, I32), lanes))
+
+    def load(self, pointer, lanes: int, mask=None):
+        """Elements from ``pointer`` on, whose alignment is an element's; 0 where ``mask`` is not set."""
+        pointer = self.builder.bitcast(pointer, self.type(lanes).as_pointer())
+        if mask is None:
+            load = self.builder.load(pointer)
+            load.align = self.bytes
+            return load
+        # LLVM 22 moved the alignment into an attribute; it still reads this older form.
+        signature = ir.FunctionType(self.type(lanes), [pointer.type, I32, mask.type, self.type(lanes)])
+        return self._call(
+            f"llvm.masked.load.v{lanes}{self.suffix}.p0",
+            signature,
+            [pointer, I32(self.bytes), mask, self.zero(lanes)],
+        )
+
+    def store(self, vector, pointer, mask=None) -> None:
+        lanes = vector.type.count
+        pointer = self.builder.bitcast(pointer, vector.type.as_pointer())
+        if mask is None:
+            self.builder.store(vector, pointer).align = self.bytes
+            return
+        signature = ir.FunctionType(ir.VoidType(), [vector.type, pointer.type, I32, mask.type])
+        self._call(f"llvm.masked.store.v{lanes}{self.suffix}.p0", signature, [vector, pointer, I32(self.bytes), mask])
+
+    def fmuladd(self, a, b, c):
+        """a b + c, fused where the CPU can. (``llvm.fma`` would be a library call a lane where it can not.)"""
+        lanes = a.type.count
+        return self._call(f"llvm.fmuladd.v{lanes}{self.suffix}", ir.FunctionType(a.type, [a.type] * 3), [a, b, c])
+
+    def at_least(self, vector, floor):
+        """``floor`` where vector <= floor, else the vector: NaN stays."""
+        return self.builder.select(self.builder.fcmp_ordered("<=", vector, floor), floor, vector)
+
+    def halves(self, vector):
+        """The first and the second half of a vector, each half as long."""
+        lanes = vector.type.count
+        none = ir.Constant(vector.type, ir.Undefined)
+        first, second = list(range(lanes // 2)), list(range(lanes // 2, lanes))
+        return self._shuffle(vector, none, first), self._shuffle(vector, none, second)
+
+    def transpose(self, rows: list) -> list:
+        """The columns of a square of ``len(rows)`` vectors of that many lanes, a power of two.
+
+        Each stage exchanges, between rows ``step`` apart, the lanes that lie ``step`` apart.
+        """
+        size = len(rows)
+        step = 1
+        while step < size:
+            low = [lane if not lane & step else size + lane - step for lane in range(size)]
+            high = [lane + step if not lane & step else size + lane for lane in range(size)]
+            stage = list(rows)
+            for i in range(size):
+                if not i & step:
+                    stage[i] = self._shuffle(rows[i], rows[i + step], low)
+                    stage[i + step] = self._shuffle(rows[i], rows[i + step], high)
+            rows = stage
+            step *= 2
+        return rows
+
+    def _shuffle(self, a, b, lanes: list[int]):
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), lanes))
+
+    def _call(self, name: str, signature: ir.FunctionType, arguments: list):
+        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
+        return self.builder.call(function, arguments)

@@ -1,0 +1,213 @@
+"""A team of threads that share the parts of one job.
+
+The team is a block of int64 words. Its owner, one Python thread, posts a job of so many parts; every member takes
+the next part that nobody has taken yet, the owner included, until none is left. A member that the operating system
+keeps waiting therefore costs nothing but its help. A part writes its own piece of the output, so that the result is
+the same whoever computes it. Waiting members spin for a moment and then sleep.
+
+A job is a compiled function and its arguments, wrapped by ``package``; the function is called with the arguments,
+the number of its part, and the number of the member who runs it, whose scratch memory it may use.
+"""
+
+import sys
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.extending import intrinsic
+
+from ._jit import kernel
+from .memory import atomic_add, atomic_load, atomic_store, load, store
+
+# Words of the team, those that several threads write a cache line apart.
+SIZE, STOP, FUNCTION, ARGUMENTS, SCRATCH, TILES32, TILES64, GEMM32, GEMM64 = range(9)
+GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
+OPERANDS = 48  # of the product being called for, see gemm
+MUTEX, CONDITION = 64, 80
+WORDS = 96
+
+CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
+
+THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
+SPINS = 3000  # about 60 us of waiting for the next job, or for the last part, before giving the core away
+
+
+@kernel(inline=True)
+def parts_of(n):
+    """How many parts elementwise work on ``n`` elements has."""
+    return (n + CHUNK - 1) // CHUNK
+
+
+@kernel(inline=True)
+def part_of(n, part):
+    """First and past-the-last element of a part of elementwise work on ``n`` elements."""
+    return part * CHUNK, min(n, (part + 1) * CHUNK)
+
+
+@intrinsic
+def relax(typingctx):
+    """The CPU's hint that this thread waits in a loop, where it has one."""
+
+    def codegen(context, builder, signature, arguments):
+        if builder.module.triple.startswith(("x86_64", "i686")):
+            hint = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _external(name: str, n_pointers: int):
+    """The C library's ``int name(void *, ...)``."""
+    return types.ExternalFunction(name, types.int32(*[types.int64] * n_pointers))
+
+
+if THREADS_WORK:
+    mutex_init = _external("pthread_mutex_init", 2)
+    mutex_lock = _external("pthread_mutex_lock", 1)
+    mutex_unlock = _external("pthread_mutex_unlock", 1)
+    condition_init = _external("pthread_cond_init", 2)
+    condition_wait = _external("pthread_cond_wait", 2)
+    condition_broadcast = _external("pthread_cond_broadcast", 1)
+    sched_yield = _external("sched_yield", 0)
+
+
+@intrinsic
+def package(typingctx, function, arguments):
+    """Addresses of a function of one form, and of its arguments, for a team to call.
+
+    ``function(*arguments, part, member)`` returns nothing and never raises. Both addresses hold until the caller of
+    ``package`` returns.
+    """
+    inner = typingctx.resolve_function_type(function, (*arguments.types, types.int64, types.int64), {})
+    result = types.UniTuple(types.int64, 2)
+
+    def codegen(context, builder, signature, values):
+        form = context.call_conv.get_function_type(types.none, (types.int64,) * 3)
+        name = context.mangler(f"{function.dispatcher.__name__}.part", (arguments,))
+        wrapper = ir.Function(builder.module, form, builder.module.get_unique_name(name))
+        wrapper.linkage = "internal"
+        context.call_conv.decorate_function(wrapper, ["arguments", "part", "member"], (types.int64,) * 3)
+        inside = ir.IRBuilder(wrapper.append_basic_block("entry"))
+        address, part, member = context.call_conv.get_arguments(wrapper)
+        packed = context.get_value_type(arguments)
+        unpacked = inside.load(inside.inttoptr(address, packed.as_pointer()))
+        call = context.get_function(function, inner)
+        context.add_linking_libs(getattr(call, "libs", ()))
+        call(inside, [*cgutils.unpack_tuple(inside, unpacked), part, member])
+        context.call_conv.return_value(inside, context.get_dummy_value())
+
+        slot = cgutils.alloca_once_value(builder, values[1])
+        word = ir.IntType(64)
+        return context.make_tuple(builder, result, [builder.ptrtoint(wrapper, word), builder.ptrtoint(slot, word)])
+
+    return result(function, arguments), codegen
+
+
+@intrinsic
+def _call(typingctx, function, arguments, part, member):
+    """Call what ``package`` made."""
+
+    def codegen(context, builder, signature, values):
+        form = context.call_conv.get_function_type(types.none, (types.int64,) * 3)
+        target = builder.inttoptr(values[0], form.as_pointer())
+        context.call_conv.call_function(builder, target, types.none, (types.int64,) * 3, values[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), codegen
+
+
+@kernel
+def _take_parts(team, member):
+    """Run parts of the posted job until none is left to take."""
+    while True:
+        part = atomic_add(team + 8 * TICKET, -1) - 1
+        if part < 0:
+            return
+        # The job stands still from here on: it cannot end before this part is done.
+        _call(load(team + 8 * FUNCTION), load(team + 8 * ARGUMENTS), part, member)
+        atomic_add(team + 8 * LEFT, -1)
+
+
+@kernel
+def spread(team, parts, job):
+    """Have the team whose words start at address ``team`` do all ``parts`` of ``job``; return when they are done."""
+    function, arguments = job
+    if parts <= 1 or load(team + 8 * SIZE) == 1:
+        for part in range(parts):
+            _call(function, arguments, part, 0)
+        return
+    store(team + 8 * FUNCTION, function)
+    store(team + 8 * ARGUMENTS, arguments)
+    atomic_store(team + 8 * LEFT, parts)
+    atomic_store(team + 8 * TICKET, parts)
+    _wake(team)
+    _take_parts(team, 0)
+    spins = 0
+    while atomic_load(team + 8 * LEFT) > 0:
+        relax()
+        spins += 1
+        if spins > SPINS:
+            _give_way()
+
+
+if THREADS_WORK and not config.DISABLE_JIT:
+
+    @kernel
+    def _give_way():
+        sched_yield()
+
+    @kernel
+    def _wake(team):
+        atomic_add(team + 8 * GENERATION, 1)
+        if atomic_load(team + 8 * SLEEPERS) > 0:
+            mutex_lock(team + 8 * MUTEX)
+            condition_broadcast(team + 8 * CONDITION)
+            mutex_unlock(team + 8 * MUTEX)
+
+    @kernel
+    def prepare(team):
+        """Make the locks of a team whose words are still zero."""
+        mutex_init(team + 8 * MUTEX, 0)
+        condition_init(team + 8 * CONDITION, 0)
+
+    @kernel
+    def dismiss(team):
+        """Have every member return from ``serve``."""
+        atomic_store(team + 8 * STOP, 1)
+        _wake(team)
+
+    @kernel
+    def serve(team, member):
+        """Help the owner of ``team`` as its member number ``member`` >= 1, until dismissed."""
+        seen = 0
+        while True:
+            spins = 0
+            while atomic_load(team + 8 * GENERATION) == seen and spins < SPINS:
+                relax()
+                spins += 1
+            if atomic_load(team + 8 * GENERATION) == seen:
+                _sleep(team, seen)
+            seen = atomic_load(team + 8 * GENERATION)
+            if atomic_load(team + 8 * STOP):
+                return
+            _take_parts(team, member)
+
+    @kernel
+    def _sleep(team, seen):
+        mutex_lock(team + 8 * MUTEX)
+        atomic_add(team + 8 * SLEEPERS, 1)
+        while atomic_load(team + 8 * GENERATION) == seen:
+            condition_wait(team + 8 * CONDITION, team + 8 * MUTEX)
+        atomic_add(team + 8 * SLEEPERS, -1)
+        mutex_unlock(team + 8 * MUTEX)
+
+else:
+
+    @kernel
+    def _give_way():
+        relax()
+
+    @kernel
+    def _wake(team):
+        atomic_add(team + 8 * GENERATION, 1)

@@ -1,0 +1,160 @@
+"""The register tile: a few rows by a few vectors of C, held in registers while k runs.
+
+One LLVM function for each shape, reached through a table, all emitted by one intrinsic: numba's pipeline is paid once,
+not once a shape. A caller is handed the table's address, so that its own machine code stays small.
+
+For every step of k the tile loads one row of B, broadcasts one element of A for each of its rows, and does ``rows x
+vectors`` fused multiply-adds. A is read through two strides, so that ``x`` and ``x.T`` serve alike without a copy.
+Every element of C is one chain of multiply-adds in the order of k, whatever the tile's shape: the result does not
+depend on how C was cut into tiles.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ._jit import kernel
+from .isa import ISA
+from .simd import I64, Vectors, element_type
+
+MAX_VECTORS = len(ISA.tile_rows)
+MAX_ROWS = max(ISA.tile_rows)
+TILE_ROWS = ISA.tile_rows  # rows of the largest tile of 1, 2, ... vectors
+
+
+class _Tile:
+    """Emits ``void tile(a, a_row, a_k, b, ldb, c, ldc, depth, tail, alpha, start, start_row, floor)``.
+
+    ``C = max(alpha A B + start, floor)`` for ``rows`` rows and ``vectors`` vectors, the last of which has ``last``
+    lanes of which the first ``tail`` exist. Pointers are int64 addresses, strides count elements, depth >= 0.
+    """
+
+    def __init__(self, module: ir.Module, element: ir.Type, rows: int, vectors: int, last: int) -> None:
+        lanes = ISA.lanes(4 if isinstance(element, ir.FloatType) else 8)
+        self.rows = rows
+        self.widths = [lanes] * (vectors - 1) + [last]
+        self.offsets = [lanes * j for j in range(vectors)]
+        signature = ir.FunctionType(ir.VoidType(), [I64] * 9 + [element] + [I64] * 2 + [element])
+        name = f"fastbp_tile_{element}_{rows}x{vectors}_{last}"
+        self.function = ir.Function(module, signature, name)
+        self.function.linkage = "internal"
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.v = Vectors(self.builder, element)
+        self._emit()
+
+    def _emit(self) -> None:
+        v, builder = self.v, self.builder
+        a, a_row, a_k, b, ldb, c, ldc, depth, tail, alpha, start, start_row, floor = self.function.args
+        a, b, c, start = (v.pointer(address) for address in (a, b, c, start))
+        self.mask = v.first_lanes(tail, self.widths[-1])
+        total = self._products(a, a_row, a_k, b, ldb, depth)
+        for i in range(self.rows):
+            start_i = v.at(start, builder.mul(start_row, I64(i)))
+            c_i = v.at(c, builder.mul(ldc, I64(i)))
+            for j, width in enumerate(self.widths):
+                value = v.fmuladd(v.splat(alpha, width), total[i][j], self._load(start_i, j, masked=True))
+                value = v.at_least(value, v.splat(floor, width))
+                v.store(value, v.at(c_i, self.offsets[j]), self._mask_of(j))
+        builder.ret_void()
+
+    def _products(self, a, a_row, a_k, b, ldb, depth) -> list[list]:
+        """The loop over k; returns the accumulators."""
+        v, builder = self.v, self.builder
+        entry = builder.block
+        a_rows = [v.at(a, builder.mul(a_row, I64(i))) for i in range(self.rows)]
+        loop, done = builder.append_basic_block("k"), builder.append_basic_block("store")
+        builder.cbranch(builder.icmp_signed(">", depth, I64(0)), loop, done)
+
+        builder.position_at_end(loop)
+        k, a_at, b_at = builder.phi(I64), builder.phi(I64), builder.phi(b.type)
+        sums = [[builder.phi(v.type(width)) for width in self.widths] for _ in range(self.rows)]
+        b_row = [self._load(b_at, j, masked=ISA.masks) for j in range(len(self.widths))]
+        total = []
+        for i in range(self.rows):
+            x = v.scalar(v.at(a_rows[i], a_at))
+            total.append([v.fmuladd(v.splat(x, w), b_row[j], sums[i][j]) for j, w in enumerate(self.widths)])
+        k_next = builder.add(k, I64(1))
+        steps = ((k, I64(0), k_next), (a_at, I64(0), builder.add(a_at, a_k)), (b_at, b, v.at(b_at, ldb)))
+        for phi, first, following in steps:
+            phi.add_incoming(first, entry)
+            phi.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
+
+        builder.position_at_end(done)
+        result = []
+        for i in range(self.rows):
+            row = []
+            for j, width in enumerate(self.widths):
+                sums[i][j].add_incoming(v.zero(width), entry)
+                sums[i][j].add_incoming(total[i][j], loop)
+                phi = builder.phi(v.type(width))
+                phi.add_incoming(v.zero(width), entry)
+                phi.add_incoming(total[i][j], loop)
+                row.append(phi)
+            result.append(row)
+        return result
+
+    def _load(self, pointer, j: int, masked: bool):
+        return self.v.load(self.v.at(pointer, self.offsets[j]), self.widths[j], self._mask_of(j) if masked else None)
+
+    def _mask_of(self, j: int):
+        return self.mask if j == len(self.widths) - 1 else None
+
+
+@kernel(inline=True)
+def tile_index(rows, vectors, half):
+    """Place in the table of the tile of ``rows`` by ``vectors``, its last vector half as wide where ``half``."""
+    return ((vectors - 1) * MAX_ROWS + rows - 1) * 2 + half
+
+
+def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
+    """The tiles of every shape as a constant array of function pointers, made once a module."""
+    name = f"fastbp_tiles_{element}"
+    if name in module.globals:
+        return module.globals[name]
+    lanes = ISA.lanes(4 if isinstance(element, ir.FloatType) else 8)
+    functions = {}
+    for vectors in range(1, MAX_VECTORS + 1):
+        for rows in range(1, TILE_ROWS[vectors - 1] + 1):
+            whole = _Tile(module, element, rows, vectors, lanes).function
+            half = _Tile(module, element, rows, vectors, lanes // 2).function if ISA.half_vectors else whole
+            functions[tile_index.py_func(rows, vectors, 0)] = whole
+            functions[tile_index.py_func(rows, vectors, 1)] = half
+    pointer = functions[0].type
+    size = 2 * MAX_ROWS * MAX_VECTORS
+    array = ir.ArrayType(pointer, size)
+    table = ir.GlobalVariable(module, array, name)
+    table.linkage = "internal"
+    table.global_constant = True
+    table.initializer = ir.Constant(array, [functions.get(i, ir.Constant(pointer, None)) for i in range(size)])
+    return table
+
+
+@intrinsic
+def _address_of_table(typingctx, one):
+    def codegen(context, builder, signature, arguments):
+        return builder.ptrtoint(_table(builder.module, element_type(one)), I64)
+
+    return types.int64(one), codegen
+
+
+@kernel
+def tile_table(one):
+    """Address of the table of tiles of the type of ``one``: the only function whose machine code holds them."""
+    return _address_of_table(one)
+
+
+@intrinsic
+def tile(typingctx, table, index, a, a_row, a_k, b, ldb, c, ldc, depth, tail, alpha, start, start_row, floor):
+    """Call tile number ``index`` of the ``table`` of the type of ``alpha``; see ``_Tile`` for the other arguments."""
+    words = [types.int64]
+    signature = types.void(*words * 11, alpha, *words * 2, alpha)
+
+    def codegen(context, builder, signature, arguments):
+        table, index, *arguments = arguments
+        form = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        entries = builder.inttoptr(table, form.as_pointer().as_pointer())
+        builder.call(builder.load(builder.gep(entries, [index])), arguments)
+        return context.get_dummy_value()
+
+    return signature, codegen

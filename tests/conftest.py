@@ -1,0 +1,28 @@
+"""Settings shared by every test file."""
+
+import os
+from importlib import resources
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A first call compiles for seconds, so no deadline. CI draws the same examples every time.
+settings.register_profile(
+    "fastbp",
+    deadline=None,
+    max_examples=int(os.environ.get("FASTBP_TEST_EXAMPLES", "30")),
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fastbp")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The packaged 8x8 digits as rows: (1797, 64) uint8 in 0..16, and their labels."""
+    with resources.files("fastbp").joinpath("data/digits.npz").open("rb") as file:
+        archive = np.load(file)
+        images, labels = archive["images"].reshape(-1, 64), archive["labels"].astype(np.int64)
+    images.flags.writeable = labels.flags.writeable = False
+    return images, labels

@@ -1,0 +1,320 @@
+"""The ``fastbp`` command: runs as a user starts them, what they print, and how they end."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+
+import numba
+import pytest
+
+from fastbp import cli, train_command
+from fastbp.training import Epoch
+
+FASTBP = [sys.executable, "-m", "fastbp"]
+# With its output buffered, as it is by default, the interpreter writes once more when it ends.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+EPOCH_LINE = r"epoch +(\d+)/(\d+)  loss (\d+\.\d{4})  train ([01]\.\d{4})  test ([01]\.\d{4})"
+TOTALS_LINE = r"(\d+) epochs? in (\d+\.\d\d) s, (\d+) images/s, (\d+\.\d)% of the time compiling"
+
+
+def fastbp(*arguments, **options):
+    """Run the command as a process of its own."""
+    return subprocess.run([*FASTBP, *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+# ---- runs ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_prints_a_line_an_epoch_then_the_totals_and_writes_the_same_as_json(tmp_path):
+    path = tmp_path / "run.json"
+    run = fastbp("train", "--epochs", "10", "--lr", "0.3", "--json", str(path))
+    assert run.returncode == 0
+    assert run.stderr == "", "quiet where no terminal is"
+    *lines, last = run.stdout.splitlines()
+    report = json.loads(path.read_text())
+
+    assert len(lines) == len(report["epochs"]) == 10
+    for i, (line, epoch) in enumerate(zip(lines, report["epochs"], strict=True)):
+        assert re.fullmatch(EPOCH_LINE, line)
+        assert line == train_command.epoch_line(Epoch(**epoch), 10)
+        assert epoch["epoch"] == i + 1
+        assert epoch["seconds"] > 0
+    assert lines[0].startswith("epoch  1/10  loss 2.")
+    assert report["epochs"][-1]["loss"] < report["epochs"][0]["loss"]
+
+    totals = report["totals"]
+    assert re.fullmatch(TOTALS_LINE, last)
+    assert last == train_command.totals_line(10, train_command.Totals(**totals))
+    assert totals["images_per_second"] == pytest.approx(10 * 1437 / totals["seconds"])
+    assert totals["seconds"] >= sum(epoch["seconds"] for epoch in report["epochs"])
+    assert totals["compile_share"] == pytest.approx(totals["compile_seconds"] / totals["seconds"])
+    assert report["options"] == {
+        "data": "digits",
+        "data_dir": None,
+        "hidden": 50,
+        "epochs": 10,
+        "batch_size": 100,
+        "lr": 0.3,
+        "seed": 0,
+        "dtype": "float32",
+        "json": str(path),
+    }
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_digits_are_learnt_with_the_default_options(dtype, tmp_path, capsys):
+    assert cli.main(["train", "--dtype", dtype, "--json", str(tmp_path / "run.json")]) == 0
+    last = json.loads((tmp_path / "run.json").read_text())["epochs"][-1]
+    assert last["epoch"] == cli.EPOCHS["digits"]
+    assert last["train_accuracy"] > 0.98
+    assert last["test_accuracy"] > 0.94
+    assert len(capsys.readouterr().out.splitlines()) == cli.EPOCHS["digits"] + 1
+
+
+def test_the_same_options_give_the_same_lines_and_others_do_not(capsys):
+    outputs = []
+    for options in ([], [], ["--seed", "1"], ["--hidden", "20"], ["--batch-size", "1437"], ["--lr", "0.2"]):
+        assert cli.main(["train", "--epochs", "2", *options]) == 0
+        outputs.append(capsys.readouterr().out.splitlines()[:-1])
+    assert outputs[0] == outputs[1]
+    assert all(output != outputs[0] for output in outputs[2:])
+
+
+def test_mnist_files_are_read_from_data_dir(tmp_path, capsys):
+    from test_datasets import SHAPES, content, idx
+
+    for name in SHAPES:
+        (tmp_path / name).write_bytes(gzip.compress(idx(content(name))))
+    options = ["--data-dir", str(tmp_path), "--epochs", "1", "--batch-size", "20"]
+    for data in ("mnist", "fashion-mnist"):
+        assert cli.main(["train", "--data", data, *options]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_time_spent_compiling_is_counted_once_and_only_then(monkeypatch, tmp_path, capsys):
+    def shares(train):
+        monkeypatch.setattr(train_command, "train", train)
+        assert cli.main(["train", "--epochs", "1", "--json", str(tmp_path / "run.json")]) == 0
+        return json.loads((tmp_path / "run.json").read_text())["totals"]
+
+    def compiling(*_, **__):
+        inner = numba.njit(lambda x: x + 1)
+        numba.njit(lambda x: inner(x) * 2)(1)  # compiles one function within the other
+        yield Epoch(1, 1.0, 0.5, 0.5, 1.0)
+
+    def idle(*_, **__):
+        yield Epoch(1, 1.0, 0.5, 0.5, 1.0)
+
+    busy, still = shares(compiling), shares(idle)
+    assert 0.01 < busy["compile_seconds"] <= busy["seconds"]
+    assert 0 < busy["compile_share"] <= 1
+    assert still["compile_seconds"] == still["compile_share"] == 0
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_machine_code_from_the_cache_is_not_time_spent_compiling(tmp_path):
+    (tmp_path / "cached.py").write_text("import numba\n\n@numba.njit(cache=True)\ndef f(x):\n    return x + 1\n")
+    (tmp_path / "run.py").write_text(
+        "import cached\n"
+        "from fastbp import cli, train_command\n"
+        "from fastbp.training import Epoch\n"
+        "def train(*_, **__):\n"
+        "    cached.f(1)\n"
+        "    yield Epoch(1, 1.0, 0.5, 0.5, 1.0)\n"
+        "train_command.train = train\n"
+        "assert cli.main(['train', '--epochs', '1', '--json', 'run.json']) == 0\n"
+    )
+    spent = []
+    for _ in range(2):
+        env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        subprocess.run([sys.executable, "run.py"], cwd=tmp_path, env=env, timeout=120, check=True)
+        spent.append(json.loads((tmp_path / "run.json").read_text())["totals"]["compile_seconds"])
+    assert spent[0] > 0.01
+    assert spent[1] == 0
+
+
+# ---- a terminal ----------------------------------------------------------------------------------------
+
+
+def test_a_terminal_gets_a_progress_bar_on_stderr():
+    pty = pytest.importorskip("pty")
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # rows and columns
+    run = subprocess.run(
+        [*FASTBP, "train", "--epochs", "2"], stdout=subprocess.PIPE, stderr=follower, text=True, timeout=120
+    )
+    os.set_blocking(leader, False)
+    shown = os.read(leader, 100_000)
+    os.close(follower)
+    os.close(leader)
+    assert run.returncode == 0
+    assert b"/30 [" in shown, "two epochs of 15 batches"
+    assert [bool(re.fullmatch(EPOCH_LINE, line)) for line in run.stdout.splitlines()] == [True, True, False]
+
+
+# ---- ends ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_ctrl_c_ends_with_one_line_and_130():
+    run = subprocess.Popen(
+        [*FASTBP, "train", "--epochs", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout.readline().startswith("epoch")
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert errors == "fastbp: interrupted\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGPIPE's kin")
+def test_a_reader_that_leaves_ends_the_run_without_a_word():
+    run = subprocess.Popen(
+        [*FASTBP, "train", "--epochs", "1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=BUFFERED,
+    )
+    run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(timeout=60) == 141
+    assert run.stderr.read() == ""
+    run.stderr.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["train", "--epochs", "1"], ["train", "--help"]])
+def test_a_full_disk_is_told_in_one_line(arguments):
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [*FASTBP, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            env=BUFFERED,
+        )
+    assert run.returncode == 1
+    assert run.stderr == "fastbp: No space left on device\n"
+
+
+def test_a_run_that_diverges_names_epoch_and_batch(capsys, tmp_path):
+    path = tmp_path / "run.json"
+    assert cli.main(["train", "--lr", "1e30", "--json", str(path)]) == 1
+    errors = capsys.readouterr().err
+    assert re.fullmatch(r"fastbp: the loss is nan in epoch \d+, batch \d+: .*\n", errors)
+    assert not path.exists()
+
+
+def test_a_folder_that_vanishes_meanwhile_is_told_in_one_line(monkeypatch, capsys, tmp_path):
+    def train(*_, **__):
+        (tmp_path / "out").rmdir()
+        yield Epoch(1, 1.0, 0.5, 0.5, 1.0)
+
+    monkeypatch.setattr(train_command, "train", train)
+    (tmp_path / "out").mkdir()
+    assert cli.main(["train", "--epochs", "1", "--json", str(tmp_path / "out" / "run.json")]) == 1
+    assert re.fullmatch(r"fastbp: .*run.json.*: No such file or directory\n", capsys.readouterr().err)
+
+
+def test_a_network_too_large_for_memory_is_told_in_one_line(monkeypatch, capsys):
+    def too_large(*_, **__):
+        raise MemoryError("Unable to allocate 477. GiB")
+
+    monkeypatch.setattr(train_command, "TwoLayerNet", too_large)
+    assert cli.main(["train"]) == 1
+    assert capsys.readouterr().err == "fastbp: not enough memory: Unable to allocate 477. GiB\n"
+
+
+@pytest.mark.parametrize("data", ["mnist", "fashion-mnist"])
+def test_missing_data_are_told_in_one_line(data, tmp_path, capsys):
+    assert cli.main(["train", "--data", data, "--data-dir", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err
+    assert re.fullmatch(rf"fastbp: {data} needs train-images-idx3-ubyte.gz, .* is missing\n", errors)
+
+
+def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte.gz").write_bytes(b"not gzip")
+    assert cli.main(["train", "--data", "mnist", "--data-dir", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err
+    assert re.fullmatch(r"fastbp: .*train-images-idx3-ubyte.gz: the gzip data is damaged: .*\n", errors)
+
+
+# ---- options -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hidden", "0"], "argument --hidden: must be a whole number from 1 to 1000000000, got '0'"),
+        (["--hidden", "2.5"], "argument --hidden: must be a whole number from 1 to 1000000000, got '2.5'"),
+        (["--epochs", "-1"], "argument --epochs: must be a whole number from 1 to 1000000000, got '-1'"),
+        (["--batch-size", "no"], "argument --batch-size: must be a whole number .*, got 'no'"),
+        (["--batch-size", "1438"], "--batch-size must be at most 1437, the training images, got 1438"),
+        (["--lr", "0"], "argument --lr: must be a finite number above 0, got '0'"),
+        (["--lr", "-1"], "argument --lr: must be a finite number above 0, got '-1'"),
+        (["--lr", "nan"], "argument --lr: must be a finite number above 0, got 'nan'"),
+        (["--lr", "inf"], "argument --lr: must be a finite number above 0, got 'inf'"),
+        (["--seed", "-1"], "argument --seed: must be a whole number from 0 to .*, got '-1'"),
+        (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' .*float32.*float64.*"),
+        (["--data", "cifar"], "argument --data: invalid choice: 'cifar' .*digits.*mnist.*fashion-mnist.*"),
+        (["--data", "mnist"], "--data mnist needs --data-dir, the folder with its four IDX files"),
+        (["--data-dir", "here"], "--data-dir goes with --data mnist or fashion-mnist; .*"),
+        (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': No such file .*"),
+        (["--json", "."], "argument --json: cannot write '.': it is there and not a regular file"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line_before_anything_is_done(options, message, capsys, monkeypatch):
+    monkeypatch.setattr(train_command, "train", None)
+    assert cli.main(["train", *options]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert re.fullmatch(rf"fastbp(?: train)?: {message}(?:; see fastbp(?: train)? --help)?\n", errors)
+
+
+def test_no_command_is_told_in_one_line(capsys):
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err == ("fastbp: the following arguments are required: COMMAND; see fastbp --help\n")
+
+
+def test_help_shows_the_real_defaults_and_an_example(capsys):
+    assert cli.main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for default in (
+        f"default: {cli.EPOCHS['digits']} for digits, 17 for mnist, 17 for fashion-mnist",
+        "hidden units (default: 50)",
+        "images a step (default: 100)",
+        "learning rate (default: 0.1)",
+        "(default: float32)",
+        "fastbp train --data mnist --data-dir",
+    ):
+        assert default in text
+
+
+def test_version_as_a_process_and_nothing_else():
+    run = fastbp("--version")
+    assert run.returncode == 0
+    assert re.fullmatch(r"fastbp \d+\.\d+\S*\n", run.stdout)
+    assert run.stderr == ""
+
+
+def test_the_parser_loads_nothing_heavy():
+    """What ``import fastbp`` itself loads is not the command's to decide; it adds none of it."""
+    code = (
+        "import sys, fastbp; before = set(sys.modules); import fastbp.cli as c; c.main(['train', '--help']);"
+        "print('\\n', *[m for m in ('numpy', 'numba', 'tqdm', 'fastbp.training', 'fastbp.train_command')"
+        " if m in sys.modules and m not in before])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.splitlines()[-1].strip() == ""
