@@ -2,6 +2,7 @@
 
 Kernels see C-contiguous, aligned, native, writable arrays of float32 or float64 and nothing else; here an array is
 taken as it is where it is so already, and copied where not. Errors name the argument, what was expected and what came.
+The first test of each function is for the usual case: at the size of a few rows it is most of a layer's time.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 FLOATS = (FLOAT32, FLOAT64)
+BOOL = np.dtype(np.bool_)
 
 
 def is_ready(x: Any) -> bool:
@@ -32,7 +34,11 @@ def as_real(name: str, value: Any) -> np.ndarray:
 
 def result_type(*arrays: np.ndarray) -> np.dtype:
     """The floating-point type of NumPy's result of arithmetic on ``arrays``; float64 where all are integers."""
-    dtype = np.result_type(*arrays)
+    dtype = arrays[0].dtype
+    for x in arrays:
+        if x.dtype is not dtype:
+            dtype = np.result_type(*arrays)
+            break
     return dtype if dtype.kind == "f" else FLOAT64
 
 
@@ -46,6 +52,36 @@ def ready(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if type(x) is np.ndarray and x.dtype == dtype and x.flags.carray:
         return x
     return np.array(x, dtype=dtype, order="C")
+
+
+def operand(name: str, value: Any) -> tuple[np.ndarray, np.dtype]:
+    """``value`` ready for a kernel, and the type of a result computed from it.
+
+    Raises TypeError for what is no array of real numbers.
+    """
+    if is_ready(value):
+        return value, value.dtype
+    x = as_real(name, value)
+    dtype = result_type(x)
+    return ready(x, computed_in(dtype)), dtype
+
+
+def operands(name: str, value: Any, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+    """``value`` and the layer's ``own`` array ready for a kernel, and the type of a result computed from both.
+
+    Raises TypeError for what is no array of real numbers.
+    """
+    if is_ready(value) and value.dtype is own.dtype and is_ready(own):
+        return value, own, own.dtype
+    x = as_real(name, value)
+    dtype = result_type(x, own)
+    kind = computed_in(dtype)
+    return ready(x, kind), ready(own, kind), dtype
+
+
+def of_type(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A result in the type that it is returned in."""
+    return x if x.dtype is dtype else x.astype(dtype, copy=False)
 
 
 def as_rows(x: np.ndarray) -> np.ndarray:

@@ -63,7 +63,9 @@ class Affine:
         out = np.empty((len(inputs), W.shape[1]), kind)
         affine_forward(_team.address_for(kind), inputs, _weights(W, kind), _check.ready(b, kind), out)
         self.x, self._x, self.original_x_shape = rows, inputs, x.shape
-        return out.reshape(*rows.shape[:-1], W.shape[1]).astype(dtype, copy=False)
+        if rows.ndim == 1:
+            out = out[0]
+        return _check.of_type(out, dtype)
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``, in the shape that ``x`` came in, and set ``dW`` and ``db``.
@@ -84,9 +86,9 @@ class Affine:
         x, rows = _check.ready(self._x, kind), _check.as_rows(_check.ready(dout, kind))
         dx, dW, db = np.empty(x.shape, kind), np.empty(W.shape, kind), np.empty(W.shape[1], kind)
         affine_backward(_team.address_for(kind), rows, x, _weights(W, kind), dx, dW, db)
-        self.dW = dW.astype(_check.result_type(self.x, dout), copy=False)
-        self.db = db.astype(_check.result_type(dout), copy=False)
-        return dx.reshape(self.original_x_shape).astype(_check.result_type(dout, W), copy=False)
+        self.dW = _check.of_type(dW, _check.result_type(self.x, dout))
+        self.db = _check.of_type(db, _check.result_type(dout))
+        return _check.of_type(dx.reshape(self.original_x_shape), _check.result_type(dout, W))
 
     def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
         W, b = _check.as_real("W", self.W), _check.as_real("b", self.b)

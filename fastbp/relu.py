@@ -28,11 +28,8 @@ class Relu:
             self.mask = np.asarray(x <= 0)
             return np.where(self.mask, x.dtype.type(0), x)
         x = _check.ready(x, x.dtype)
-        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, np.bool_)
-        if x.ndim == 2:
-            relu_forward(_team.current().address, x, y, mask)
-        else:
-            relu_forward(_team.current().address, *map(_check.as_rows, (x, y, mask)))
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
+        relu_forward(_team.current().address, _check.as_rows(x), _check.as_rows(y), _check.as_rows(mask))
         self.mask = mask
         return y
 
@@ -43,11 +40,12 @@ class Relu:
         """
         if self.mask is None:
             raise _check.not_before_forward(self)
+        mask = self.mask
         dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, self.mask.shape, "x")
+        _check.same_shape("dout", dout, mask.shape, "x")
         if dout.dtype not in _check.FLOATS:
-            return np.where(self.mask, dout.dtype.type(0), dout)
-        dout = _check.ready(dout, dout.dtype)
+            return np.where(mask, dout.dtype.type(0), dout)
+        dout, mask = _check.ready(dout, dout.dtype), _check.ready(mask, _check.BOOL)
         dx = np.empty(dout.shape, dout.dtype)
-        relu_backward(_team.current().address, *map(_check.as_rows, (dout, np.ascontiguousarray(self.mask), dx)))
+        relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
         return dx

@@ -23,12 +23,10 @@ class Sigmoid:
 
         The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
         """
-        x = _check.as_real("x", x)
-        dtype = _check.result_type(x)
-        x = _check.ready(x, _check.computed_in(dtype))
+        x, dtype = _check.operand("x", x)
         out = np.empty(x.shape, x.dtype)
         sigmoid_forward(_team.current().address, _check.as_rows(x), _check.as_rows(out))
-        self.out = out.astype(dtype, copy=False)
+        self.out = _check.of_type(out, dtype)
         return self.out
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
@@ -38,10 +36,8 @@ class Sigmoid:
         """
         if self.out is None:
             raise _check.not_before_forward(self)
-        dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, self.out.shape, "x")
-        dtype = _check.result_type(dout, self.out)
-        dout, out = (_check.ready(a, _check.computed_in(dtype)) for a in (dout, self.out))
+        dout, out, dtype = _check.operands("dout", dout, self.out)
+        _check.same_shape("dout", dout, out.shape, "x")
         dx = np.empty(out.shape, out.dtype)
-        sigmoid_backward(_team.current().address, *map(_check.as_rows, (dout, out, dx)))
-        return dx.astype(dtype, copy=False)
+        sigmoid_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(out), _check.as_rows(dx))
+        return _check.of_type(dx, dtype)

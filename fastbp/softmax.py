@@ -27,15 +27,13 @@ class Softmax:
         No finite score overflows; -inf gives 0. The dtype is that of ``x``, float64 for integers.
         Raises ValueError for an x of no dimension or no classes, TypeError for what is no array of real numbers.
         """
-        x = _check.as_real("x", x)
+        x, dtype = _check.operand("x", x)
         if x.ndim == 0 or x.shape[-1] == 0:
             raise ValueError(f"x must have at least one class along its last axis, got shape {x.shape}")
-        dtype = _check.result_type(x)
-        x = _check.ready(x, _check.computed_in(dtype))
         y = np.empty(x.shape, x.dtype)
         rows = (-1, x.shape[-1])
         softmax_forward(_team.current().address, x.reshape(rows), y.reshape(rows))
-        self.y = y.astype(dtype, copy=False)
+        self.y = _check.of_type(y, dtype)
         return self.y
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
@@ -45,11 +43,9 @@ class Softmax:
         """
         if self.y is None:
             raise _check.not_before_forward(self)
-        dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, self.y.shape, "x")
-        dtype = _check.result_type(dout, self.y)
-        dout, y = (_check.ready(a, _check.computed_in(dtype)) for a in (dout, self.y))
+        dout, y, dtype = _check.operands("dout", dout, self.y)
+        _check.same_shape("dout", dout, y.shape, "x")
         dx = np.empty(y.shape, y.dtype)
         rows = (-1, y.shape[-1])
         softmax_backward(_team.current().address, dout.reshape(rows), y.reshape(rows), dx.reshape(rows))
-        return dx.astype(dtype, copy=False)
+        return _check.of_type(dx, dtype)

@@ -57,46 +57,35 @@ class SoftmaxWithLoss:
         Raises ValueError for shapes that do not fit, no rows, and labels outside 0..K-1; TypeError for what is no
         array of real numbers.
         """
-        x = _check.as_real("x", x)
+        x, dtype = _check.operand("x", x)
         if x.ndim not in (1, 2) or x.size == 0:
             raise ValueError(
                 f"x must be (N, K) or (K,), of a batch and classes that are not empty, got shape {x.shape}"
             )
-        given = _check.as_real("t", t)
-        dtype = _check.result_type(x)
-        rows = _check.as_rows(_check.ready(x, _check.computed_in(dtype)))
-        targets = as_targets(given, "x", x.shape, rows.dtype)
-        y = np.empty(rows.shape, rows.dtype)
-        losses = np.empty(len(rows))
-        loss = softmax_xent_forward(_team.current().address, rows, targets, float(self.eps), y, losses)
-        self._targets, self.t, self.y, self.loss = (
-            targets,
-            given,
-            y.reshape(x.shape).astype(dtype, copy=False),
-            dtype.type(loss),
+        t = _check.as_real("t", t)
+        targets = as_targets(t, "x", x.shape, x.dtype)
+        y, losses = np.empty(x.shape, x.dtype), np.empty(len(targets))
+        loss = softmax_xent_forward(
+            _team.current().address, _check.as_rows(x), targets, float(self.eps), _check.as_rows(y), losses
         )
+        self.t, self._targets, self.y, self.loss = t, targets, _check.of_type(y, dtype), dtype.type(loss)
         return self.loss
 
     def backward(self, dout: float = 1) -> np.ndarray:
         """Return the gradient with respect to ``x``, ``(y - t) / len(t) dout``.
 
-        The divisor is ``t.shape[0]``: the number of rows, and as in the book the number of classes for the one-hot
-        target, (K,), of a single sample. ``dout`` is a number, the gradient of what follows with respect to the loss.
+        The dtype is that of ``y``, whatever type the targets came in. The divisor is ``t.shape[0]``: the number of
+        rows, and as in the book the number of classes for the one-hot target, (K,), of a single sample. ``dout`` is a
+        number, the gradient of what follows with respect to the loss.
 
-        Raises RuntimeError before the first ``forward``, TypeError or ValueError unless ``dout`` is a number.
+        Raises RuntimeError before the first ``forward``, TypeError unless ``dout`` is a number.
         """
         if self.y is None or self.t is None or self._targets is None:
             raise _check.not_before_forward(self)
-        scale = _check.as_real("dout", dout)
-        if scale.size != 1:
-            raise ValueError(f"dout must be a single number, got shape {scale.shape}")
-        dtype, targets = self.y.dtype, self._targets
-        if targets.ndim == 2:
-            dtype = _check.result_type(self.y, self.t)
-            targets = _check.ready(self.t.reshape(targets.shape), _check.computed_in(dtype))
-        kind = _check.computed_in(dtype)
-        y = _check.as_rows(_check.ready(self.y, kind))
-        divisor = self.t.shape[0] if self.t.ndim else 1
-        dx = np.empty(y.shape, kind)
-        softmax_xent_backward(_team.current().address, y, targets, kind.type(divisor), kind.type(scale.item()), dx)
-        return dx.reshape(self.y.shape).astype(dtype, copy=False)
+        share = float(dout) / (self.t.shape[0] if self.t.ndim else 1)
+        y, dtype = _check.operand("y", self.y)
+        dx = np.empty(y.shape, y.dtype)
+        softmax_xent_backward(
+            _team.current().address, _check.as_rows(y), self._targets, y.dtype.type(share), _check.as_rows(dx)
+        )
+        return _check.of_type(dx, dtype)

@@ -35,6 +35,7 @@ ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
 
 PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
 PART_FLOPS = 500_000  # a part is worth taking from this size on
+MOST_PARTS = 8  # enough to even out members that do not run all the time
 # A member's scratch: a row of zeros, then a packed block of B, then one of A.
 NOTHING = 0  # as the address of ``start``
 ZEROS = MAX_VECTORS * VECTOR_BYTES
@@ -67,7 +68,7 @@ def _plan(shape, a, b, size):
     large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
     pack_b = b_col != 1 or large or (ragged and not MASKS)
     block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
-    return block_k // size, block_n // size, steep and large and STEEP_PACK, pack_b
+    return block_k // size, block_n, steep and large and STEEP_PACK, pack_b
 
 
 @kernel
@@ -239,12 +240,12 @@ def _part(shape, a, b, c, start, alpha, activation, plan, tiles, grid, scratch, 
 
 @kernel
 def _grid(shape, size, plan):
-    """Into how many parts a large product is cut, by rows and by columns."""
+    """Into how many parts a large product is cut, by rows and by columns: none is smaller than two tiles."""
     rows, columns, depth = shape
-    wanted = max(1, min(16, 2 * rows * columns * depth // PART_FLOPS))
+    wanted = max(1, min(MOST_PARTS, 2 * rows * columns * depth // PART_FLOPS))
     vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
-    most_columns = max(1, vectors // MAX_VECTORS)
-    most_rows = max(1, rows // TILE_ROWS[MAX_VECTORS - 1])
+    most_columns = max(1, vectors // (2 * MAX_VECTORS))
+    most_rows = max(1, rows // (2 * TILE_ROWS[MAX_VECTORS - 1]))
     if plan[3]:  # parts that share no columns pack no piece of B twice
         by_columns = min(wanted, most_columns)
         return min(wanted // by_columns, most_rows), by_columns

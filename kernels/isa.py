@@ -24,8 +24,8 @@ class Isa:
     masks : whether a masked load costs no more than a plain one. Where it does not, B is packed with its last
         vector padded.
     half_vectors : whether half a vector takes half the time, so that a short last vector may be a narrow one.
-    block_k, block_n : bytes of a row of A and of a row of B in the blocks that a large product is cut into; a packed
-        block of B stays in the second-level cache.
+    block_k, block_n : bytes of k and number of columns in the blocks of B that a large product is cut into; a packed
+        block stays in the second-level cache.
     pack_bytes, pack_rows : B is packed, where nothing forces it, if it has this many bytes and meets as many rows.
     steep_k, steep_n, steep_pack : the blocks for ``x.T dout`` where steps of k in ``x`` are so long a power of two
         that they fall on each other in the cache, and whether ``x`` is then packed too.
@@ -55,11 +55,11 @@ _NARROW = {  # few registers or short vectors: B passes through the first-level 
     "masks": False,
     "half_vectors": False,
     "block_k": 1024,
-    "block_n": 2048,
+    "block_n": 512,
     "pack_bytes": 128 << 10,
     "pack_rows": 64,
     "steep_k": 1024,
-    "steep_n": 2048,
+    "steep_n": 512,
     "steep_pack": True,
 }
 
@@ -74,11 +74,11 @@ TABLE = {
         masks=True,
         half_vectors=True,
         block_k=4096,
-        block_n=512,
+        block_n=128,
         pack_bytes=1 << 20,
         pack_rows=256,
-        steep_k=1536,
-        steep_n=1536,
+        steep_k=2048,
+        steep_n=256,
         steep_pack=False,
     ),
 }

@@ -1,7 +1,7 @@
 """The largest element and the sum of a row, in vectors.
 
-LLVM does not vectorise these from Python: it may not reorder a sum, and a maximum over vectors would lose NaN. Here
-the order is written down, one partial result a lane and the lanes halved at the end, so that the result depends on
+LLVM does not vectorise these from Python: it may not reorder a sum, nor lose a NaN on the way to a maximum. Here
+the order is written down, a few vectors of partial results that are halved at the end, so that the result depends on
 the row alone.
 """
 
@@ -13,11 +13,11 @@ from numba.extending import intrinsic
 from .isa import ISA
 from .simd import I64, Vectors, element_bytes, element_type
 
+CHAINS = 4  # vectors of partial results: enough to hide the latency of an addition
+
 
 def _larger(v: Vectors, a, b):
-    """The larger of two vectors, NaN where ``b`` is NaN or ``a`` is."""
-    keep = v.builder.or_(v.builder.fcmp_ordered(">=", a, b), v.builder.fcmp_unordered("uno", a, a))
-    return v.builder.select(keep, a, b)
+    return v.builder.select(v.builder.fcmp_ordered(">", a, b), a, b)
 
 
 def _sum(v: Vectors, a, b):
@@ -34,18 +34,26 @@ def _reduction(name: str, combine, neutral: float):
         v = Vectors(builder, element)
         pointer = v.pointer(address)
         start = ir.Constant(v.type(lanes), [neutral] * lanes)
-        result = cgutils.alloca_once_value(builder, start)
-        whole = builder.sdiv(count, I64(lanes))
+        partial = [cgutils.alloca_once_value(builder, start) for _ in range(CHAINS)]
+
+        def add(slot, vector):
+            builder.store(combine(v, builder.load(slot), vector), slot)
+
+        step = I64(CHAINS * lanes)
+        whole = builder.sdiv(count, step)
         with cgutils.for_range(builder, whole) as loop:
-            vector = v.load(v.at(pointer, builder.mul(loop.index, I64(lanes))), lanes)
-            builder.store(combine(v, builder.load(result), vector), result)
-        done = builder.mul(whole, I64(lanes))
-        rest = builder.sub(count, done)
-        with builder.if_then(builder.icmp_signed(">", rest, I64(0))):
-            mask = v.first_lanes(rest, lanes)
-            vector = builder.select(mask, v.load(v.at(pointer, done), lanes, mask), start)
-            builder.store(combine(v, builder.load(result), vector), result)
-        vector = builder.load(result)
+            first = builder.mul(loop.index, step)
+            for chain, slot in enumerate(partial):
+                add(slot, v.load(v.at(pointer, builder.add(first, I64(chain * lanes))), lanes))
+        done = builder.mul(whole, step)
+        rest = builder.sdiv(builder.add(builder.sub(count, done), I64(lanes - 1)), I64(lanes))
+        with cgutils.for_range(builder, rest) as loop:
+            at = builder.add(done, builder.mul(loop.index, I64(lanes)))
+            mask = v.first_lanes(builder.sub(count, at), lanes)
+            add(partial[0], builder.select(mask, v.load(v.at(pointer, at), lanes, mask), start))
+        vector = builder.load(partial[0])
+        for slot in partial[1:]:
+            vector = combine(v, vector, builder.load(slot))
         while lanes > 1:
             lanes //= 2
             vector = combine(v, *v.halves(vector))
@@ -58,5 +66,6 @@ def _reduction(name: str, combine, neutral: float):
     return intrinsic(reduction)
 
 
+# Of a row that holds NaN: NaN or any of its elements.
 row_max = _reduction("row_max", _larger, float("-inf"))
 row_sum = _reduction("row_sum", _sum, 0.0)

@@ -8,7 +8,8 @@ from .team import package, part_of, parts_of, spread
 def _forward(x, y, mask, part, member):
     zero = x.dtype.type(0)
     begin, end = part_of(x.size, part)
-    for i in range(begin, end):
+    x, y, mask = x[begin:end], y[begin:end], mask[begin:end]
+    for i in range(x.size):
         masked = x[i] <= zero
         mask[i] = masked
         y[i] = zero if masked else x[i]
@@ -28,7 +29,8 @@ def relu_forward(team, x, y, mask):
 def _backward(dout, mask, dx, part, member):
     zero = dout.dtype.type(0)
     begin, end = part_of(dout.size, part)
-    for i in range(begin, end):
+    dout, mask, dx = dout[begin:end], mask[begin:end], dx[begin:end]
+    for i in range(dout.size):
         dx[i] = zero if mask[i] else dout[i]
 
 

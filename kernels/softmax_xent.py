@@ -8,7 +8,7 @@ from ._jit import kernel
 from .elementary import log
 from .memory import address
 from .reduce import row_max, row_sum
-from .softmax import divide, exp_rows, parts_of_rows, rows_of_part
+from .softmax import exp_rows, parts_of_rows, rows_of_part, scale
 from .team import package, spread
 
 
@@ -52,7 +52,7 @@ def _forward(x, t, eps, y, losses, part, member):
     for n in range(begin, end):
         total = row_sum(address(y[n]), n_columns, one)
         losses[n] = total
-        divide(y[n], total)
+        scale(y[n], total)
     if t.ndim == 1:
         _losses_of_labels(x, t, eps, y, losses, begin, end)
     else:
@@ -88,7 +88,7 @@ def softmax_xent_forward(team, x, t, eps, y, losses):
 
 
 @kernel
-def _backward(y, t, divisor, dout, dx, part, member):
+def _backward(y, t, share, dx, part, member):
     n_rows, n_columns = y.shape
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
@@ -96,23 +96,23 @@ def _backward(y, t, divisor, dout, dx, part, member):
     probability, out = y[begin:end].reshape(size), dx[begin:end].reshape(size)
     if t.ndim == 1:
         for i in range(size):
-            out[i] = probability[i] / divisor * dout
+            out[i] = probability[i] * share
         for n in range(begin, end):
-            dx[n, t[n]] = (y[n, t[n]] - y.dtype.type(1)) / divisor * dout
+            dx[n, t[n]] = (y[n, t[n]] - y.dtype.type(1)) * share
     else:
         target = t[begin:end].reshape(size)
         for i in range(size):
-            out[i] = (probability[i] - target[i]) / divisor * dout
+            out[i] = (probability[i] - target[i]) * share
 
 
 @kernel
-def softmax_xent_backward(team, y, t, divisor, dout, dx):
-    """``dx = (y - t) / divisor dout``, the gradient of the mean loss with the number of rows as divisor.
+def softmax_xent_backward(team, y, t, share, dx):
+    """``dx = (y - t) share``, the gradient of the mean loss where ``share`` is 1 / N.
 
     y, t, dx : as in ``softmax_xent_forward``; ``dx`` is overwritten and may be ``y``.
-    divisor, dout : numbers of the type of ``y``. The division is one of every element, as in the book.
+    share : number of the type of ``y``
     """
-    spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, divisor, dout, dx)))
+    spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, share, dx)))
 
 
 @kernel
