@@ -7,19 +7,16 @@ MNIST's training images where their folder is given, else random numbers of the 
 """
 
 import argparse
-import multiprocessing
-import time
 from collections import OrderedDict
-from multiprocessing.connection import Connection
 
 import numpy as np
 
 import fastbp
+from bench import runner
 from fastbp import datasets, reference
 
 WIDTHS = (10, 12, 12, 12, 8)
-TURNS, STEPS = 15, 100
-PROVIDERS = {"NumPy": reference, "fastbp": fastbp}
+STEPS = 100
 
 
 class BookNet:
@@ -75,55 +72,41 @@ def load(data_dir: str, x_dtype: str, dtype: str) -> tuple[np.ndarray, np.ndarra
     return x.astype(x_dtype), np.eye(10, dtype=dtype)[labels]
 
 
-def provide(layers_name: str, data_dir: str, x_dtype: str, dtype: str, pipe: Connection) -> None:
-    """A provider's process: report the first losses, then time STEPS steps whenever told to, until told to stop."""
-    net = BookNet(PROVIDERS[layers_name], dtype)
+def steps_with(layers, data_dir: str, x_dtype: str, dtype: str):
+    """What does STEPS steps with ``layers`` at each call."""
+    net = BookNet(layers, dtype)
     x, t = load(data_dir, x_dtype, dtype)
-    pipe.send(train(net, x, t, STEPS, seed=0))
-    while (seed := pipe.recv()) is not None:
-        start = time.perf_counter()
-        train(net, x, t, STEPS, seed)
-        pipe.send(time.perf_counter() - start)
+    return lambda: train(net, x, t, STEPS, seed=1)
 
 
-def compare(data_dir: str, x_dtype: str, dtype: str) -> tuple[float, float, float]:
-    """Seconds a step with NumPy's layers and with fastbp's, and the ratio.
+def numpy_steps(*arguments):
+    return steps_with(reference, *arguments)
 
-    Each has a process of its own, so that neither's waiting threads nor its heap are in the other's way.
-    """
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    for name in PROVIDERS:
-        ours, theirs = context.Pipe()
-        processes.append(context.Process(target=provide, args=(name, data_dir, x_dtype, dtype, theirs)))
-        processes[-1].start()
-        pipes.append(ours)
-    first = [pipe.recv() for pipe in pipes]
+
+def fastbp_steps(*arguments):
+    return steps_with(fastbp, *arguments)
+
+
+def check(data_dir: str, x_dtype: str, dtype: str) -> None:
+    """Both providers' losses agree over the first STEPS steps."""
+    first = [steps_with(layers, data_dir, x_dtype, dtype)() for layers in (reference, fastbp)]
     apart = np.max(np.abs(np.subtract(*first)))
     if not apart < (1e-6 if dtype == "float64" else 1e-3):
         raise AssertionError(f"the losses are {apart} apart within {STEPS} steps")
-    seconds = np.empty((TURNS, 2))
-    for turn in range(TURNS):
-        for column, pipe in enumerate(pipes):
-            pipe.send(turn)
-            seconds[turn, column] = pipe.recv() / STEPS
-    for pipe, process in zip(pipes, processes, strict=True):
-        pipe.send(None)
-        process.join()
-    plain, compiled = np.median(seconds, axis=0)
-    return plain, compiled, float(np.median(seconds[:, 0] / seconds[:, 1]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", default="", help="folder of the MNIST files")
-    given = parser.parse_args()
-    print(f"microseconds a step, {fastbp.get_num_threads()} threads")
-    print(" ".join(f"{c:>{w}}" for c, w in zip(("images", "weights", *PROVIDERS, "ratio"), WIDTHS, strict=True)))
+    data_dir = parser.parse_args().data_dir
+    cores = fastbp.get_num_threads()
+    print(f"microseconds a step, {cores} threads")
+    runner.print_row("images", "weights", "NumPy", "fastbp", "ratio", widths=WIDTHS)
     for x_dtype, dtype in (("float64", "float64"), ("float32", "float64"), ("float32", "float32")):
-        plain, compiled, ratio = compare(given.data_dir, x_dtype, dtype)
-        cells = x_dtype, dtype, f"{1e6 * plain:.0f}", f"{1e6 * compiled:.0f}", f"{ratio:.2f}"
-        print(" ".join(f"{c:>{w}}" for c, w in zip(cells, WIDTHS, strict=True)), flush=True)
+        check(data_dir, x_dtype, dtype)
+        plain, ours = runner.processes_in_turns([numpy_steps, fastbp_steps], data_dir, x_dtype, dtype, cores=cores)
+        times = [f"{1e6 * timing.median / STEPS:.0f}" for timing in (plain, ours)]
+        runner.print_row(x_dtype, dtype, *times, f"{plain.ratio_to(ours):.2f}", widths=WIDTHS)
 
 
 if __name__ == "__main__":

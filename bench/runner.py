@@ -5,6 +5,7 @@ them; what is quoted is the median time, and the median over the turns of the ra
 """
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import time
@@ -56,6 +57,63 @@ def in_turns(
             for _ in range(n):
                 call()
             column.append((time.perf_counter() - start) / n)
+    return [Timing(tuple(column)) for column in columns]
+
+
+def _serve_turns(make: Callable[..., Callable[[], object]], arguments: tuple, cores: int, least: float, pipe) -> None:
+    """A provider's process: make its call, then time it whenever told to, until told to stop."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+    call = make(*arguments)
+    call()
+    start = time.perf_counter()
+    call()
+    repeats = max(1, round(least / max(time.perf_counter() - start, 1e-7)))
+    pipe.send(None)
+    while pipe.recv():
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        pipe.send((time.perf_counter() - start) / repeats)
+
+
+def processes_in_turns(
+    makers: Sequence[Callable[..., Callable[[], object]]],
+    *arguments: object,
+    cores: int,
+    turns: int = 15,
+    least: float = 0.05,
+) -> list[Timing]:
+    """Time ``make(*arguments)()`` of each maker in turns, each in a process of its own on the same ``cores`` cores.
+
+    So no provider's waiting threads nor its heap are in another's way. ``least`` is the length of a turn in seconds.
+    """
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, str(cores)))
+    try:
+        for make in makers:
+            ours, theirs = context.Pipe()
+            processes.append(context.Process(target=_serve_turns, args=(make, arguments, cores, least, theirs)))
+            processes[-1].start()
+            pipes.append(ours)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+    for pipe in pipes:
+        pipe.recv()
+    columns: list[list[float]] = [[] for _ in makers]
+    for _ in range(turns):
+        for pipe, column in zip(pipes, columns, strict=True):
+            pipe.send(True)
+            column.append(pipe.recv())
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send(False)
+        process.join()
     return [Timing(tuple(column)) for column in columns]
 
 

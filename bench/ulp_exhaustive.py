@@ -40,7 +40,7 @@ def exact_sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def worst(y: np.ndarray, exact: np.ndarray) -> tuple[float, bool]:
-    """The largest error of float32 ``y`` where the float32 nearest to ``exact`` is finite; whether the rest is right."""
+    """The largest error of ``y`` where the float32 nearest to ``exact`` is finite; whether the rest is right."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         nearest = exact.astype(np.float32)
         finite = np.isfinite(nearest)

@@ -6,15 +6,24 @@ from pathlib import Path as _Path
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
+from fastbp import optimizers, schedules
 from fastbp._team import get_num_threads, set_num_threads
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
+from fastbp.binary_cross_entropy import BinaryCrossEntropy
+from fastbp.dropout import Dropout
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.gradient import numerical_gradient
+from fastbp.history import History, TrainingState
+from fastbp.leaky_relu import LeakyRelu
+from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.relu import Relu
+from fastbp.sequential import Sequential, mlp
 from fastbp.sigmoid import Sigmoid
+from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
+from fastbp.tanh import Tanh
 from fastbp.two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"
@@ -22,16 +31,28 @@ __version__ = "0.1.0"
 __all__ = [
     "AddLayer",
     "Affine",
+    "BinaryCrossEntropy",
+    "Dropout",
+    "History",
+    "LeakyRelu",
+    "MeanSquaredError",
     "MulLayer",
     "Relu",
+    "Sequential",
     "Sigmoid",
+    "SigmoidWithLoss",
     "Softmax",
     "SoftmaxWithLoss",
+    "Tanh",
+    "TrainingState",
     "TwoLayerNet",
     "cross_entropy_error",
     "get_num_threads",
+    "mlp",
     "numerical_gradient",
+    "optimizers",
     "relu",
+    "schedules",
     "set_num_threads",
     "sigmoid",
     "softmax",

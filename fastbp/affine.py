@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
+from fastbp._lowering import Backward, Lowering
 from fastbp.kernels.affine import affine_backward, affine_forward
+from fastbp.kernels.gemm import LINEAR, NOTHING
 
 
 class Affine:
@@ -15,7 +17,7 @@ class Affine:
     Parameters
     ----------
     W : (I, O) array of real numbers, in any layout
-    b : (O,) array of real numbers
+    b : (O,) array of real numbers, or None for a layer without bias
 
     Both are kept by reference: what is written into them in place counts at the next call.
 
@@ -29,7 +31,7 @@ class Affine:
     All but the parameters are None before the first ``forward``, the gradients before the first ``backward``.
     """
 
-    def __init__(self, W: np.ndarray, b: np.ndarray) -> None:
+    def __init__(self, W: np.ndarray, b: np.ndarray | None) -> None:
         self.W, self.b = W, b
         self.x: np.ndarray | None = None
         self._x: np.ndarray | None = None  # x as the kernels took it
@@ -51,7 +53,7 @@ class Affine:
         Raises ValueError where shapes do not fit, TypeError for what is no array of real numbers.
         """
         x = _check.as_real("x", x)
-        W, b = self._parameters()
+        W, b = self.checked_parameters()
         rows = x if x.ndim <= 2 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
         if rows.ndim == 0 or rows.shape[-1] != W.shape[0]:
             raise ValueError(
@@ -77,7 +79,7 @@ class Affine:
         """
         if self.x is None or self._x is None or self.original_x_shape is None:
             raise _check.not_before_forward(self)
-        W, _ = self._parameters()
+        W, _ = self.checked_parameters()
         dout = _check.as_real("dout", dout)
         _check.same_shape("dout", dout, (*self.x.shape[:-1], W.shape[1]), "the output")
         if self.x.shape[-1] != W.shape[0]:
@@ -87,16 +89,52 @@ class Affine:
         dx, dW, db = np.empty(x.shape, kind), np.empty(W.shape, kind), np.empty(W.shape[1], kind)
         affine_backward(_team.address_for(kind), rows, x, _weights(W, kind), dx, dW, db)
         self.dW = _check.of_type(dW, _check.result_type(self.x, dout))
-        self.db = _check.of_type(db, _check.result_type(dout))
+        self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
         return _check.of_type(dx.reshape(self.original_x_shape), _check.result_type(dout, W))
 
-    def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        W, b = _check.as_real("W", self.W), _check.as_real("b", self.b)
+    def lower(
+        self, p: Lowering, x: int, columns: int, place: int, activation: int = LINEAR
+    ) -> tuple[int, int, Backward]:
+        """Write the instructions of this layer, the ``place``-th of a network, with ``activation`` in the product.
+
+        ``x`` is the address of ``columns`` elements a row. Returns the address of the output, its columns, and what
+        writes the backward pass.
+        """
+        n_inputs, n_outputs = columns, self.W.shape[1]
+        W, b = self.W.ctypes.data, NOTHING if self.b is None else self.b.ctypes.data
+        y = p.buffer((place, "y"), n_outputs)
+        p.emit("affine", x, W, b, y, p.rows, n_inputs, n_outputs, activation)
+
+        def backward(dy: int, wanted: bool) -> int:
+            dx = p.buffer((place, "dx"), n_inputs) if wanted else NOTHING
+            if wanted:
+                p.emit("affine_dx", dy, W, dx, p.rows, n_inputs, n_outputs)
+            sizes = p.rows, n_inputs, n_outputs
+            if p.fused_step:
+                p.emit("affine_step", x, dy, W, *sizes)
+            else:
+                p.emit("affine_dw", x, dy, p.gradient_of(self.W), *sizes)
+            if self.b is not None:
+                if p.fused_step:
+                    p.emit("bias_step", dy, b, p.rows, n_outputs)
+                else:
+                    p.emit("bias_db", dy, p.gradient_of(self.b), p.rows, n_outputs)
+            return dx
+
+        return y, n_outputs, backward
+
+    def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        W = _check.as_real("W", self.W)
+        b = np.empty(0, W.dtype) if self.b is None else _check.as_real("b", self.b)
         if W.ndim != 2:
             raise ValueError(f"W must have two dimensions, (inputs, outputs), got shape {W.shape}")
-        if b.shape != W.shape[1:]:
+        if self.b is not None and b.shape != W.shape[1:]:
             raise ValueError(f"b must have one element for each column of W of shape {W.shape}, got shape {b.shape}")
         return W, b
+
+    def __repr__(self) -> str:
+        bias = "" if self.b is not None else ", without bias"
+        return f"Affine{np.shape(self.W)}"[:-1] + f"{bias})"
 
 
 def _weights(W: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -7,17 +7,28 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from fastbp import __version__
 from fastbp.json_file import check_writable
 
 EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batches: the book's 10,000
+LEARNING_RATES = {  # with which each optimizer learns the data above well in these epochs
+    "sgd": 0.1,
+    "momentum": 0.01,
+    "nesterov": 0.01,
+    "adagrad": 0.1,
+    "rmsprop": 0.001,
+    "adam": 0.001,
+    "adamw": 0.001,
+}
+MOST_THREADS = 1024
 EXAMPLES = """\
 examples:
   fastbp train
   fastbp train --data mnist --data-dir ~/mnist --hidden 100 --json mnist.json
+  fastbp train --optimizer adam --epochs 50 --threads 1
 """
 
 
@@ -97,18 +108,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", choices=EPOCHS, default="digits", help="what to learn (default: %(default)s)")
     add("--data-dir", metavar="DIR", help="folder with the four IDX files of mnist or fashion-mnist")
     add("--hidden", metavar="N", type=_count, default=50, help="hidden units (default: %(default)s)")
-    per_data = ", ".join(f"{epochs} for {data}" for data, epochs in EPOCHS.items())
-    add("--epochs", metavar="N", type=_count, help=f"passes over the training images (default: {per_data})")
+    epochs, rates = _listed(EPOCHS), _listed(LEARNING_RATES)
+    add("--epochs", metavar="N", type=_count, help=f"passes over the training images (default: {epochs})")
     add("--batch-size", metavar="N", type=_count, default=100, help="images a step (default: %(default)s)")
-    add("--lr", metavar="X", type=_rate, default=0.1, help="learning rate (default: %(default)s)")
+    optimizer = "how gradients move the weights (default: %(default)s)"
+    add("--optimizer", choices=LEARNING_RATES, default="sgd", help=optimizer)
+    add("--lr", metavar="X", type=_rate, help=f"learning rate (default: {rates})")
     add("--seed", metavar="N", type=_seed, default=0, help="of weights and order (default: %(default)s)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="(default: %(default)s)")
+    threads = "threads to use, which changes no result (default: as many as there are cores)"
+    add("--threads", metavar="N", type=_threads, help=threads)
     add("--json", metavar="FILE", type=_output, help="write there what the lines say, for scripts")
     return parser
 
 
+def _listed(defaults: Mapping[str, float]) -> str:
+    return ", ".join(f"{value} for {name}" for name, value in defaults.items())
+
+
 def _check_together(options: argparse.Namespace) -> None:
-    """Check what no option can know alone, and fill in the default that depends on another."""
+    """Check what no option can know alone, and fill in the defaults that depend on others."""
     parser = _Parser("fastbp train")
     if options.data == "digits" and options.data_dir is not None:
         parser.error("--data-dir goes with --data mnist or fashion-mnist; the digits come with fastbp")
@@ -116,6 +135,8 @@ def _check_together(options: argparse.Namespace) -> None:
         parser.error(f"--data {options.data} needs --data-dir, the folder with its four IDX files")
     if options.epochs is None:
         options.epochs = EPOCHS[options.data]
+    if options.lr is None:
+        options.lr = LEARNING_RATES[options.optimizer]
 
 
 def _count(text: str) -> int:
@@ -124,6 +145,10 @@ def _count(text: str) -> int:
 
 def _seed(text: str) -> int:
     return _whole(text, 0, 2**64 - 1)
+
+
+def _threads(text: str) -> int:
+    return _whole(text, 1, MOST_THREADS)
 
 
 def _whole(text: str, least: int, most: int) -> int:

@@ -1,6 +1,7 @@
 """The book's layers in plain NumPy: the yardstick for tests and benchmarks.
 
-Each class computes what its namesake in "Deep Learning from Scratch", chapter 5, computes, quirks included.
+Each class computes what its namesake in "Deep Learning from Scratch", chapter 5, computes, quirks included; what the
+book does not have is as in PyTorch.
 There are four differences: ``Relu.backward`` leaves its ``dout`` alone, Affine takes a single sample of
 shape (I,), ``SoftmaxWithLoss`` has an exact form, and rows of targets that are not one-hot are weighed, as their
 gradient is, where the book's loss looks at their largest entry. Nothing is checked, compiled or tuned, and dtypes are
@@ -21,11 +22,17 @@ from fastbp.gradient import numerical_gradient
 __all__ = [
     "AddLayer",
     "Affine",
+    "BinaryCrossEntropy",
+    "Dropout",
+    "LeakyRelu",
+    "MeanSquaredError",
     "MulLayer",
     "Relu",
     "Sigmoid",
+    "SigmoidWithLoss",
     "Softmax",
     "SoftmaxWithLoss",
+    "Tanh",
     "TwoLayerNet",
     "cross_entropy_error",
     "numerical_gradient",
@@ -135,6 +142,23 @@ class Relu:
         return dx
 
 
+class LeakyRelu:
+    """``x`` where it is positive or nan, else ``slope x``."""
+
+    def __init__(self, slope=0.01):
+        self.slope = slope
+        self.mask: Any = None
+
+    def forward(self, x):
+        x = _floats(x)
+        self.mask = x <= 0
+        return np.where(self.mask, x.dtype.type(self.slope) * x, x)
+
+    def backward(self, dout):
+        dout = _floats(dout)
+        return np.where(self.mask, dout.dtype.type(self.slope) * dout, dout)
+
+
 class Sigmoid:
     """``1 / (1 + exp(-x))``."""
 
@@ -147,6 +171,61 @@ class Sigmoid:
 
     def backward(self, dout):
         return dout * (1 - self.out) * self.out
+
+
+class Tanh:
+    """The hyperbolic tangent."""
+
+    def __init__(self):
+        self.out: Any = None
+
+    def forward(self, x):
+        self.out = np.tanh(_floats(x))
+        return self.out
+
+    def backward(self, dout):
+        return dout * (1 - self.out * self.out)
+
+
+class Dropout:
+    """``x / (1 - p)`` where kept, 0 where dropped; ``x`` when testing. Draws the masks that ``fastbp.Dropout`` does."""
+
+    def __init__(self, p=0.5, seed=0):
+        self.p = p
+        self.seed = seed
+        self.stream = 0
+        self.step = 0
+        self.mask: Any = None
+        self.scale = 1.0
+
+    def forward(self, x, train_flg=True):
+        x = _floats(x)
+        self.mask, self.scale = np.ones(x.shape, bool), 1.0
+        if train_flg:
+            keep = 1 - self.p
+            bits = random_bits(self.seed, self.stream, self.step, x.size)
+            self.mask, self.scale = (bits < int(keep * 2**53)).reshape(x.shape), 1 / keep if keep else 0.0
+            self.step += 1
+        return np.where(self.mask, x * x.dtype.type(self.scale), x.dtype.type(0))
+
+    def backward(self, dout):
+        dout = _floats(dout)
+        return np.where(self.mask, dout * dout.dtype.type(self.scale), dout.dtype.type(0))
+
+
+def random_bits(seed, stream, step, n):
+    """The first n numbers in 0..2^53-1 of a key of ``fastbp.kernels.random``: SplitMix64."""
+    golden = np.uint64(0x9E3779B97F4A7C15)
+
+    def mixed(z):
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+    key = np.zeros(1, np.uint64)  # an array: its products wrap without a warning
+    for word in (seed, stream, step):
+        key = mixed((key ^ np.uint64(word)) + golden)
+    return mixed(key + golden * np.arange(1, n + 1, dtype=np.uint64)) >> np.uint64(11)
 
 
 class Softmax:
@@ -166,35 +245,125 @@ class Softmax:
 class SoftmaxWithLoss:
     """Softmax and mean cross-entropy.
 
-    ``eps`` is what the book adds to each probability before its logarithm; 0 takes the exact form instead.
+    ``eps`` is what the book adds to each probability before its logarithm; 0 takes the exact form instead. With
+    ``label_smoothing`` s, targets t become (1 - s) t + s / K.
     """
 
-    def __init__(self, eps=1e-7):
+    def __init__(self, eps=1e-7, label_smoothing=0.0):
         self.eps = eps
+        self.label_smoothing = label_smoothing
         self.loss = None
         self.y: Any = None
         self.t: Any = None
+        self.rows: Any = None  # targets as rows, smoothed, and the weights of the rows, where there are any
+        self.weights: Any = None
 
-    def forward(self, x, t):
+    def forward(self, x, t, sample_weight=None):
         """Mean loss of scores (N, K) or (K,) against (N,) classes or rows of the shape of ``x``."""
         self.t = np.asarray(t)
         self.y = softmax(x)
+        self.rows = self.weights = None
+        if self.label_smoothing or sample_weight is not None:
+            return self._forward(_floats(x), sample_weight)
         if self.eps == 0:
             self.loss = cross_entropy_of_scores(x, self.t)
         else:
             self.loss = cross_entropy_error(self.y, self.t, self.eps)
         return self.loss
 
+    def _forward(self, x, sample_weight):
+        classes, s = x.shape[-1], self.label_smoothing
+        t = self.t if self.t.size == x.size else np.eye(classes)[self.t]
+        self.rows = ((1 - s) * t + s / classes).reshape(-1, classes)
+        self.weights = np.ones(len(self.rows)) if sample_weight is None else np.asarray(sample_weight)
+        x, y = x.reshape(-1, classes), self.y.reshape(-1, classes)
+        losses = [
+            cross_entropy_of_scores(x[n], row) if self.eps == 0 else cross_entropy_error(y[n], row, self.eps)
+            for n, row in enumerate(self.rows)
+        ]
+        self.loss = np.mean(self.weights * losses)
+        return self.loss
+
     def backward(self, dout=1):
         """``(y - t) / len(t)``. As in the book ``dout`` is not looked at, and for one one-hot sample of shape
         (K,) ``len(t)`` is K."""
         n = self.t.shape[0]
+        if self.rows is not None:
+            y = self.y.reshape(self.rows.shape)
+            return (self.weights[:, None] * (y - self.rows) / n).reshape(self.y.shape)
         if self.t.size == self.y.size:
             return (self.y - self.t) / n
         dx = self.y.copy()
         rows = dx.reshape(-1, dx.shape[-1])  # a view, so that one sample of shape (K,) is one row
         rows[np.arange(n), self.t] -= 1
         return dx / n
+
+
+class RealTargetLoss:
+    """Mean over all elements of the ``losses`` of a subclass, times the weight of the sample."""
+
+    def __init__(self):
+        self.loss: Any = None
+        self.y: Any = None
+        self.t: Any = None
+        self.weights: Any = None
+
+    def forward(self, x, t, sample_weight=None):
+        """Mean loss of (N,) or (N, K) against as many targets."""
+        x = _floats(x)
+        self.t = np.asarray(t).reshape(x.shape)
+        weights = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight)
+        self.weights = weights.reshape(-1, *[1] * (x.ndim - 1))
+        self.y = self.prediction(x)
+        self.loss = np.mean(self.weights * self.losses(x, self.t))
+        return self.loss
+
+    def backward(self, dout=1):
+        return dout * self.weights * self.slopes(self.y, self.t) / self.y.size
+
+    def prediction(self, x):
+        return x.copy()
+
+    def losses(self, x, t):
+        raise NotImplementedError
+
+    def slopes(self, y, t):
+        """The derivatives of ``losses`` by ``x``."""
+        raise NotImplementedError
+
+
+class BinaryCrossEntropy(RealTargetLoss):
+    """``-(t log(x) + (1 - t) log(1 - x))``, logarithms cut off at -100."""
+
+    def losses(self, x, t):
+        with np.errstate(divide="ignore"):
+            return -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
+
+    def slopes(self, y, t):
+        return (y - t) / np.maximum(y * (1 - y), 1e-12)
+
+
+class SigmoidWithLoss(RealTargetLoss):
+    """Binary cross-entropy of ``sigmoid(x)``, from the scores."""
+
+    def prediction(self, x):
+        return sigmoid(x)
+
+    def losses(self, x, t):
+        return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
+
+    def slopes(self, y, t):
+        return y - t
+
+
+class MeanSquaredError(RealTargetLoss):
+    """``(x - t)^2``."""
+
+    def losses(self, x, t):
+        return (x - t) ** 2
+
+    def slopes(self, y, t):
+        return 2 * (y - t)
 
 
 class TwoLayerNet:

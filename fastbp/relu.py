@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
+from fastbp._lowering import Backward, Lowering
+from fastbp.kernels.gemm import RELU
 from fastbp.kernels.relu import relu_backward, relu_forward
 
 
@@ -14,6 +16,8 @@ class Relu:
     ----------
     mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
     """
+
+    in_product = RELU  # what the matrix product before can apply to its result at once
 
     def __init__(self) -> None:
         self.mask: np.ndarray | None = None
@@ -49,3 +53,10 @@ class Relu:
         dx = np.empty(dout.shape, dout.dtype)
         relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
         return dx
+
+    def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
+        """Write the instructions of this layer; see ``Lowering.elementwise``."""
+        return p.elementwise("relu", x, columns, place, computed)
+
+    def __repr__(self) -> str:
+        return "Relu()"

@@ -14,7 +14,7 @@ from pathlib import Path
 import llvmlite
 import numba
 from numba.core import config
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from .isa import ISA
 
@@ -33,6 +33,39 @@ def build_tag() -> str:
     return digest.hexdigest()
 
 
+class CheckedFile(IndexDataCacheFile):
+    """numba's cache files, the machine code behind a digest of itself, its key and the build tag.
+
+    Machine code with a flipped bit would run, and so would that of another build, left behind by a process that ended
+    between writing the index and the code.
+    """
+
+    _key: object = None
+
+    def save(self, key, data):
+        self._key = key
+        super().save(key, data)
+
+    def load(self, key):
+        self._key = key
+        return super().load(key)
+
+    def _digest(self, code: bytes) -> bytes:
+        return hashlib.sha256(f"{self._source_stamp} {self._key}".encode() + code).digest()
+
+    def _save_data(self, name, data):
+        code = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(self._digest(code) + code)
+
+    def _load_data(self, name):
+        content = Path(self._data_path(name)).read_bytes()
+        code = content[hashlib.sha256().digest_size :]
+        if self._digest(code) != content[: len(content) - len(code)]:
+            raise ValueError(f"{name} is damaged, or of another build")
+        return pickle.loads(code)
+
+
 class KernelCache:
     """numba's on-disk cache, opened at first use, never stale and never in the way.
 
@@ -49,8 +82,10 @@ class KernelCache:
         if not self._opened:
             self._opened = True
             try:
-                self._on_disk = FunctionCache(self._function)
-                self._on_disk._cache_file._source_stamp = build_tag()
+                cache = FunctionCache(self._function)
+                names = cache.cache_path, cache._impl.filename_base, build_tag()
+                cache._cache_file = CheckedFile(*names)
+                self._on_disk = cache
             except (RuntimeError, OSError):  # no folder can be written
                 self._on_disk = None
         return self._on_disk

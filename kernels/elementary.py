@@ -1,10 +1,10 @@
-"""exp, log and the logistic function of one number, as straight code that a loop around it can be vectorised with.
+"""exp, log, tanh and the logistic function of one number, as straight code that a loop can be vectorised around.
 
 numba calls the C library once an element, which takes ten times as long. The polynomials are minimax in the relative
 error (Remez), computed for these reductions in 50 digits. There is one source for both types: the branch on the size
 of the number is decided at compile time.
 
-Largest error found, in units in the last place: exp 1.0, log 1.0, logistic 2.5 over every float32
+Largest error found, in units in the last place: exp 1.0, log 1.0, logistic 2.5, tanh 2.5 over every float32
 (``bench/ulp_exhaustive.py``; the tests hold a sample of both types to these figures rounded up).
 """
 
@@ -64,6 +64,31 @@ def _times_small_power_of_two(typingctx, x, shifted):
 
 
 @intrinsic
+def _power_of_two(typingctx, shifted):
+    """2^n for n + magic = ``shifted``, where it is neither subnormal nor infinite."""
+
+    def codegen(context, builder, signature, arguments):
+        integer, mantissa, bias = _layout(shifted)
+        n = builder.shl(builder.bitcast(arguments[0], integer), ir.Constant(integer, mantissa))
+        return builder.bitcast(builder.add(n, ir.Constant(integer, bias << mantissa)), arguments[0].type)
+
+    return shifted(shifted), codegen
+
+
+@intrinsic
+def _with_sign_of(typingctx, x, sign):
+    """The absolute value of x with the sign of ``sign``, that of a zero or a NaN included."""
+
+    def codegen(context, builder, signature, arguments):
+        kind = arguments[0].type
+        signature = ir.FunctionType(kind, [kind, kind])
+        function = builder.module.declare_intrinsic("llvm.copysign", [kind], signature)
+        return builder.call(function, arguments)
+
+    return x(x, x), codegen
+
+
+@intrinsic
 def _exponent(typingctx, x):
     """The n of ``x = m 2^n`` with 1/sqrt(2) <= m < sqrt(2), as a number of the type of x; x > 0 and normal."""
 
@@ -105,7 +130,7 @@ def _exp_tail64(r):
 
 @kernel(inline=True)
 def _exp_parts(x):
-    """n + magic, and exp(r), for x = n ln 2 + r.
+    """n + magic, and exp(r) - 1, for x = n ln 2 + r.
 
     ln 2 is in two pieces, the first short enough that n times it is exact.
     """
@@ -119,7 +144,7 @@ def _exp_parts(x):
     n = shifted - magic
     r = (x - n * ln2_head) - n * ln2_tail
     tail = _exp_tail32(r) if size_of(x) == 4 else _exp_tail64(r)
-    return shifted, (tail * r * r + r) + like(1.0, x)
+    return shifted, tail * r * r + r
 
 
 @kernel(inline=True)
@@ -128,16 +153,16 @@ def exp(x):
     low, high = like(-104.0 if size_of(x) == 4 else -746.0, x), like(89.0 if size_of(x) == 4 else 710.0, x)
     at = low if x < low else x  # NaN stays NaN in both lines
     at = high if at > high else at
-    shifted, value = _exp_parts(at)
-    return _times_power_of_two(value, shifted)
+    shifted, rest = _exp_parts(at)
+    return _times_power_of_two(rest + like(1.0, x), shifted)
 
 
 @kernel(inline=True)
 def exp_nonpositive(x):
     """exp(x) for x <= 0 or NaN, in fewer steps: what softmax and the logistic function need."""
     low = like(-104.0 if size_of(x) == 4 else -746.0, x)
-    shifted, value = _exp_parts(low if x < low else x)
-    return _times_small_power_of_two(value, shifted)
+    shifted, rest = _exp_parts(low if x < low else x)
+    return _times_small_power_of_two(rest + like(1.0, x), shifted)
 
 
 @kernel(inline=True)
@@ -162,32 +187,59 @@ def _log_tail64(z):
 
 
 @kernel(inline=True)
-def log(x):
-    """Natural logarithm for float32 or float64: -inf at 0, NaN below.
+def _log_of(f, n):
+    """n ln 2 + log(1 + f) for 1/sqrt(2) <= 1 + f < sqrt(2).
 
-    x = 2^n m, log(x) = n ln 2 + log(m), and with f = m - 1, s = f / (2 + f): log(m) = f - (f^2 / 2 - s (f^2 / 2 +
-    s^2 tail)), so that the largest term is exact (the form of fdlibm's ``e_log.c``, Sun Microsystems 1993).
+    With s = f / (2 + f): log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + s^2 tail)), so that the largest term is exact (the
+    form of fdlibm's ``e_log.c``, Sun Microsystems 1993).
     """
-    one, half = like(1.0, x), like(0.5, x)
-    if size_of(x) == 4:
-        least, up, places = like(2.0**-126, x), like(2.0**24, x), like(24.0, x)
-        ln2_head, ln2_tail = like(0.693359375, x), like(-2.12194440054690583e-4, x)
+    if size_of(f) == 4:
+        ln2_head, ln2_tail = like(0.693359375, f), like(-2.12194440054690583e-4, f)
     else:
-        least, up, places = like(2.0**-1022, x), like(2.0**53, x), like(53.0, x)
-        ln2_head, ln2_tail = like(0.693147180369123816490, x), like(1.90821492927058770002e-10, x)
-    normal = x * up if x < least else x
-    n = _exponent(normal)
-    magic = like(MAGIC32 if size_of(x) == 4 else MAGIC64, x)
-    f = _times_power_of_two(normal, magic - n) - one
-    s = f / (like(2.0, x) + f)
+        ln2_head, ln2_tail = like(0.693147180369123816490, f), like(1.90821492927058770002e-10, f)
+    s = f / (like(2.0, f) + f)
     z = s * s
-    tail = _log_tail32(z) if size_of(x) == 4 else _log_tail64(z)
-    square = half * f * f
-    n = n - places if x < least else n
-    result = n * ln2_head - ((square - (s * (square + z * tail) + n * ln2_tail)) - f)
+    tail = _log_tail32(z) if size_of(f) == 4 else _log_tail64(z)
+    square = like(0.5, f) * f * f
+    return n * ln2_head - ((square - (s * (square + z * tail) + n * ln2_tail)) - f)
+
+
+@kernel(inline=True)
+def _log_parts(x):
+    """f and n of x = 2^n (1 + f), for ``_log_of``; x > 0 and normal."""
+    n = _exponent(x)
+    magic = like(MAGIC32 if size_of(x) == 4 else MAGIC64, x)
+    return _times_power_of_two(x, magic - n) - like(1.0, x), n
+
+
+@kernel(inline=True)
+def _log_ends(x, result):
+    """``result``, and what log(x) is where x is not a positive number."""
     result = x if x == like(INFINITY, x) else result
     result = like(-INFINITY, x) if x == like(0.0, x) else result
     return result if x >= like(0.0, x) else like(NAN, x)
+
+
+@kernel(inline=True)
+def log(x):
+    """Natural logarithm for float32 or float64: -inf at 0, NaN below."""
+    if size_of(x) == 4:
+        least, up, places = like(2.0**-126, x), like(2.0**24, x), like(24.0, x)
+    else:
+        least, up, places = like(2.0**-1022, x), like(2.0**53, x), like(53.0, x)
+    f, n = _log_parts(x * up if x < least else x)
+    n = n - places if x < least else n
+    return _log_ends(x, _log_of(f, n))
+
+
+@kernel(inline=True)
+def log1p(x):
+    """log(1 + x), with full relative accuracy also where x is tiny: -inf at -1, NaN below."""
+    y = like(1.0, x) + x
+    f, n = _log_parts(y)
+    near = (x > like(-0.29, x)) & (x < like(0.41, x))  # there 1 + x needs no rounding: it is never formed
+    f, n = x if near else f, like(0.0, x) if near else n
+    return _log_ends(y, _log_of(f, n))
 
 
 @kernel(inline=True)
@@ -196,3 +248,18 @@ def logistic(x):
     one = like(1.0, x)
     e = exp_nonpositive(-abs(x))
     return (e if x < like(0.0, x) else one) / (one + e)
+
+
+@kernel(inline=True)
+def tanh(x):
+    """The hyperbolic tangent, -m / (2 + m) of m = exp(-2 |x|) - 1: one path for every size of x.
+
+    m = 2^n (exp(r) - 1) + (2^n - 1): near 0, where n is 0, that is exp(r) - 1 to its last place, and where n is -1 or
+    less the two terms cannot cancel.
+    """
+    one, two, low = like(1.0, x), like(2.0, x), like(-40.0, x)  # from 20 on tanh is 1 in either type
+    at = -two * abs(x)
+    shifted, rest = _exp_parts(low if at < low else at)
+    power = _power_of_two(shifted)
+    m = power * rest + (power - one)
+    return _with_sign_of(m / (two + m), x)

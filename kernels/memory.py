@@ -86,7 +86,7 @@ def view(typingctx, address, count, one):
     def codegen(context, builder, signature, arguments):
         result = make_array(array)(context, builder)
         pointer = builder.inttoptr(arguments[0], result.data.type)
-        size = context.get_constant(types.intp, one.bitwidth // 8)
+        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(one)))
         populate_array(result, data=pointer, shape=[arguments[1]], strides=[size], itemsize=size, meminfo=None)
         return result._getvalue()
 
@@ -114,3 +114,15 @@ def store_words(typingctx, address, values):
         return context.get_dummy_value()
 
     return types.void(types.int64, values), codegen
+
+
+@intrinsic
+def float_of_bits(typingctx, bits):
+    """The float64 whose bits are those of the int64 ``bits``."""
+    return types.float64(types.int64), lambda context, builder, sig, args: builder.bitcast(args[0], ir.DoubleType())
+
+
+@intrinsic
+def bits_of_float(typingctx, number):
+    """The int64 whose bits are those of the float64 ``number``."""
+    return types.int64(types.float64), lambda context, builder, sig, args: builder.bitcast(args[0], I64)

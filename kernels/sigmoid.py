@@ -46,3 +46,21 @@ def sigmoid_backward(team, dout, y, dx):
     size = y.size
     job = package(_backward, (dout.reshape(size), y.reshape(size), dx.reshape(size)))
     spread(team, parts_of(size), job)
+
+
+@kernel
+def _backward_in_place(d, y, part, member):
+    one = y.dtype.type(1)
+    begin, end = part_of(d.size, part)
+    d, y = d[begin:end], y[begin:end]
+    for i in range(d.size):
+        d[i] = d[i] * (one - y[i]) * y[i]
+
+
+@kernel
+def sigmoid_backward_in_place(team, d, y):
+    """The gradient ``d`` with respect to y becomes that with respect to x, by the output y of the forward pass.
+
+    d, y : (n,) of one type, contiguous, not the same.
+    """
+    spread(team, parts_of(d.size), package(_backward_in_place, (d, y)))

@@ -1,13 +1,15 @@
 """Softmax and cross-entropy as one: the mean loss of a batch, and its gradient.
 
 Targets are class labels, (N,) intp in 0..K-1, or distributions, (N, K) of the scores' type, of which one-hot rows are
-a case. They are not checked here.
+a case. They are not checked here. Smoothing moves a part s of every target to all classes alike: t becomes (1 - s) t +
+s / K, as in PyTorch.
 """
 
 from ._jit import kernel
 from .elementary import log
-from .memory import address
+from .memory import address, like
 from .reduce import row_max, row_sum
+from .row_losses import mean_loss, weigh_losses, weigh_rows
 from .softmax import exp_rows, parts_of_rows, rows_of_part, scale
 from .team import package, spread
 
@@ -33,17 +35,35 @@ def _losses_of_rows(x, t, eps, y, losses, begin, end):
     """As ``_losses_of_labels``, against distributions. A class whose target is 0 counts nothing, were its y 0 too."""
     one = x.dtype.type(1)
     for n in range(begin, end):
-        log_sum = 0.0
+        log_total, top = 0.0, one
         if eps == 0:
-            log_sum = log(losses[n]) + row_max(address(x[n]), x.shape[1], one)
+            log_total, top = log(losses[n]), row_max(address(x[n]), x.shape[1], one)
         losses[n] = 0.0
         for k in range(x.shape[1]):
             if t[n, k] != 0:
-                losses[n] += t[n, k] * (log_sum - x[n, k] if eps == 0 else -log(y[n, k] + eps))
+                losses[n] += t[n, k] * (log_total + (top - x[n, k]) if eps == 0 else -log(y[n, k] + eps))
 
 
 @kernel
-def _forward(x, t, eps, y, losses, part, member):
+def _smooth(x, eps, smoothing, y, losses, begin, end):
+    """Replace a part ``smoothing`` of the losses of rows ``begin`` to ``end`` by the mean loss over all classes."""
+    n_columns = x.shape[1]
+    one = x.dtype.type(1)
+    for n in range(begin, end):
+        if eps == 0:  # log(sum exp) - mean(x), with the largest score taken from both
+            top = row_max(address(x[n]), n_columns, one)
+            mean = row_sum(address(x[n]), n_columns, one) / n_columns
+            even = (top - mean) - log(like(row_max(address(y[n]), n_columns, one), 1.0))
+        else:
+            even = 0.0
+            for k in range(n_columns):
+                even -= log(y[n, k] + eps)
+            even /= n_columns
+        losses[n] = (1 - smoothing) * losses[n] + smoothing * even
+
+
+@kernel
+def _forward(x, t, weights, eps, smoothing, y, losses, part, member):
     n_rows, n_columns = x.shape
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
@@ -57,25 +77,31 @@ def _forward(x, t, eps, y, losses, part, member):
         _losses_of_labels(x, t, eps, y, losses, begin, end)
     else:
         _losses_of_rows(x, t, eps, y, losses, begin, end)
+    if smoothing > 0:
+        _smooth(x, eps, smoothing, y, losses, begin, end)
+    weigh_losses(losses, weights, begin, end)
 
 
 @kernel
-def softmax_xent_forward(team, x, t, eps, y, losses):
+def softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses):
     """Mean cross-entropy of ``softmax(x)`` against ``t``, in nats.
 
     ::
 
         y[n, k]   = exp(x[n, k]) / sum_k exp(x[n, k])
-        losses[n] = - sum_k t[n, k] log(y[n, k] + eps)        (t[n] a label: t[n, k] = 1 where k is t[n])
+        losses[n] = - weights[n] sum_k s[n, k] log(y[n, k] + eps)
+        s[n, k]   = (1 - smoothing) t[n, k] + smoothing / K       (t[n] a label: t[n, k] = 1 where k is t[n])
         loss      = mean_n losses[n]
 
     Parameters
     ----------
     x : (N, K) float32 or float64, C-contiguous
     t : (N,) intp, or (N, K) of the type of ``x``; C-contiguous
+    weights : (N,) of the type of ``x``, or of length 0: all rows count the same
     eps : float64
         The book's 1e-7; with 0 the loss is exact, ``log(sum_k exp(x[n, k])) - x[n, t[n]]``, and never rounds a small
         probability to 0.
+    smoothing : float64 in 0..1; with 0 it costs nothing. Rows of ``t`` are taken to sum to 1 where it is not 0.
     y : (N, K), overwritten
     losses : (N,) float64, overwritten
 
@@ -83,36 +109,44 @@ def softmax_xent_forward(team, x, t, eps, y, losses):
     -------
     loss : float64. Losses are summed in float64, in an order that depends on N alone.
     """
-    spread(team, parts_of_rows(*x.shape), package(_forward, (x, t, eps, y, losses)))
-    return row_sum(address(losses), losses.size, 1.0) / losses.size
+    spread(team, parts_of_rows(*x.shape), package(_forward, (x, t, weights, eps, smoothing, y, losses)))
+    return mean_loss(losses)
 
 
 @kernel
-def _backward(y, t, share, dx, part, member):
+def _backward(y, t, weights, smoothing, share, dx, part, member):
     n_rows, n_columns = y.shape
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
     size = (end - begin) * n_columns
     probability, out = y[begin:end].reshape(size), dx[begin:end].reshape(size)
+    kept, floor = like(1 - smoothing, share), like(smoothing / n_columns, share)
     if t.ndim == 1:
+        in_place = address(y) == address(dx)
+        if in_place:  # the loop below writes over what the labels' elements are made from
+            for n in range(begin, end):
+                dx[n, t[n]] -= kept
         for i in range(size):
-            out[i] = probability[i] * share
-        for n in range(begin, end):
-            dx[n, t[n]] = (y[n, t[n]] - y.dtype.type(1)) * share
+            out[i] = (probability[i] - floor) * share
+        if not in_place:
+            for n in range(begin, end):
+                dx[n, t[n]] = (y[n, t[n]] - kept - floor) * share
     else:
         target = t[begin:end].reshape(size)
         for i in range(size):
-            out[i] = (probability[i] - target[i]) * share
+            out[i] = (probability[i] - kept * target[i] - floor) * share
+    weigh_rows(dx, weights, begin, end)
 
 
 @kernel
-def softmax_xent_backward(team, y, t, share, dx):
-    """``dx = (y - t) share``, the gradient of the mean loss where ``share`` is 1 / N.
+def softmax_xent_backward(team, y, t, weights, smoothing, share, dx):
+    """``dx = weights[n] (y - s) share``, the gradient of the mean loss where ``share`` is 1 / N.
 
-    y, t, dx : as in ``softmax_xent_forward``; ``dx`` is overwritten and may be ``y``.
+    y, t, weights, smoothing : as in ``softmax_xent_forward``, which says what s is
     share : number of the type of ``y``
+    dx : (N, K), overwritten; may be ``y``
     """
-    spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, share, dx)))
+    spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, weights, smoothing, share, dx)))
 
 
 @kernel

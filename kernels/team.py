@@ -28,6 +28,8 @@ WORDS = 96
 
 CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
 
+LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake
+
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
 SPINS = 10_000  # about 0.2 ms of waiting, for the next job or the last part, before the core is given away
 
@@ -136,7 +138,7 @@ def _take_parts(team, member):
 def spread(team, parts, job):
     """Have the team whose words start at address ``team`` do all ``parts`` of ``job``; return when they are done."""
     function, arguments = job
-    if parts <= 1 or load(team + 8 * SIZE) == 1:
+    if parts < LEAST_PARTS or load(team + 8 * SIZE) == 1:
         for part in range(parts):
             _call(function, arguments, part, 0)
         return

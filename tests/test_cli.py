@@ -12,8 +12,8 @@ import sys
 import numba
 import pytest
 
-from fastbp import cli, train_command
-from fastbp.training import Epoch
+from fastbp import TwoLayerNet, cli, datasets, optimizers, train_command
+from fastbp.train_command import Epoch
 
 FASTBP = [sys.executable, "-m", "fastbp"]
 # With its output buffered, as it is by default, the interpreter writes once more when it ends.
@@ -59,31 +59,72 @@ def test_a_run_prints_a_line_an_epoch_then_the_totals_and_writes_the_same_as_jso
         "hidden": 50,
         "epochs": 10,
         "batch_size": 100,
+        "optimizer": "sgd",
         "lr": 0.3,
         "seed": 0,
         "dtype": "float32",
+        "threads": None,
         "json": str(path),
     }
     assert os.listdir(tmp_path) == ["run.json"]
 
 
+def last_epoch(folder, *options):
+    """Run the command in this process; return what it wrote of the last epoch."""
+    path = folder / "run.json"
+    assert cli.main(["train", *options, "--json", str(path)]) == 0
+    return json.loads(path.read_text())["epochs"][-1]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_digits_are_learnt_with_the_default_options(dtype, tmp_path, capsys):
-    assert cli.main(["train", "--dtype", dtype, "--json", str(tmp_path / "run.json")]) == 0
-    last = json.loads((tmp_path / "run.json").read_text())["epochs"][-1]
+    last = last_epoch(tmp_path, "--dtype", dtype)
     assert last["epoch"] == cli.EPOCHS["digits"]
     assert last["train_accuracy"] > 0.98
     assert last["test_accuracy"] > 0.94
     assert len(capsys.readouterr().out.splitlines()) == cli.EPOCHS["digits"] + 1
 
 
+def test_digits_are_learnt_with_every_optimizer(tmp_path):
+    assert set(cli.LEARNING_RATES) == {cls.__name__.lower() for cls in optimizers.Optimizer.__subclasses__()}
+    losses = set()
+    for name in cli.LEARNING_RATES:
+        last = last_epoch(tmp_path, "--optimizer", name)
+        assert last["test_accuracy"] > 0.94, name
+        losses.add(last["loss"])
+    assert len(losses) == len(cli.LEARNING_RATES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("FASTBP_DATA_DIR" not in os.environ, reason="needs MNIST in FASTBP_DATA_DIR")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_mnist_is_learnt_with_the_default_options(dtype, tmp_path):
+    options = ["--data", "mnist", "--data-dir", os.environ["FASTBP_DATA_DIR"], "--dtype", dtype]
+    assert last_epoch(tmp_path, *options)["test_accuracy"] >= 0.965
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_epoch_reports_the_loss_of_fit_and_the_accuracy_on_all_images(dtype, tmp_path):
+    options = ["--epochs", "3", "--hidden", "20", "--lr", "0.4", "--seed", "5", "--dtype", dtype]
+    last = last_epoch(tmp_path, *options)
+    data, net = datasets.digits(), TwoLayerNet(64, 20, 10, dtype=dtype, seed=5)
+    history = net.fit(
+        data.x_train, data.t_train, epochs=3, batch_size=100, optimizer=optimizers.SGD(lr=0.4), seed=5, scale=1 / 16
+    )
+    assert last["loss"] == history.loss[-1]
+    for part, x, t in (("train", data.x_train, data.t_train), ("test", data.x_test, data.t_test)):
+        assert last[f"{part}_accuracy"] == pytest.approx(net.accuracy(x.astype(dtype) / 16, t), abs=1e-9)
+
+
 def test_the_same_options_give_the_same_lines_and_others_do_not(capsys):
     outputs = []
-    for options in ([], [], ["--seed", "1"], ["--hidden", "20"], ["--batch-size", "1437"], ["--lr", "0.2"]):
+    same = [], [], ["--threads", "1"], ["--threads", "3"], ["--optimizer", "sgd"]
+    others = ["--seed", "1"], ["--hidden", "20"], ["--batch-size", "1437"], ["--lr", "0.2"], ["--optimizer", "adam"]
+    for options in same + others:
         assert cli.main(["train", "--epochs", "2", *options]) == 0
         outputs.append(capsys.readouterr().out.splitlines()[:-1])
-    assert outputs[0] == outputs[1]
-    assert all(output != outputs[0] for output in outputs[2:])
+    assert all(output == outputs[0] for output in outputs[: len(same)])
+    assert all(output != outputs[0] for output in outputs[len(same) :])
 
 
 def test_mnist_files_are_read_from_data_dir(tmp_path, capsys):
@@ -99,20 +140,16 @@ def test_mnist_files_are_read_from_data_dir(tmp_path, capsys):
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_time_spent_compiling_is_counted_once_and_only_then(monkeypatch, tmp_path, capsys):
-    def shares(train):
-        monkeypatch.setattr(train_command, "train", train)
+    def totals(fit):
+        monkeypatch.setattr(TwoLayerNet, "fit", fit)
         assert cli.main(["train", "--epochs", "1", "--json", str(tmp_path / "run.json")]) == 0
         return json.loads((tmp_path / "run.json").read_text())["totals"]
 
     def compiling(*_, **__):
         inner = numba.njit(lambda x: x + 1)
         numba.njit(lambda x: inner(x) * 2)(1)  # compiles one function within the other
-        yield Epoch(1, 1.0, 0.5, 0.5, 1.0)
 
-    def idle(*_, **__):
-        yield Epoch(1, 1.0, 0.5, 0.5, 1.0)
-
-    busy, still = shares(compiling), shares(idle)
+    busy, still = totals(compiling), totals(lambda *_, **__: None)
     assert 0.01 < busy["compile_seconds"] <= busy["seconds"]
     assert 0 < busy["compile_share"] <= 1
     assert still["compile_seconds"] == still["compile_share"] == 0
@@ -123,12 +160,8 @@ def test_machine_code_from_the_cache_is_not_time_spent_compiling(tmp_path):
     (tmp_path / "cached.py").write_text("import numba\n\n@numba.njit(cache=True)\ndef f(x):\n    return x + 1\n")
     (tmp_path / "run.py").write_text(
         "import cached\n"
-        "from fastbp import cli, train_command\n"
-        "from fastbp.training import Epoch\n"
-        "def train(*_, **__):\n"
-        "    cached.f(1)\n"
-        "    yield Epoch(1, 1.0, 0.5, 0.5, 1.0)\n"
-        "train_command.train = train\n"
+        "from fastbp import TwoLayerNet, cli\n"
+        "TwoLayerNet.fit = lambda *_, **__: cached.f(1)\n"
         "assert cli.main(['train', '--epochs', '1', '--json', 'run.json']) == 0\n"
     )
     spent = []
@@ -143,21 +176,23 @@ def test_machine_code_from_the_cache_is_not_time_spent_compiling(tmp_path):
 # ---- a terminal ----------------------------------------------------------------------------------------
 
 
-def test_a_terminal_gets_a_progress_bar_on_stderr():
+@pytest.mark.parametrize("stdout_too", [False, True])
+def test_a_terminal_gets_a_progress_bar_on_stderr_that_leaves_the_lines_whole(stdout_too):
     pty = pytest.importorskip("pty")
     fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # rows and columns
-    run = subprocess.run(
-        [*FASTBP, "train", "--epochs", "2"], stdout=subprocess.PIPE, stderr=follower, text=True, timeout=120
-    )
+    stdout = follower if stdout_too else subprocess.PIPE
+    run = subprocess.run([*FASTBP, "train", "--epochs", "2"], stdout=stdout, stderr=follower, text=True, timeout=120)
     os.set_blocking(leader, False)
-    shown = os.read(leader, 100_000)
+    shown = os.read(leader, 100_000).decode()
     os.close(follower)
     os.close(leader)
     assert run.returncode == 0
-    assert b"/30 [" in shown, "two epochs of 15 batches"
-    assert [bool(re.fullmatch(EPOCH_LINE, line)) for line in run.stdout.splitlines()] == [True, True, False]
+    assert "/30 [" in shown, "two epochs of 15 batches"
+    lines = re.split(r"[\r\n]+", shown if stdout_too else run.stdout)
+    assert [bool(re.fullmatch(EPOCH_LINE, line)) for line in lines].count(True) == 2
+    assert [bool(re.fullmatch(TOTALS_LINE, line)) for line in lines].count(True) == 1
 
 
 # ---- ends ----------------------------------------------------------------------------------------------
@@ -211,16 +246,12 @@ def test_a_run_that_diverges_names_epoch_and_batch(capsys, tmp_path):
     path = tmp_path / "run.json"
     assert cli.main(["train", "--lr", "1e30", "--json", str(path)]) == 1
     errors = capsys.readouterr().err
-    assert re.fullmatch(r"fastbp: the loss is nan in epoch \d+, batch \d+: .*\n", errors)
+    assert re.fullmatch(r"fastbp: the loss is nan in epoch \d+, batch \d+; .* learning rate\n", errors)
     assert not path.exists()
 
 
 def test_a_folder_that_vanishes_meanwhile_is_told_in_one_line(monkeypatch, capsys, tmp_path):
-    def train(*_, **__):
-        (tmp_path / "out").rmdir()
-        yield Epoch(1, 1.0, 0.5, 0.5, 1.0)
-
-    monkeypatch.setattr(train_command, "train", train)
+    monkeypatch.setattr(TwoLayerNet, "fit", lambda *_, **__: (tmp_path / "out").rmdir())
     (tmp_path / "out").mkdir()
     assert cli.main(["train", "--epochs", "1", "--json", str(tmp_path / "out" / "run.json")]) == 1
     assert re.fullmatch(r"fastbp: .*run.json.*: No such file or directory\n", capsys.readouterr().err)
@@ -265,6 +296,9 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--lr", "-1"], "argument --lr: must be a finite number above 0, got '-1'"),
         (["--lr", "nan"], "argument --lr: must be a finite number above 0, got 'nan'"),
         (["--lr", "inf"], "argument --lr: must be a finite number above 0, got 'inf'"),
+        (["--optimizer", "sdg"], "argument --optimizer: invalid choice: 'sdg' .*sgd.*adamw.*"),
+        (["--threads", "0"], "argument --threads: must be a whole number from 1 to 1024, got '0'"),
+        (["--threads", "1025"], "argument --threads: must be a whole number from 1 to 1024, got '1025'"),
         (["--seed", "-1"], "argument --seed: must be a whole number from 0 to .*, got '-1'"),
         (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' .*float32.*float64.*"),
         (["--data", "cifar"], "argument --data: invalid choice: 'cifar' .*digits.*mnist.*fashion-mnist.*"),
@@ -276,7 +310,7 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
     ],
 )
 def test_a_wrong_option_is_told_in_one_line_before_anything_is_done(options, message, capsys, monkeypatch):
-    monkeypatch.setattr(train_command, "train", None)
+    monkeypatch.setattr(train_command, "TwoLayerNet", None)
     assert cli.main(["train", *options]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
@@ -295,7 +329,8 @@ def test_help_shows_the_real_defaults_and_an_example(capsys):
         f"default: {cli.EPOCHS['digits']} for digits, 17 for mnist, 17 for fashion-mnist",
         "hidden units (default: 50)",
         "images a step (default: 100)",
-        "learning rate (default: 0.1)",
+        "move the weights (default: sgd)",
+        "learning rate (default: 0.1 for sgd, 0.01 for momentum, ",
         "(default: float32)",
         "fastbp train --data mnist --data-dir",
     ):
@@ -313,7 +348,7 @@ def test_the_parser_loads_nothing_heavy():
     """What ``import fastbp`` itself loads is not the command's to decide; it adds none of it."""
     code = (
         "import sys, fastbp; before = set(sys.modules); import fastbp.cli as c; c.main(['train', '--help']);"
-        "print('\\n', *[m for m in ('numpy', 'numba', 'tqdm', 'fastbp.training', 'fastbp.train_command')"
+        "print('\\n', *[m for m in ('numpy', 'numba', 'tqdm', 'fastbp.train_command')"
         " if m in sys.modules and m not in before])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

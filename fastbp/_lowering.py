@@ -1,0 +1,134 @@
+"""From layers to a program: the table of instructions that ``kernels.program`` executes.
+
+Each layer and loss writes its own instructions (its method ``lower``) into a ``Lowering``, which owns the buffers
+between them. Every operand is an address, a size, or the bits of a number; the arrays behind the addresses live as
+long as the ``Lowering``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import numpy as np
+from numba import types, void
+
+from fastbp import _check
+from fastbp.kernels import operations
+from fastbp.kernels._jit import address_of
+from fastbp.kernels.program import WORDS
+
+_NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
+
+Backward = Callable[[int, bool], int]
+"""Writes a layer's backward pass: takes the address of dy and whether dx is wanted, returns the address of dx."""
+
+
+def bits(number: float) -> int:
+    """A float64 as the int64 of the same bits, the form in which a program holds it."""
+    return int(np.float64(number).view(np.int64))
+
+
+class Lowering:
+    """Writes the program of one step for batches of ``rows`` samples, a number that may be lowered from ``most_rows``.
+
+    Parameters
+    ----------
+    parameters, gradients : flat vectors of the same length; the layers' arrays are views of the first
+    most_rows : rows of the largest batch
+    fused_step : whether parameters are updated by plain gradient descent as soon as their gradient is known, so that
+        no gradients are kept
+    """
+
+    def __init__(
+        self, parameters: np.ndarray, gradients: np.ndarray, most_rows: int, *, fused_step: bool = False
+    ) -> None:
+        self.dtype = parameters.dtype
+        self.parameters, self.gradients = parameters, gradients
+        self.most_rows = self.rows = most_rows
+        self.fused_step = fused_step
+        self._buffers: dict[Hashable, np.ndarray] = {}
+        self._rows: list[tuple[int, ...]] = []
+
+    def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
+        """Address of a buffer of ``most_rows`` x ``columns`` elements; the same one for the same ``key``."""
+        if key not in self._buffers:
+            self._buffers[key] = np.zeros(max(1, self.most_rows * columns), dtype or self.dtype)
+        return self._buffers[key].ctypes.data
+
+    def keep(self, array: np.ndarray) -> int:
+        """Address of an array that has to live as long as the program."""
+        self._buffers[id(array)] = array
+        return array.ctypes.data
+
+    def gradient_of(self, parameter: np.ndarray) -> int:
+        """Address of the gradient of a layer's parameter."""
+        return parameter.ctypes.data - self.parameters.ctypes.data + self.gradients.ctypes.data
+
+    def emit(self, operation: str, *operands: int) -> None:
+        """Append an instruction; compiles the operation if no network has needed it yet."""
+        signature = void(types.int64, types.int64, types.int64, _NUMBA[self.dtype])
+        self._rows.append((address_of(getattr(operations, operation), signature), *operands))
+
+    def elementwise(
+        self, operation: str, x: int, columns: int, place: int, computed: bool, *numbers: float
+    ) -> tuple[int, int, Backward]:
+        """Write an activation function, unless the product before has ``computed`` it, for ``layer.lower`` to return.
+
+        ``operation`` takes x, y, the number of elements, and ``numbers``; ``operation`` + "_back" takes the gradient,
+        which it changes in place, y, the number of elements, and ``numbers``.
+        """
+        n, extra = self.rows * columns, [bits(number) for number in numbers]
+        y = x if computed else self.buffer((place, "y"), columns)
+        if not computed:
+            self.emit(operation, x, y, n, *extra)
+
+        def backward(dy: int, wanted: bool) -> int:
+            self.emit(operation + "_back", dy, y, n, *extra)
+            return dy
+
+        return y, columns, backward
+
+    def masked(
+        self, operation: str, x: int, columns: int, place: int, number: float, stream: int = 0
+    ) -> tuple[int, int, Backward]:
+        """As ``elementwise``, of an operation that keeps a mask: it takes x, y, mask, the number of elements,
+        ``number`` and the stream of its random numbers, its backward pass dy, mask, dx, the number, and ``number``.
+        """
+        n = self.rows * columns
+        y, mask = self.buffer((place, "y"), columns), self.buffer((place, "mask"), columns, _check.BOOL)
+        self.emit(operation, x, y, mask, n, bits(number), stream)
+
+        def backward(dy: int, wanted: bool) -> int:
+            self.emit(operation + "_back", dy, mask, dy, n, bits(number))
+            return dy
+
+        return y, columns, backward
+
+    def loss(self, operation: str, x: int, columns: int, targets: int, weights: int, *numbers: float) -> int:
+        """Write a loss with its gradient; returns the address of the gradient with respect to ``x``."""
+        y, dx = self.buffer("loss y", columns), self.buffer("loss dx", columns)
+        losses = self.buffer("losses", 1, _check.FLOAT64)
+        extra = [bits(number) for number in numbers]
+        self.emit(operation, x, targets, weights, y, dx, self.rows, columns, losses, *extra)
+        return dx
+
+    def gather(self, key: Hashable, source: np.ndarray, kind: int, scale: float = 1.0) -> int:
+        """Write the copy of a batch's rows of ``source`` (samples, D); returns the address of the copy."""
+        n_samples, columns = source.shape
+        target = self.buffer(key, columns)
+        self.emit("gather_rows", self.keep(source), kind, n_samples, target, self.rows, columns, bits(scale))
+        return target
+
+    def gather_labels(self, source: np.ndarray) -> int:
+        """Write the copy of a batch's labels out of ``source`` (samples,) intp; returns the address of the copy."""
+        target = self.buffer("labels", 1, np.dtype(np.int64))
+        self.emit("gather_labels", self.keep(source), target, self.rows)
+        return target
+
+    def table(self) -> np.ndarray:
+        """The program written so far; the next instruction begins another."""
+        rows, self._rows = self._rows, []
+        table = np.zeros((len(rows), WORDS), np.int64)
+        for i, words in enumerate(rows):
+            table[i, : len(words)] = words
+        return table

@@ -1,0 +1,91 @@
+"""Dropout as a layer."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _check, _team
+from fastbp._lowering import Backward, Lowering
+from fastbp.kernels.dropout import dropout_backward, dropout_forward
+from fastbp.kernels.random import key_of
+
+SEEDS = 1 << 63
+
+
+class Dropout:
+    """Elements dropped at random while training, as a layer for arrays of any shape.
+
+    An element is kept with probability 1 - p and then divided by it, so that means stay and nothing remains to be done
+    when testing. (The book's layer leaves what it keeps as it is and multiplies by 1 - p when testing.)
+
+    Parameters
+    ----------
+    p : float in 0..1
+        Probability to drop an element.
+    seed : int in 0..2^63-1, or None for one of the operating system's
+        With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads. Layers of
+        one seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
+
+    Attributes
+    ----------
+    mask : bool array of the shape of ``x``, True where the last ``forward`` kept; None before the first
+    stream : int, 0 unless set: tells apart layers that share a seed
+    step : number of masks drawn so far; set it to have one drawn again
+    """
+
+    def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"p must be a probability, a number in 0..1, got {p!r}")
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEEDS:
+            raise ValueError(f"seed must be an integer in 0..2^63-1 or None, got {seed!r}")
+        self.p = p
+        self.seed = int(seed)
+        self.stream = 0
+        self.step = 0
+        self.mask: np.ndarray | None = None
+        self._keep = 1.0  # probability that the elements of mask were kept with
+
+    def forward(self, x: ArrayLike, train_flg: bool = True) -> np.ndarray:
+        """Return ``x / (1 - p)`` where a new mask is True and 0 elsewhere; a copy of ``x`` unless ``train_flg``.
+
+        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        """
+        x, dtype = _check.operand("x", x)
+        if not train_flg:
+            self.mask, self._keep = np.ones(x.shape, _check.BOOL), 1.0
+            return np.array(x, dtype)
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
+        keep, key = 1.0 - float(self.p), key_of(self.seed, self.stream, self.step)
+        dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
+        self.mask, self._keep = mask, keep
+        self.step += 1
+        return _check.of_type(y, dtype)
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout / (1 - p)`` where ``mask``, else 0.
+
+        After a forward pass with ``train_flg=False`` it is ``dout``. Raises ValueError unless ``dout`` has the shape of
+        ``x``, RuntimeError before the first ``forward``.
+        """
+        if self.mask is None:
+            raise _check.not_before_forward(self)
+        dout, dtype = _check.operand("dout", dout)
+        _check.same_shape("dout", dout, self.mask.shape, "x")
+        mask = _check.ready(self.mask, _check.BOOL)
+        dx = np.empty(dout.shape, dout.dtype)
+        dropout_backward(
+            _team.current().address, _check.as_rows(dout), _check.as_rows(mask), self._keep, _check.as_rows(dx)
+        )
+        return _check.of_type(dx, dtype)
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x`` as it is, without touching the mask of the last ``forward``."""
+        return np.asarray(x)
+
+    def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
+        """Write the instructions of this layer; see ``Lowering.masked``. Its masks are drawn under the run's seed."""
+        return p.masked("dropout", x, columns, place, 1.0 - float(self.p), stream=place + 1)
+
+    def __repr__(self) -> str:
+        return f"Dropout(p={self.p:g})"

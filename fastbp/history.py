@@ -1,0 +1,60 @@
+"""What a training run came to, epoch by epoch."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class History:
+    """One entry a finished epoch in each list; lists of what was not asked for stay empty.
+
+    Attributes
+    ----------
+    loss : mean training loss over the epoch's samples, each at the step that used it
+    val_loss, val_accuracy : of the validation data, with the weights at the epoch's end
+    seconds : wall time of the epoch, validation included
+    state : where the run stopped, for ``fit(resume=...)``
+    """
+
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    state: Any = field(default=None, repr=False)
+
+    def lists(self) -> dict[str, list[float]]:
+        """Copies of the lists by name."""
+        return {name: list(getattr(self, name)) for name in ("loss", "val_loss", "val_accuracy", "seconds")}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The lists that have entries, as float64 arrays."""
+        return {name: np.array(values) for name, values in self.lists().items() if values}
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a run needs to go on as if it had not stopped.
+
+    Attributes
+    ----------
+    step : steps finished
+    parameters, first, second : copies of the flat vectors of the parameters and of the optimizer's states
+    seed : of order and dropout
+    partial_loss : losses of the unfinished epoch's steps, each times its number of samples
+    history : the lists of the finished epochs
+    best_loss, best_parameters, waited : of early stopping: the lowest validation loss, infinite if there was none, a
+        copy of the parameters it was measured with, and the epochs since
+    """
+
+    step: int
+    parameters: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    seed: int
+    partial_loss: float
+    history: dict[str, list[float]]
+    best_loss: float
+    best_parameters: np.ndarray
+    waited: int

@@ -1,0 +1,258 @@
+"""Optimizers: how gradients move parameters.
+
+Each does what its namesake in torch.optim does. The names, and ``update``, are those of the book "Deep Learning from
+Scratch"; where its formulas differ, the class says so.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastbp import _check, _team
+from fastbp.kernels import optimizer as kernels
+from fastbp.schedules import Schedule, learning_rate, number, replace
+
+_SLOTS = {  # where the kernel looks for a setting
+    "momentum": kernels.MEMORY,
+    "decay_rate": kernels.MEMORY,
+    "beta1": kernels.MEMORY,
+    "beta2": kernels.BETA2,
+    "eps": kernels.EPS,
+    "weight_decay": kernels.WEIGHT_DECAY,
+}
+
+
+@dataclass
+class _State:
+    """What an optimizer remembers of one parameter: its steps so far, its two vectors, perhaps of length 0."""
+
+    shape: tuple[int, ...]
+    first: np.ndarray
+    second: np.ndarray
+    steps: int = 0
+
+
+class Optimizer:
+    """What all optimizers have in common. Settings do not change once made.
+
+    Two are equal if their settings are; what ``update`` remembers does not count.
+
+    Attributes
+    ----------
+    kind : code of the optimizer in ``fastbp.kernels.optimizer``
+    n_states : vectors that it keeps, each as long as the parameters: 0, 1 or 2
+    lr : learning rate > 0, or a schedule: a function of step and epoch, both from 0, that returns it
+    weight_decay : times the parameters, this is added to the gradient
+    """
+
+    kind: ClassVar[int]
+    n_states: ClassVar[int]
+    lr: float | Schedule
+    weight_decay: float
+    _states: dict[Any, _State]
+    _steps: int
+
+    def __post_init__(self) -> None:
+        if not callable(self.lr):
+            replace(self, lr=learning_rate(self.lr, expected="a finite number > 0 or a function of step and epoch"))
+        for name, slot in _SLOTS.items():
+            if not hasattr(self, name):
+                continue
+            if slot in (kernels.EPS, kernels.WEIGHT_DECAY):
+                value = number(name, getattr(self, name), "a finite number >= 0", lambda x: x >= 0)
+            else:
+                value = number(name, getattr(self, name), f"a number in 0 <= {name} < 1", lambda x: 0 <= x < 1)
+            replace(self, **{name: value})
+        replace(self, _states={}, _steps=0)
+
+    def hyper(self) -> np.ndarray:
+        """The settings in the order of ``fastbp.kernels.optimizer``; the learning rate goes apart."""
+        hyper = np.zeros(kernels.N_HYPER)
+        for name, slot in _SLOTS.items():
+            if hasattr(self, name):
+                hyper[slot] = getattr(self, name)
+        return hyper
+
+    def lr_at(self, step: int, epoch: int) -> float:
+        """The learning rate at a step and an epoch, both from 0. A schedule may come down to 0.
+
+        Raises ValueError where a schedule returns a number that is not finite or below 0, TypeError for anything else.
+        """
+        if not callable(self.lr):
+            return self.lr
+        value = self.lr(step, epoch)
+        return number(f"lr at step {step}, epoch {epoch}", value, "a finite number >= 0", lambda x: x >= 0)
+
+    def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any], epoch: int = 0) -> None:
+        """Move ``params`` by one step, ``grads`` being the gradient of the loss: dicts with the same keys.
+
+        Arrays in ``params`` are float32 or float64, C-contiguous, and written to. A number is replaced by its new
+        value. States are kept by key, from the first update on. Steps are counted here, a schedule that looks at
+        epochs is told the ``epoch``.
+
+        Raises ValueError or TypeError, with nothing changed, where keys, shapes or types do not fit.
+        """
+        if params.keys() != grads.keys():
+            raise ValueError(f"grads must have the keys of params, {list(params)}, got {list(grads)}")
+        work = [(key, *self._ready(key, params[key], grads[key])) for key in params]
+        lr, hyper, team = self.lr_at(self._steps, epoch), self.hyper(), _team.current().address
+        for key, x, dx, state in work:
+            self._states[key] = state
+            state.steps += 1
+            arrays = x.reshape(-1), dx.reshape(-1), state.first, state.second
+            kernels.optimizer_step(team, self.kind, *arrays, hyper, lr, state.steps, 1.0)
+            if not isinstance(params[key], np.ndarray):
+                params[key] = type(params[key])(x) if isinstance(params[key], np.floating) else x.item()
+        replace(self, _steps=self._steps + 1)
+
+    def _ready(self, key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray, _State]:
+        """A parameter, its gradient and its state as the kernel takes them, apart from their shape."""
+        name = f"params[{key!r}]"
+        if isinstance(param, Real) and not isinstance(param, bool):
+            x = np.array(param, _check.FLOAT32 if isinstance(param, np.float32) else _check.FLOAT64)
+        elif not isinstance(param, np.ndarray):
+            raise TypeError(f"{name} must be a float32 or float64 array, got {type(param).__name__}")
+        elif param.dtype not in _check.FLOATS:
+            raise TypeError(f"{name} must be a float32 or float64 array, got dtype {param.dtype}")
+        elif not param.flags.carray:
+            raise ValueError(f"{name} must be C-contiguous, aligned and writable: it is changed in place")
+        else:
+            x = np.asarray(param)
+        dx = _check.as_real(f"grads[{key!r}]", grad)
+        _check.same_shape(f"grads[{key!r}]", dx, x.shape, name)
+        state = self._states.get(key)
+        if state is None:
+            first, second = (np.zeros(x.size if i < self.n_states else 0, x.dtype) for i in range(2))
+            state = _State(x.shape, first, second)
+        elif (x.shape, x.dtype) != (state.shape, state.first.dtype):
+            before = f"{state.first.dtype} of shape {state.shape}"
+            raise ValueError(f"{name} must be {before} as before, got {x.dtype} of shape {x.shape}")
+        return x, _check.ready(dx, x.dtype), state
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent: ``p -= lr g``, where g is the gradient plus ``weight_decay p``.
+
+    >>> params = {"W": np.array([1.0, 2.0])}
+    >>> SGD(lr=0.5).update(params, {"W": np.array([1.0, -1.0])})
+    >>> params["W"]
+    array([0.5, 2.5])
+    """
+
+    kind = kernels.SGD
+    n_states = 0
+    lr: float | Schedule = 0.01
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum: ``s = momentum s + g; p -= lr s``, as torch's SGD.
+
+    The book's ``v`` is -lr s: the same steps as long as the learning rate does not change.
+    """
+
+    kind = kernels.MOMENTUM
+    n_states = 1
+    lr: float | Schedule = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Nesterov(Optimizer):
+    """Nesterov's momentum: ``s = momentum s + g; p -= lr (g + momentum s)``, as torch's SGD with nesterov=True.
+
+    The book's code moves p by lr (1 + momentum) g + lr momentum**2 s with the new s, where this comes to the old s.
+    """
+
+    kind = kernels.NESTEROV
+    n_states = 1
+    lr: float | Schedule = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimizer):
+    """AdaGrad: ``s += g g; p -= lr g / (sqrt(s) + eps)``, as torch's. The book's is this with eps=1e-7."""
+
+    kind = kernels.ADAGRAD
+    n_states = 1
+    lr: float | Schedule = 0.01
+    eps: float = 1e-10
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop: ``s = decay_rate s + (1 - decay_rate) g g; p -= lr g / (sqrt(s) + eps)``, as torch's.
+
+    torch calls the decay rate alpha. The book's is this with eps=1e-7.
+    """
+
+    kind = kernels.RMSPROP
+    n_states = 1
+    lr: float | Schedule = 0.01
+    decay_rate: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam, as torch's. At the step t, from 1::
+
+        s = beta1 s + (1 - beta1) g
+        q = beta2 q + (1 - beta2) g g
+        p -= lr s / (1 - beta1**t) / (sqrt(q / (1 - beta2**t)) + eps)
+
+    The book adds its eps, 1e-7, to sqrt(q) instead: at the step t the same as 1e-7 / sqrt(1 - beta2**t) here.
+    """
+
+    kind = kernels.ADAM
+    n_states = 2
+    lr: float | Schedule = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class AdamW(Optimizer):
+    """Adam whose weight decay stays out of the gradient: ``p -= lr weight_decay p`` before each step, as torch's."""
+
+    kind = kernels.ADAMW
+    n_states = 2
+    lr: float | Schedule = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+
+_BY_NAME = {cls.__name__.lower(): cls for cls in (SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam, AdamW)}
+
+
+def get_optimizer(optimizer: str | Optimizer, **settings: Any) -> Optimizer:
+    """An optimizer by its name, in any case, with ``settings``; an optimizer is returned as it is.
+
+    >>> get_optimizer("momentum", lr=0.1)
+    Momentum(lr=0.1, momentum=0.9, weight_decay=0.0)
+
+    Raises ValueError for an unknown name, TypeError for settings that the optimizer does not have.
+    """
+    if isinstance(optimizer, Optimizer):
+        if settings:
+            raise TypeError(f"settings go with the name of an optimizer, got {optimizer!r} and {', '.join(settings)}")
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(f"optimizer must be a name or an optimizer, got {optimizer!r}")
+    if optimizer.lower() not in _BY_NAME:
+        raise ValueError(f"optimizer must be one of {', '.join(map(repr, _BY_NAME))}, got {optimizer!r}")
+    return _BY_NAME[optimizer.lower()](**settings)

@@ -1,0 +1,139 @@
+"""Learning rates that change while training.
+
+A schedule is called with the number of the step and of the epoch, both from 0, and returns the learning rate. Any
+function of the two will do as well.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+Schedule = Callable[[int, int], float]
+
+
+def number(name: str, value: Any, expected: str, accept: Callable[[float], bool]) -> float:
+    """``value`` as a float that ``accept`` holds of; ``expected`` says so in words.
+
+    Raises TypeError for what is no real number, ValueError for any other, NaN, infinity and bool included.
+    """
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be {expected}, got {value!r}")
+    try:
+        x = float(value)
+    except OverflowError:  # an integer
+        x = math.inf
+    if isinstance(value, bool) or not math.isfinite(x) or not accept(x):
+        raise ValueError(f"{name} must be {expected}, got {value!r}")
+    return x
+
+
+def count(name: str, value: Any) -> int:
+    """``value`` as an int. Raises TypeError for what is no integer, ValueError for one below 1 and for bool."""
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer of at least 1, got {value!r}")
+    if isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return int(value)
+
+
+def learning_rate(value: Any, expected: str = "a finite number > 0") -> float:
+    """``value`` as a float > 0."""
+    return number("lr", value, expected, lambda x: x > 0)
+
+
+def replace(instance: object, **fields: Any) -> None:
+    """Set fields of a frozen dataclass that is being made."""
+    for name, value in fields.items():
+        object.__setattr__(instance, name, value)
+
+
+@dataclass(frozen=True)
+class constant:
+    """The same rate at every step.
+
+    >>> constant(0.1)(step=1000, epoch=3)
+    0.1
+    """
+
+    lr: float
+
+    def __post_init__(self) -> None:
+        replace(self, lr=learning_rate(self.lr))
+
+    def __call__(self, step: int, epoch: int) -> float:
+        return self.lr
+
+
+@dataclass(frozen=True)
+class step_decay:
+    """``lr factor**(epoch // every)``: multiplied by ``factor`` after every so many epochs.
+
+    >>> [step_decay(0.5, every=2, factor=0.5)(0, epoch) for epoch in range(5)]
+    [0.5, 0.5, 0.25, 0.25, 0.125]
+    """
+
+    lr: float
+    every: int
+    factor: float
+
+    def __post_init__(self) -> None:
+        factor = number("factor", self.factor, "a number in 0 < factor <= 1", lambda x: 0 < x <= 1)
+        replace(self, lr=learning_rate(self.lr), every=count("every", self.every), factor=factor)
+
+    def __call__(self, step: int, epoch: int) -> float:
+        return self.lr * self.factor ** (epoch // self.every)
+
+
+@dataclass(frozen=True, repr=False)
+class cosine:
+    """From ``lr`` down to ``final`` along half a cosine, over so many steps or, if that is given, epochs.
+
+    ``final + (lr - final) (1 + cos(pi min(1, done))) / 2``, where ``done`` is the part of the steps or epochs that lie
+    behind.
+
+    >>> [round(cosine(1.0, steps=4)(step, 0), 3) for step in range(6)]
+    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+    """
+
+    lr: float
+    steps: int | None = None
+    epochs: int | None = None
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"cosine needs either steps or epochs, got steps={self.steps!r}, epochs={self.epochs!r}")
+        lr = learning_rate(self.lr)
+        final = number("final", self.final, f"a number from 0 to lr, {lr}", lambda x: 0 <= x <= lr)
+        length = "steps" if self.epochs is None else "epochs"
+        replace(self, lr=lr, final=final, **{length: count(length, getattr(self, length))})
+
+    def __call__(self, step: int, epoch: int) -> float:
+        done = step / self.steps if self.steps is not None else epoch / self.epochs  # type: ignore[operator]
+        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+    def __repr__(self) -> str:
+        length = f"epochs={self.epochs}" if self.steps is None else f"steps={self.steps}"
+        return f"cosine(lr={self.lr}, {length}, final={self.final})"
+
+
+@dataclass(frozen=True, init=False)
+class warm_up:
+    """``(step + 1) / steps`` of the rate of ``schedule``, a schedule or a number, for the first steps, then all of it.
+
+    ``schedule`` is given the step and the epoch as they are, counted from the start of the training.
+
+    >>> [warm_up(0.5, steps=4)(step, 0) for step in range(6)]
+    [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
+    """
+
+    schedule: Schedule
+    steps: int
+
+    def __init__(self, schedule: Schedule | float, steps: int) -> None:
+        replace(self, schedule=schedule if callable(schedule) else constant(schedule), steps=count("steps", steps))
+
+    def __call__(self, step: int, epoch: int) -> float:
+        return min(1.0, (step + 1) / self.steps) * self.schedule(step, epoch)

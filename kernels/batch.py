@@ -1,0 +1,68 @@
+"""The rows of a mini-batch: the order of an epoch, and its samples copied from the data set where they lie."""
+
+import numpy as np
+
+from ._jit import kernel
+from .memory import like, view
+from .random import BITS, key_of, random_bits
+from .team import package, spread
+
+KINDS = ("float32", "float64", "uint8", "int16", "int32", "int64")  # of data that are read as they are
+ORDER_STREAM = 0  # of the random numbers; a layer's is one more than its place
+ROWS = 16  # of a batch copied in one part; a fixed cut
+
+
+@kernel
+def shuffle(order, seed, epoch):
+    """Make ``order``, (N,) int64, the permutation of 0..N-1 that belongs to ``seed`` and ``epoch`` (Fisher & Yates).
+
+    A permutation depends on these two alone, so that a run can be taken up at any epoch. N < 2^31.
+    """
+    key = key_of(seed, ORDER_STREAM, epoch)
+    for i in range(order.size):
+        order[i] = i
+    for i in range(order.size - 1, 0, -1):
+        # 32 random bits times i + 1, over 2^32: no number is more likely than another by more than i / 2^32.
+        j = ((random_bits(key, i) >> (BITS - 32)) * (i + 1)) >> 32
+        order[i], order[j] = order[j], order[i]
+
+
+@kernel(inline=True)
+def _copy_rows(source, stride, rows, target, scale, begin, end):
+    width = target.shape[1]
+    for n in range(begin, end):
+        row, out = source[rows[n] * stride : rows[n] * stride + width], target[n]
+        for i in range(width):
+            out[i] = like(row[i], scale) * scale
+
+
+@kernel
+def _gather(source, kind, n_samples, stride, rows, target, scale, part, member):
+    begin, end = part * ROWS, min(rows.size, (part + 1) * ROWS)
+    size = n_samples * stride
+    if kind == 0:
+        _copy_rows(view(source, size, np.float32(1)), stride, rows, target, scale, begin, end)
+    elif kind == 1:
+        _copy_rows(view(source, size, np.float64(1)), stride, rows, target, scale, begin, end)
+    elif kind == 2:
+        _copy_rows(view(source, size, np.uint8(1)), stride, rows, target, scale, begin, end)
+    elif kind == 3:
+        _copy_rows(view(source, size, np.int16(1)), stride, rows, target, scale, begin, end)
+    elif kind == 4:
+        _copy_rows(view(source, size, np.int32(1)), stride, rows, target, scale, begin, end)
+    else:
+        _copy_rows(view(source, size, np.int64(1)), stride, rows, target, scale, begin, end)
+
+
+@kernel
+def gather(team, source, kind, n_samples, stride, rows, target, scale):
+    """``target[n] = source[rows[n]] scale``, converted to the type of ``target``.
+
+    source : address of (n_samples, stride) elements of type ``KINDS[kind]``, C-contiguous; it is only read
+    rows : (B,) int64, in 0..n_samples-1
+    target : (B, width), width <= stride, C-contiguous; overwritten
+    scale : number of the type of ``target``
+    """
+    spread(
+        team, (rows.size + ROWS - 1) // ROWS, package(_gather, (source, kind, n_samples, stride, rows, target, scale))
+    )

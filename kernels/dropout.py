@@ -1,0 +1,64 @@
+"""Dropout: each element kept with a given probability, and then scaled so that its mean stays."""
+
+import numpy as np
+
+from ._jit import kernel
+from .random import BITS, random_bits
+from .team import package, part_of, parts_of, spread
+
+
+@kernel(inline=True)
+def _scale(keep):
+    """What a kept element is multiplied with; 0 where nothing is kept."""
+    return 1.0 / keep if keep > 0 else 0.0
+
+
+@kernel
+def _forward(x, keep, key, y, mask, part, member):
+    zero, scale = x.dtype.type(0), x.dtype.type(_scale(keep))
+    limit = np.int64(keep * 2.0**BITS)
+    begin, end = part_of(x.size, part)
+    x, y, mask = x[begin:end], y[begin:end], mask[begin:end]
+    for i in range(x.size):
+        kept = random_bits(key, begin + i) < limit
+        mask[i] = kept
+        y[i] = x[i] * scale if kept else zero
+
+
+@kernel
+def dropout_forward(team, x, keep, key, y, mask):
+    """``y = x / keep where mask, else 0``, whatever x is there, with ``mask`` drawn under ``key``.
+
+    Element i of the mask, counted in memory order, is ``random_bits(key, i) < keep 2^53``: it depends on ``key``, i and
+    ``keep`` alone, not on the shape, the type of ``x`` or the threads. A new mask takes a new key: ``key_of(seed,
+    stream, step)``, with a stream for each layer and a step for each call.
+
+    x, y : (N, D) float32 or float64, mask : (N, D) bool, True where kept; C-contiguous. ``y`` and ``mask`` are
+        overwritten; ``y`` may be ``x``.
+    keep : float64 in 0..1, the probability to keep an element
+    key : int64
+    """
+    size = x.size
+    job = package(_forward, (x.reshape(size), keep, key, y.reshape(size), mask.reshape(size)))
+    spread(team, parts_of(size), job)
+
+
+@kernel
+def _backward(dout, mask, keep, dx, part, member):
+    zero, scale = dout.dtype.type(0), dout.dtype.type(_scale(keep))
+    begin, end = part_of(dout.size, part)
+    dout, mask, dx = dout[begin:end], mask[begin:end], dx[begin:end]
+    for i in range(dout.size):
+        dx[i] = dout[i] * scale if mask[i] else zero
+
+
+@kernel
+def dropout_backward(team, dout, mask, keep, dx):
+    """``dx = dout / keep where mask, else 0``, element by element, whatever ``dout`` is where dropped.
+
+    dout, dx : (N, D) of one type, mask : (N, D) bool; C-contiguous. ``dx`` is overwritten and may be ``dout``.
+    keep : float64, as in the forward pass
+    """
+    size = dout.size
+    job = package(_backward, (dout.reshape(size), mask.reshape(size), keep, dx.reshape(size)))
+    spread(team, parts_of(size), job)

@@ -1,0 +1,141 @@
+"""Kernels as the tests call them: on NumPy arrays, with the calling thread's team, from compiled code where need be."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from numba.core.caching import NullCache
+
+import fastbp
+from fastbp import _team
+from fastbp.kernels import gemm as gemm_kernels
+from fastbp.kernels._jit import kernel
+from fastbp.kernels.gemm import LINEAR, NOTHING
+
+HERE = Path(__file__).parent
+FLOATS = (np.float32, np.float64)
+
+
+def uncached(function):
+    """``kernel`` for a function of a test file: compiled with the same options, never kept on disk."""
+    dispatcher = kernel(function)
+    dispatcher._cache = NullCache()
+    return dispatcher
+
+
+@uncached
+def call_gemm(team, shape, a, b, c, start, alpha, activation):
+    gemm_kernels.gemm(team, shape, a, b, c, start, alpha, activation)
+
+
+def team_for(dtype):
+    """Address of the calling thread's team."""
+    return _team.address_for(np.dtype(dtype))
+
+
+def address(x):
+    return x.__array_interface__["data"][0]
+
+
+def strides(x):
+    """``x``, two-dimensional, as gemm wants its operands: address, elements from row to row, from column to column."""
+    return address(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+
+
+def gemm(a, b, c, start=None, alpha=1, activation=LINEAR):
+    """``c = activation(alpha a b + start)`` in place, whatever the strides of ``a``.
+
+    ``start`` may be of one dimension, a bias.
+    """
+    if start is None:
+        begin = (NOTHING, 0)
+    elif start.ndim == 1:
+        begin = (address(start), 0)
+    else:
+        begin = strides(start)[:2]
+    shape = (*c.shape, a.shape[1])
+    alpha = c.dtype.type(alpha)
+    call_gemm(team_for(c.dtype), shape, strides(a), strides(b), strides(c)[:2], begin, alpha, activation)
+    return c
+
+
+# The three products of a layer: whether A, and whether B, is the transpose of what lies in memory.
+FORMS = {"x W": (False, False), "x.T dout": (True, False), "dout W.T": (False, True)}
+
+
+def blocks(form, dtype, m=2000, n=2000, k=2000, step=2000):
+    """Depth and columns of the blocks that a product of a form is cut into; ``step`` elements from k to k in ``x.T``.
+
+    Without sizes, those of a large product whose steps do not fall on each other in the cache.
+    """
+    a = (0, 1, step) if FORMS[form][0] else (0, k, 1)
+    b = (0, 1, k) if FORMS[form][1] else (0, n, 1)
+    return gemm_kernels._plan.py_func((m, n, k), a, b, np.dtype(dtype).itemsize)[:2]
+
+
+def framed(values, transposed=False, frame=np.nan):
+    """``values`` inside a larger array full of ``frame``, no row of it at the start of a vector.
+
+    Rows lie in memory one after the other, or columns where ``transposed``.
+    """
+    values = values.T if transposed else values
+    whole = np.full((values.shape[0] + 2, values.shape[1] + 5), frame, values.dtype)
+    inside = whole[1:-1, 3:-2]
+    inside[...] = values
+    return inside.T if transposed else inside
+
+
+def frame_of(inside):
+    """The whole array that ``framed`` put something into, with the inside blanked out."""
+    whole = inside.base.copy()
+    whole[1:-1, 3:-2] = 0
+    return whole
+
+
+def whole_numbers(rng, shape, dtype):
+    """Small whole numbers: sums of their products are exact in any order."""
+    return rng.integers(-8, 9, shape).astype(dtype)
+
+
+def ulps(got, expected):
+    """Errors in units in the last place of the type of ``got``; ``expected`` is of a wider one.
+
+    Infinities count as the first number too large for the type. NaN counts nothing where both have it, else infinity.
+    """
+    kind = np.finfo(got.dtype)
+    wide = expected.dtype.type
+    top = wide(2) ** kind.maxexp
+    mine, right = (np.clip(x, -top, top) for x in (got.astype(wide), expected))
+    exponents = np.frexp(right)[1]
+    unit = np.ldexp(wide(1), np.maximum(exponents, kind.minexp + 1) - kind.nmant - 1)
+    error = np.abs(mine - right) / unit
+    return np.where(np.isnan(got) | np.isnan(expected), np.where(np.isnan(got) & np.isnan(expected), 0, np.inf), error)
+
+
+def python(code, *arguments, timeout=120, cwd=HERE, root=None, **environment):
+    """Run ``code`` in a Python of its own; return what it prints. Fails where its exit code is not 0.
+
+    A value of None takes a variable out of the environment; ``root`` is the folder whose fastbp is imported.
+    """
+    root = Path(fastbp.__file__).parents[1] if root is None else root
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    settings = os.environ | {"PYTHONPATH": path} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={name: str(value) for name, value in settings.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def python_json(code, *arguments, **options):
+    """As ``python``; what the last line holds as JSON."""
+    return json.loads(python(code, *arguments, **options).splitlines()[-1])

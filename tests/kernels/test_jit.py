@@ -1,0 +1,389 @@
+"""How kernels are compiled, and their cache: never stale, never in the way."""
+
+import errno
+import importlib.util
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calls import python_json, uncached
+from numba.core import config, event
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+import fastbp
+from fastbp.kernels import _jit
+
+PACKAGE, KERNELS = Path(fastbp.__file__).parent, Path(_jit.__file__).parent
+
+# ---- What is part of the cache's key ----
+
+
+def tag_of(folder, monkeypatch):
+    monkeypatch.setattr(_jit, "__file__", str(folder / "_jit.py"))
+    return _jit.build_tag.__wrapped__()
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A copy of the kernels' files."""
+    return Path(shutil.copytree(KERNELS, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def test_tag_changes_with_every_kernel_file(sources, monkeypatch):
+    tags = {tag_of(sources, monkeypatch)}
+    files = sorted(sources.glob("*.py"))
+    assert len(files) > 10
+    for file in files:
+        text = file.read_bytes()
+        file.write_bytes(text + b"\n")
+        tags.add(tag_of(sources, monkeypatch))
+        file.write_bytes(text)
+    assert len(tags) == 1 + len(files)
+
+
+def test_tag_changes_with_new_and_renamed_files(sources, monkeypatch):
+    tags = [tag_of(sources, monkeypatch)]
+    (sources / "new.py").write_text("")
+    tags.append(tag_of(sources, monkeypatch))
+    (sources / "new.py").rename(sources / "renamed.py")
+    tags.append(tag_of(sources, monkeypatch))
+    assert len(set(tags)) == 3
+
+
+def test_tag_does_not_depend_on_the_folder_or_on_the_time(sources, monkeypatch):
+    before = _jit.build_tag.__wrapped__()
+    for file in sources.glob("*.py"):
+        file.touch()
+    assert tag_of(sources, monkeypatch) == before
+
+
+@pytest.mark.parametrize("setting", ["BOUNDSCHECK", "OPT"])
+def test_tag_changes_with_numba_settings(monkeypatch, setting):
+    before = _jit.build_tag.__wrapped__()
+    monkeypatch.setattr(config, setting, "other")
+    assert _jit.build_tag.__wrapped__() != before
+
+
+def test_tag_changes_with_the_row_of_the_table(monkeypatch):
+    before = _jit.build_tag.__wrapped__()
+    monkeypatch.setattr(_jit, "ISA", "other")
+    assert _jit.build_tag.__wrapped__() != before
+
+
+# ---- Whole processes ----
+
+START = """
+import json, sys, threading
+import numpy as np
+from numba.core import event
+recorder = event.RecordingListener()
+event.register("numba:compile", recorder)
+import fastbp
+def report(**facts):
+    print(json.dumps(facts | {"compiled": len(recorder.buffer), "file": fastbp.__file__}))
+"""
+SIGMOID_OF_0 = START + "report(value=float(fastbp.Sigmoid().forward(np.zeros((1, 1)))[0, 0]))"
+EVERYTHING = (
+    START
+    + """
+for dtype in (np.float32, np.float64):
+    x, t = np.ones((3, 4), dtype), np.array([0, 1, 2])
+    affine = fastbp.Affine(np.ones((4, 5), dtype), np.ones(5, dtype))
+    for layer in (affine, fastbp.Relu(), fastbp.Sigmoid(), fastbp.Softmax()):
+        layer.backward(layer.forward(x))
+    for targets in (t, np.eye(3, 4, dtype=dtype)):
+        loss = fastbp.SoftmaxWithLoss()
+        loss.forward(x, targets)
+        loss.backward()
+report()
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the package as in a checkout, its kernels beside it."""
+    root = tmp_path_factory.mktemp("checkout")
+    ignored = shutil.ignore_patterns("__pycache__", "kernels", "data")
+    shutil.copytree(PACKAGE, root / "fastbp", ignore=ignored)
+    shutil.copytree(KERNELS, root / "kernels", ignore=ignored)
+    return root
+
+
+def run_in(root, code, **environment):
+    environment = {"NUMBA_CACHE_DIR": root / "cache", "NUMBA_NUM_THREADS": 1} | environment
+    result = python_json(code, root=root, cwd=root, **environment)
+    assert Path(result["file"]).is_relative_to(root)
+    return result
+
+
+def test_importing_compiles_nothing():
+    assert python_json(START + "report()")["compiled"] == 0
+
+
+def test_importing_changes_no_setting_of_numba():
+    code = """
+import json
+from numba.core import config
+names = [name for name in dir(config) if name.isupper()]
+before = [repr(getattr(config, name)) for name in names]
+import fastbp
+print(json.dumps([name for name, was in zip(names, before) if repr(getattr(config, name)) != was]))
+"""
+    assert python_json(code) == []
+
+
+@pytest.fixture(scope="module")
+def first_process():
+    """A process that runs every layer, with no SciPy to be found."""
+    return python_json("import sys; sys.modules['scipy'] = None" + EVERYTHING)
+
+
+def test_layers_need_no_scipy(first_process):
+    assert first_process["compiled"] >= 0
+
+
+@pytest.mark.usefixtures("first_process")
+def test_a_second_process_compiles_nothing():
+    assert python_json(EVERYTHING)["compiled"] == 0
+
+
+def test_never_stale_when_a_called_function_or_a_constant_changes(checkout):
+    first = run_in(checkout, SIGMOID_OF_0)
+    assert first["value"] == 0.5
+    assert first["compiled"] > 0
+    again = run_in(checkout, SIGMOID_OF_0)
+    assert again["value"] == 0.5
+    assert again["compiled"] == 0
+
+    # What sigmoid.py calls, in another file; then a constant that this one reads.
+    source = checkout / "kernels" / "elementary.py"
+    original = source.read_text()
+    body = "\n\n@kernel(inline=True)\ndef logistic(x):\n    return x + like(ADDED, x)\n"
+    for added in (7.0, 8.0):
+        source.write_text(f"{original}\nADDED = {added}{body}")
+        assert run_in(checkout, SIGMOID_OF_0)["value"] == added
+    source.write_text(original)
+    assert run_in(checkout, SIGMOID_OF_0)["value"] == 0.5
+
+
+def test_works_where_no_cache_can_be_written(checkout):
+    root = checkout / "read-only"
+    for folder in ("fastbp", "kernels"):
+        shutil.copytree(checkout / folder, root / folder)
+        (root / folder / "__pycache__").touch()  # a file: no folder of that name can be made, not even by root
+    nowhere = {"HOME": "/dev/null/x", "XDG_CACHE_HOME": "/dev/null/x", "LOCALAPPDATA": "/dev/null/x"}
+    for cache in (None, "/dev/null/cache"):
+        result = run_in(root, SIGMOID_OF_0, NUMBA_CACHE_DIR=cache, PYTHONDONTWRITEBYTECODE=1, **nowhere)
+        assert result["value"] == 0.5
+        assert result["compiled"] > 0
+    assert not list(root.rglob("*.nb[ic]"))
+
+
+# ---- One small kernel, loaded again and again ----
+
+VICTIM = """
+from fastbp.kernels._jit import kernel
+
+@kernel
+def weighted(x, y):
+    total = 0.0
+    for i in range(x.size):
+        total += WEIGHT * x[i] * y[i]
+    return total
+"""
+
+
+class Victim:
+    """A kernel in a file of its own; each call loads it anew, as another process would."""
+
+    def __init__(self, folder):
+        self.cache = folder / "cache"
+        self._file = folder / "victim.py"
+        self._recorder = event.RecordingListener()
+        self.write(3)
+
+    def write(self, weight):
+        self._weight = weight
+        self._file.write_text(VICTIM.replace("WEIGHT", f"{weight:.1f}"))
+
+    def __call__(self):
+        """Whether the answer is right, and whether it took compiling."""
+        spec = importlib.util.spec_from_file_location("victim", self._file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        x = np.arange(5.0)
+        self._recorder.buffer.clear()
+        event.register("numba:compile", self._recorder)
+        try:
+            return module.weighted(x, x) == 30 * self._weight, bool(self._recorder.buffer)
+        finally:
+            event.unregister("numba:compile", self._recorder)
+
+    def files(self):
+        """What the cache holds: the index (.nbi), and the machine code (.nbc)."""
+        return {file: file.read_bytes() for file in sorted(self.cache.rglob("*.nb?"))}
+
+    def damaged(self, suffix, change):
+        """The answer after ``change(bytes)`` on files with the suffix, the others whole."""
+        kept = self.files()
+        try:
+            for file, content in kept.items():
+                if file.suffix == suffix:
+                    file.write_bytes(change(content))
+            return self()
+        finally:
+            for file in self.files():
+                file.unlink()
+            for file, content in kept.items():
+                file.write_bytes(content)
+
+
+@pytest.fixture
+def victim(tmp_path, monkeypatch):
+    victim = Victim(tmp_path)
+    monkeypatch.setattr(config, "CACHE_DIR", str(victim.cache))
+    return victim
+
+
+@pytest.fixture
+def kept(victim):
+    """The victim with its machine code on disk."""
+    assert victim() == (True, True)
+    assert {file.suffix for file in victim.files()} == {".nbi", ".nbc"}
+    assert victim() == (True, False)
+    return victim
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_file_cut_short_is_compiled_again(kept, suffix):
+    for part in range(8):
+        assert kept.damaged(suffix, lambda content, part=part: content[: len(content) * part // 8]) == (True, True)
+    assert kept.damaged(suffix, lambda content: content[:-1]) == (True, True)
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_file_of_something_else_is_compiled_again(kept, suffix):
+    for other in (bytes(1000), b"\x80\x05garbage", bytes(range(256))):
+        assert kept.damaged(suffix, lambda content, other=other: other) == (True, True)
+
+
+def flipped(content, place, places):
+    """``content`` with one bit changed, at one of so many places."""
+    changed = bytearray(content)
+    changed[len(content) * place // places] ^= 1 << place % 8
+    return bytes(changed)
+
+
+def test_a_flipped_bit_in_the_index_does_no_harm(kept):
+    for place in range(25):
+        right, _ = kept.damaged(".nbi", lambda content, place=place: flipped(content, place, 25))
+        assert right
+
+
+def flip_machine_code(folder, places=50):
+    """Run in a process of its own, which machine code with a flipped bit might end."""
+    config.CACHE_DIR = str(folder / "cache")
+    victim = Victim(folder)
+    victim()
+    for place in range(places):
+        print(f"bit {place} of {places}", flush=True)
+        right, _ = victim.damaged(".nbc", lambda content, place=place: flipped(content, place, places))
+        assert right
+    print("true")
+
+
+def test_a_flipped_bit_in_the_machine_code_does_no_harm(tmp_path):
+    code = "import pathlib, sys, test_jit; test_jit.flip_machine_code(pathlib.Path(sys.argv[1]))"
+    assert python_json(code, tmp_path) is True
+
+
+def test_files_that_went_missing_are_made_again(kept):
+    for suffix in (".nbi", ".nbc"):
+        for file in kept.files():
+            if file.suffix == suffix:
+                file.unlink()
+        assert kept() == (True, True)
+        assert kept() == (True, False)
+
+
+def test_old_machine_code_is_not_taken_for_new(kept, monkeypatch):
+    """A process that ends, or another that reads, between the writing of a new index and of its machine code."""
+    old = kept.files()
+    kept.write(4)
+    monkeypatch.setattr(_jit, "build_tag", lambda: "another tag")
+    assert kept() == (True, True)
+    for file in kept.files():
+        if file.suffix == ".nbc":
+            file.write_bytes(old[file])
+    assert kept() == (True, True)
+
+
+def test_compiles_where_no_folder_can_be_written(victim, monkeypatch):
+    monkeypatch.setattr(FunctionCache._impl_class, "_locator_classes", [])
+    assert victim() == (True, True)
+    assert not victim.files()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
+def test_compiles_where_saving_fails(victim, monkeypatch, code):
+    def save(self, key, data):
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(IndexDataCacheFile, "save", save)
+    assert victim() == (True, True)
+    assert victim() == (True, True)
+
+
+def test_compiles_where_reading_fails(kept, monkeypatch):
+    def load(self, key):
+        raise OSError(errno.EACCES, "no")
+
+    monkeypatch.setattr(IndexDataCacheFile, "load", load)
+    assert kept() == (True, True)
+
+
+# ---- Options ----
+
+
+@uncached
+def rounded(x, magic, y):
+    for i in range(x.size):
+        y[i] = (x[i] + magic) - magic
+
+
+@uncached
+def finite(x, y):
+    for i in range(x.size):
+        y[i] = np.isfinite(x[i]) and not np.isnan(x[i] - x[i])
+
+
+@uncached
+def quotients(x, y, z):
+    for i in range(x.size):
+        z[i] = x[i] / y[i]
+
+
+def test_no_sum_is_reordered():
+    for dtype, magic in ((np.float32, 1.5 * 2.0**23), (np.float64, 1.5 * 2.0**52)):
+        x = np.linspace(-3, 3, 101).astype(dtype)
+        y = np.empty_like(x)
+        rounded(x, dtype(magic), y)
+        assert np.array_equal(y, np.rint(x))
+
+
+def test_nan_and_infinity_are_seen():
+    x = np.array([1, np.nan, np.inf, -np.inf, 0] * 7)
+    y = np.empty(x.shape, bool)
+    finite(x, y)
+    assert np.array_equal(y, np.isfinite(x))
+
+
+def test_division_by_zero_is_numpys():
+    x, y = (np.array(values) for values in zip(*itertools.product([0.0, 1, -1, np.nan], [0.0, -0.0, 2]), strict=True))
+    z = np.empty_like(x)
+    quotients(x, y, z)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(z, x / y)

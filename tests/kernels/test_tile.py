@@ -1,0 +1,129 @@
+"""The register tile: every shape in the table against the plain product."""
+
+import numpy as np
+import pytest
+from calls import FLOATS, address, frame_of, framed, strides, uncached, whole_numbers
+from strategies import assert_same_bits
+
+from fastbp.kernels.isa import ISA
+from fastbp.kernels.tile import MAX_ROWS, MAX_VECTORS, TILE_ROWS, tile, tile_index, tile_table
+
+DEPTHS = (0, 1, 2, 17)
+dtypes = pytest.mark.parametrize("dtype", FLOATS)
+
+
+@uncached
+def call_tile(table, rows, vectors, half, a, b, c, depth, tail, alpha, start, floor):
+    index = tile_index(rows, vectors, half)
+    tile(table, index, a[0], a[1], a[2], b[0], b[1], c[0], c[1], depth, tail, alpha, start[0], start[1], floor)
+
+
+def shapes(dtype):
+    """Rows, vectors and whether the last is half of one."""
+    for vectors in range(1, MAX_VECTORS + 1):
+        for rows in range(1, TILE_ROWS[vectors - 1] + 1):
+            for half in (0, 1):
+                yield rows, vectors, half, ISA.lanes(np.dtype(dtype).itemsize)
+
+
+def run(shape, tail, a, b, c, start, alpha=1, floor=-np.inf):
+    """``b`` has all lanes of the last vector, whether they exist in C or not."""
+    rows, vectors, half, _ = shape
+    one = c.dtype.type
+    begin = (address(start), 0) if start.ndim == 1 else strides(start)[:2]
+    table = tile_table(one(1))
+    depth = a.shape[1]
+    call_tile(
+        table,
+        rows,
+        vectors,
+        half,
+        strides(a),
+        strides(b)[:2],
+        strides(c)[:2],
+        depth,
+        tail,
+        one(alpha),
+        begin,
+        one(floor),
+    )
+
+
+def operands(shape, tail, depth, dtype, rng):
+    """A, B with NaN in the lanes that do not exist, and the product."""
+    rows, vectors, _, lanes = shape
+    columns = lanes * (vectors - 1) + tail
+    a, b = whole_numbers(rng, (rows, depth), dtype), whole_numbers(rng, (depth, lanes * vectors), dtype)
+    product = a @ b[:, :columns]
+    b[:, columns:] = np.nan
+    return a, framed(b), product
+
+
+@pytest.mark.parametrize("transposed", [False, True], ids=["x", "x.T"])
+@dtypes
+def test_every_shape_tail_and_depth(dtype, transposed):
+    rng = np.random.default_rng(0)
+    for shape in shapes(dtype):
+        _, _, half, lanes = shape
+        for tail in range(1, (lanes // 2 if half else lanes) + 1):
+            for depth in DEPTHS:
+                a, b, product = operands(shape, tail, depth, dtype, rng)
+                bias = whole_numbers(rng, product.shape[1], dtype)
+                c = framed(np.full_like(product, np.nan), frame=77)
+                before = frame_of(c)
+                run(shape, tail, framed(a, transposed), b, c, framed(bias[None])[0], alpha=-2)
+                assert np.array_equal(c, bias - 2 * product), (shape, tail, depth)
+                assert np.array_equal(frame_of(c), before), (shape, tail, depth)
+
+
+@dtypes
+def test_c_as_its_own_start(dtype):
+    rng = np.random.default_rng(1)
+    for shape in shapes(dtype):
+        tail = 1 + shape[0] % (shape[3] // 2)
+        a, b, product = operands(shape, tail, 5, dtype, rng)
+        start = whole_numbers(rng, product.shape, dtype)
+        c = framed(start, frame=77)
+        before = frame_of(c)
+        run(shape, tail, a, b, c, c)
+        assert np.array_equal(c, start + product), shape
+        assert np.array_equal(frame_of(c), before), shape
+
+
+@dtypes
+def test_floor_keeps_nan_and_makes_negative_zero_zero(dtype):
+    for shape in shapes(dtype):
+        rows, vectors, _, lanes = shape
+        columns = lanes * (vectors - 1) + lanes // 2
+        start = np.tile(np.array([np.nan, -0.0, -1, 2, -np.inf, np.inf], dtype), columns)[:columns]
+        c = np.empty((rows, columns), dtype)
+        a, b = np.empty((rows, 0), dtype), np.empty((0, lanes * vectors), dtype)
+        run(shape, lanes // 2, a, b, c, start, alpha=-1, floor=0)
+        expected = np.tile(np.array([np.nan, 0, 0, 2, 0, np.inf], dtype), columns)[:columns]
+        np.testing.assert_array_equal(c, np.tile(expected, (rows, 1)))
+        assert not np.signbit(c[~np.isnan(c)]).any()
+
+
+@dtypes
+def test_an_element_has_the_same_bits_in_every_shape(dtype):
+    rng = np.random.default_rng(2)
+    lanes = ISA.lanes(np.dtype(dtype).itemsize)
+    a = rng.standard_normal((MAX_ROWS, 300)).astype(dtype)
+    b = rng.standard_normal((300, MAX_VECTORS * lanes)).astype(dtype)
+    zeros = np.zeros(MAX_VECTORS * lanes, dtype)
+    first = np.empty((MAX_ROWS, lanes), dtype)
+    run((TILE_ROWS[0], 1, 0, lanes), lanes, a, b, first, zeros)
+    for shape in shapes(dtype):
+        rows, vectors, half, _ = shape
+        tail = lanes // 2 if half else lanes
+        c = np.empty((rows, lanes * (vectors - 1) + tail), dtype)
+        run(shape, tail, a, b, c, zeros)
+        overlap = min(lanes, c.shape[1])
+        assert_same_bits(c[:, :overlap], first[:rows, :overlap])
+
+
+def test_index_tells_every_tile_from_every_other():
+    indices = [tile_index.py_func(*shape[:3]) for shape in shapes(np.float32)]
+    assert len(set(indices)) == len(indices)
+    assert min(indices) == 0
+    assert max(indices) < 2 * MAX_ROWS * MAX_VECTORS

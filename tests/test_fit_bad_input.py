@@ -1,0 +1,318 @@
+"""Bad input to networks and to ``fit``: a clear error, and nothing changed by it."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from strategies import assert_same_bits
+
+import fastbp
+from fastbp.optimizers import SGD, Adam, Momentum
+
+X = np.random.default_rng(0).standard_normal((6, 4))
+T = np.array([0, 1, 2, 0, 1, 2])
+NAN, INF = math.nan, math.inf
+
+
+def changed(array, index, value):
+    array = np.array(array)
+    array[index] = value
+    return array
+
+
+def of(dtype):
+    return np.ones((6, 4)).astype(dtype)
+
+
+def state(**settings):
+    net = fastbp.mlp([4, 5, 3], seed=1)
+    return net.fit(X, T, batch_size=4, max_steps=1, progress=False, **settings).state
+
+
+# Each: what fit is given, the error, and what its message says.
+SAMPLES = {
+    "x with too many elements": ({"x": np.ones((6, 5))}, ValueError, "x has 5 elements a sample.* 4 inputs"),
+    "x with too few elements": ({"x": np.ones((6, 3))}, ValueError, "x has 3 elements a sample.* 4 inputs"),
+    "images with too many elements": ({"x": np.ones((6, 3, 2, 2))}, ValueError, "x has 12 elements a sample"),
+    "x of one dimension": ({"x": np.ones(4)}, ValueError, r"x must have two dimensions or more.*\(4,\)"),
+    "x a number": ({"x": 1.0}, ValueError, "x must have two dimensions or more"),
+    "x of no samples": ({"x": np.ones((0, 4)), "t": np.zeros(0, int)}, ValueError, "x must hold at least one sample"),
+    "x of no elements": ({"x": np.ones((6, 0))}, ValueError, "x has 0 elements"),
+    "x complex": ({"x": of(complex)}, TypeError, "x must hold real numbers.*complex"),
+    "x of objects": ({"x": of(object)}, TypeError, "x must hold real numbers.*object"),
+    "x of strings": ({"x": of(str)}, TypeError, "x must hold real numbers.*<U"),
+    "x of dates": ({"x": np.zeros((6, 4), "M8[D]")}, TypeError, "x must hold real numbers"),
+    "x None": ({"x": None}, TypeError, "x must hold real numbers"),
+    "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, ""),
+    "scale NaN": ({"scale": NAN}, ValueError, "scale must be a finite number, got nan"),
+    "scale infinite": ({"scale": INF}, ValueError, "scale must be a finite number"),
+    "scale a bool": ({"scale": True}, ValueError, "scale must be a finite number"),
+    "scale a string": ({"scale": "1"}, (TypeError, ValueError), ""),
+    "scale None": ({"scale": None}, (TypeError, ValueError), ""),
+}
+if np.dtype(np.longdouble) != np.dtype(np.float64):
+    SAMPLES["x of longdouble"] = ({"x": of(np.longdouble)}, TypeError, "x must hold real numbers")
+
+TARGETS = {
+    "fewer labels than samples": ({"t": T[:5]}, ValueError, r"\(5,\).*\(6, 3\)"),
+    "more labels than samples": ({"t": np.zeros(7, int)}, ValueError, r"\(7,\).*\(6, 3\)"),
+    "no labels": ({"t": np.zeros(0, int)}, ValueError, r"\(0,\).*\(6, 3\)"),
+    "one label": ({"t": 1}, ValueError, r"\(\).*\(6, 3\)"),
+    "rows for fewer samples": ({"t": np.eye(3)}, ValueError, r"\(3, 3\).*\(6, 3\)"),
+    "rows of too few classes": ({"t": np.ones((6, 2)) / 2}, ValueError, r"\(6, 2\).*\(6, 3\)"),
+    "rows of too many classes": ({"t": np.ones((6, 4)) / 4}, ValueError, r"\(6, 4\).*\(6, 3\)"),
+    "label below 0": ({"t": changed(T, 2, -1)}, ValueError, r"t\[2\] is -1, outside 0..2"),
+    "label too large": ({"t": changed(T, 5, 3)}, ValueError, r"t\[5\] is 3, outside 0..2"),
+    "label far too large": ({"t": changed(T, 5, 2**62)}, ValueError, r"t\[5\] is .*, outside 0..2"),
+    "label not integral": ({"t": changed(T.astype(float), 1, 0.5)}, ValueError, r"t\[1\] is 0.5, no class label"),
+    "label NaN": ({"t": changed(T.astype(float), 1, NAN)}, ValueError, r"t\[1\] is nan"),
+    "label infinite": ({"t": changed(T.astype(float), 1, INF)}, ValueError, r"t\[1\] is inf"),
+    "labels complex": ({"t": T.astype(complex)}, TypeError, "t must hold real numbers"),
+    "labels of objects": ({"t": T.astype(object)}, TypeError, "t must hold real numbers"),
+    "labels of strings": ({"t": np.array(list("abcabc"))}, TypeError, "t must hold real numbers"),
+    "t None": ({"t": None}, TypeError, "t must hold real numbers"),
+}
+
+COUNTS = {
+    f"{name} {value!r}": ({name: value}, ValueError, f"{name} must be an integer of at least {least}, got ")
+    for name, least in [("epochs", 0), ("batch_size", 1), ("max_steps", 0)]
+    for value in [least - 1, -3, 1.5, 2.0, NAN, INF, True, "3", [3]]
+} | {
+    "epochs None": ({"epochs": None}, ValueError, "epochs must be an integer"),
+    "batch_size None": ({"batch_size": None}, ValueError, "batch_size must be an integer"),
+    "seed negative": ({"seed": -1}, ValueError, "seed must be an integer of at least 0 or None, got -1"),
+    "seed a float": ({"seed": 1.0}, ValueError, "seed must be an integer"),
+    "seed NaN": ({"seed": NAN}, ValueError, "seed must be an integer"),
+    "seed a bool": ({"seed": True}, ValueError, "seed must be an integer"),
+    "seed a string": ({"seed": "0"}, ValueError, "seed must be an integer"),
+    "threads 0": ({"threads": 0}, ValueError, "must be an integer of at least 1, got 0"),
+    "threads negative": ({"threads": -1}, ValueError, "must be an integer of at least 1, got -1"),
+    "threads a float": ({"threads": 2.0}, ValueError, "must be an integer"),
+    "threads NaN": ({"threads": NAN}, ValueError, "must be an integer"),
+    "threads a bool": ({"threads": True}, ValueError, "must be an integer"),
+    "threads a string": ({"threads": "2"}, ValueError, "must be an integer"),
+}
+
+SETTINGS = {
+    "clip_norm 0": ({"clip_norm": 0}, ValueError, "clip_norm must be a finite number above 0, got 0"),
+    "clip_norm negative": ({"clip_norm": -1.0}, ValueError, "clip_norm must be a finite number above 0"),
+    "clip_norm NaN": ({"clip_norm": NAN}, ValueError, "clip_norm must be a finite number above 0"),
+    "clip_norm infinite": ({"clip_norm": INF}, ValueError, "clip_norm must be a finite number above 0"),
+    "clip_norm a string": ({"clip_norm": "1"}, (TypeError, ValueError), ""),
+    "patience without validation": ({"patience": 3}, ValueError, "patience needs validation_data"),
+    "optimizer unknown": (
+        {"optimizer": "sdg"},
+        ValueError,
+        "optimizer must be one of 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', got 'sdg'",
+    ),
+    "optimizer None": ({"optimizer": None}, TypeError, "optimizer must be a name or an optimizer, got None"),
+    "optimizer a class": ({"optimizer": SGD}, TypeError, "optimizer must be a name or an optimizer"),
+    "lr NaN of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: NAN)}, ValueError, "lr at step 0, epoch 0"),
+    "lr negative of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: -1)}, ValueError, "lr at step 0, epoch 0"),
+    "lr None of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: None)}, TypeError, "lr at step 0, epoch 0"),
+    "an argument of no such name": ({"learning_rate": 0.1}, TypeError, "learning_rate"),
+    "callbacks no list": ({"callbacks": 3}, TypeError, ""),
+    "a callback that cannot be called": ({"callbacks": ["log"]}, TypeError, "callbacks"),
+}
+
+WEIGHTS = {
+    "sample_weight too short": ({"sample_weight": np.ones(5)}, ValueError, r"each of the 6 samples.*\(5,\)"),
+    "sample_weight of two dimensions": ({"sample_weight": np.ones((6, 1))}, ValueError, "each of the 6 samples"),
+    "sample_weight negative": ({"sample_weight": changed(np.ones(6), 3, -1)}, ValueError, r"sample_weight\[3\] is -1"),
+    "sample_weight NaN": ({"sample_weight": changed(np.ones(6), 3, NAN)}, ValueError, r"sample_weight\[3\] is nan"),
+    "sample_weight infinite": (
+        {"sample_weight": changed(np.ones(6), 3, INF)},
+        ValueError,
+        r"sample_weight\[3\] is inf",
+    ),
+    "sample_weight too large for float32": (
+        {"sample_weight": changed(np.ones(6), 3, 1e300)},
+        ValueError,
+        r"sample_weight\[3\] is 1e\+300",
+    ),
+    "sample_weight complex": ({"sample_weight": np.ones(6, complex)}, TypeError, "sample_weight must hold real"),
+    "class_weight of an unknown class": ({"class_weight": {3: 1.0}}, ValueError, "class_weight.*3.*outside 0..2"),
+    "class_weight of a negative class": ({"class_weight": {-1: 1.0}}, ValueError, "class_weight.*-1.*outside 0..2"),
+    "class_weight of no label": ({"class_weight": {"a": 1.0}}, ValueError, "class_weight.*'a'"),
+    "class_weight negative": ({"class_weight": {1: -1.0}}, ValueError, r"class_weight\[1\].*-1.0"),
+    "class_weight NaN": ({"class_weight": {1: NAN}}, ValueError, r"class_weight\[1\].*nan"),
+    "class_weight infinite": ({"class_weight": {1: INF}}, ValueError, r"class_weight\[1\].*inf"),
+    "class_weight too large for float32": ({"class_weight": {1: 1e300}}, ValueError, "class_weight"),
+    "class_weight of one-hot targets": (
+        {"class_weight": {1: 2.0}, "t": np.eye(3)[T]},
+        ValueError,
+        "class_weight needs",
+    ),
+    "class_weight a word": ({"class_weight": "balanced"}, (TypeError, ValueError), "class_weight"),
+}
+
+VALIDATION = {
+    "validation_data too wide": (
+        {"validation_data": (np.ones((6, 5)), T)},
+        ValueError,
+        r"validation_data\[0\] has 5 elements a sample.* 4 inputs",
+    ),
+    "validation_data of one dimension": ({"validation_data": (X[0], T[:1])}, ValueError, r"validation_data\[0\] must"),
+    "validation_data complex": (
+        {"validation_data": (of(complex), T)},
+        TypeError,
+        r"validation_data\[0\] must hold real",
+    ),
+    "validation labels too few": ({"validation_data": (X, T[:5])}, ValueError, r"\(5,\).*\(6, 3\)"),
+    "validation label too large": ({"validation_data": (X, T + 1)}, ValueError, r"\[2\] is 3, outside 0..2"),
+    "validation_data empty": ({"validation_data": (X[:0], T[:0])}, ValueError, "validation_data"),
+    "validation_data of three": ({"validation_data": (X, T, T)}, ValueError, ""),
+    "validation_data of one": ({"validation_data": X}, (TypeError, ValueError), ""),
+    "validation_data a number": ({"validation_data": 0.1}, TypeError, ""),
+    "patience 0": ({"patience": 0, "validation_data": (X, T)}, ValueError, "patience must be an integer of at least 1"),
+    "patience a float": ({"patience": 1.5, "validation_data": (X, T)}, ValueError, "patience must be an integer"),
+    "patience NaN": ({"patience": NAN, "validation_data": (X, T)}, ValueError, "patience must be an integer"),
+    "patience a bool": ({"patience": True, "validation_data": (X, T)}, ValueError, "patience must be an integer"),
+}
+
+ALL = SAMPLES | TARGETS | COUNTS | SETTINGS | WEIGHTS | VALIDATION
+RESUMES = {
+    "resume of another optimizer": (
+        lambda: {"resume": state(optimizer=Adam()), "optimizer": Momentum()},
+        ValueError,
+        "resume does not fit: its second are",
+    ),
+    "resume of a larger network": (
+        lambda: {"resume": fastbp.mlp([4, 6, 3]).fit(X, T, progress=False).state},
+        ValueError,
+        "resume does not fit: its parameters are 51 numbers of float32, here 43 of float32",
+    ),
+    "resume of another dtype": (
+        lambda: {"resume": fastbp.mlp([4, 5, 3], dtype=np.float64).fit(X, T, progress=False).state},
+        ValueError,
+        "resume does not fit: its parameters are 43 numbers of float64, here 43 of float32",
+    ),
+    "resume a history": (
+        lambda: {"resume": fastbp.mlp([4, 5, 3]).fit(X, T, progress=False)},
+        (TypeError, ValueError),
+        "resume",
+    ),
+    "resume a number": (lambda: {"resume": 3}, (TypeError, ValueError), "resume"),
+}
+
+
+def everything(net):
+    """What bad input must leave as it is."""
+    kind, keys, *rest = np.random.get_state()
+    layers = [{name: id(value) for name, value in vars(layer).items()} for layer in net.layers.values()]
+    return copy.deepcopy(dict(net.params)), layers, fastbp.get_num_threads(), (kind, keys.tolist(), *rest)
+
+
+def assert_unchanged(net, before):
+    params, *others = before
+    now, *theirs = everything(net)
+    assert list(now) == list(params)
+    for name, p in now.items():
+        assert_same_bits(p, params[name])
+    assert theirs == others
+
+
+def refuses(net, arguments, error, match):
+    before = everything(net)
+    arguments = {"x": X, "t": T, "progress": False} | arguments
+    given = {name: copy.deepcopy(arguments[name]) for name in ("x", "t")}
+    with pytest.raises(error, match=match or None):
+        net.fit(**arguments)
+    assert_unchanged(net, before)
+    for name, value in given.items():
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            assert_same_bits(arguments[name], value)
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_fit_refuses(case):
+    refuses(fastbp.mlp([4, 5, 3], seed=0), *ALL[case])
+
+
+@pytest.mark.parametrize("case", RESUMES)
+def test_fit_refuses_to_resume(case):
+    arguments, error, match = RESUMES[case]
+    refuses(fastbp.mlp([4, 5, 3], seed=0), arguments(), error, match)
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_fit_refuses_before_it_takes_over_a_state(case):
+    # The state has other weights than the network: none of them may be in it after an error.
+    arguments, error, match = ALL[case]
+    if arguments.get("optimizer") is not None and hasattr(arguments["optimizer"], "lr"):
+        match = match.replace("step 0", "step 1")
+    refuses(fastbp.mlp([4, 5, 3], seed=0), {"resume": state(), "batch_size": 4} | arguments, error, match)
+
+
+@pytest.mark.parametrize("loss", [fastbp.MeanSquaredError, fastbp.SigmoidWithLoss])
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"t": T}, ValueError, r"t of shape \(6,\) does not fit outputs of shape \(6, 3\)"),
+        ({"t": np.ones((6, 2))}, ValueError, r"\(6, 2\).*\(6, 3\)"),
+        ({"t": np.ones((5, 3))}, ValueError, r"\(5, 3\).*\(6, 3\)"),
+        ({"t": np.ones((6, 3), complex)}, TypeError, "t must hold real numbers"),
+        ({"t": np.full((6, 3), "1")}, TypeError, "t must hold real numbers"),
+        ({"t": np.ones((6, 3)), "class_weight": {1: 2.0}}, ValueError, "class_weight needs"),
+        ({"t": np.ones((6, 3)), "validation_data": (X, T)}, ValueError, r"\(6,\).*\(6, 3\)"),
+    ],
+)
+def test_fit_refuses_targets_that_do_not_fit_a_loss_of_real_targets(loss, arguments, error, match):
+    refuses(fastbp.mlp([4, 5, 3], loss=loss(), seed=0), arguments, error, match)
+
+
+OPTIMIZER_SETTINGS = [
+    *[("lr", value) for value in (0, -0.1, NAN, INF, True)],
+    *[("momentum", value) for value in (-0.1, 1, 1.5, NAN, INF, True)],
+    *[("weight_decay", value) for value in (-0.1, NAN, INF)],
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OPTIMIZER_SETTINGS)
+def test_an_optimizer_refuses_settings_out_of_range(name, value):
+    with pytest.raises(ValueError, match=name):
+        Momentum(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+@pytest.mark.parametrize("value", ["0.1", None, 1j, [0.1]])
+def test_an_optimizer_refuses_settings_that_are_no_numbers(name, value):
+    with pytest.raises(TypeError, match=name):
+        Momentum(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("method", "x", "t", "error"),
+    [
+        ("loss", X[:, :3], T, ValueError),
+        ("loss", X, T[:5], ValueError),
+        ("loss", X, T + 1, ValueError),
+        ("loss", X, changed(T.astype(float), 0, 0.5), ValueError),
+        ("loss", X[:0], T[:0], ValueError),
+        ("loss", X.astype(complex), T, TypeError),
+        ("gradient", X[:, :3], T, ValueError),
+        ("gradient", X, T[:5], ValueError),
+        ("gradient", X, T - 1, ValueError),
+        ("gradient", X.astype(object), T, TypeError),
+        ("gradient", X, T.astype(str), TypeError),
+    ],
+)
+def test_methods_of_a_network_refuse_what_fit_refuses(method, x, t, error):
+    net = fastbp.mlp([4, 5, 3], seed=0)
+    params = copy.deepcopy(dict(net.params))
+    with pytest.raises(error):
+        getattr(net, method)(x, t)
+    for name, p in net.params.items():
+        assert_same_bits(p, params[name])
+
+
+def test_a_network_fits_after_every_error():
+    net, twin = (fastbp.mlp([4, 5, 3], seed=0) for _ in range(2))
+    for arguments, error, _ in ALL.values():
+        with pytest.raises(error):
+            net.fit(**{"x": X, "t": T, "progress": False} | arguments)
+    for n in (net, twin):
+        n.fit(X, T, seed=0, progress=False)
+    for name, p in net.params.items():
+        assert_same_bits(p, twin.params[name])
