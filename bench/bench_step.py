@@ -52,15 +52,15 @@ def steps_a_call(sizes, batch):
 
 def fastbp_steps(sizes, batch, activation, loss, optimizer):
     import fastbp
+    from fastbp._run import Run
     from fastbp._samples import Samples
-    from fastbp.fit import _Run
 
     weights, biases = parameters(sizes)
     kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[activation]
     layers = [layer for W, b in zip(weights, biases, strict=True) for layer in (fastbp.Affine(W, b), kind())]
     net = fastbp.Sequential(layers[:-1], fastbp.MeanSquaredError() if loss == "mse" else None)
     x, t = data(sizes, batch, loss)
-    run = _Run(
+    run = Run(
         net,
         Samples("x", x, 1.0),
         t,
@@ -76,7 +76,7 @@ def fastbp_steps(sizes, batch, activation, loss, optimizer):
     )
     lrs = np.full(steps_a_call(sizes, batch), 1e-3)
     losses = np.zeros(len(lrs))
-    return lambda: run._execute(lrs, losses)
+    return lambda: run.execute(lrs, losses)
 
 
 def torch_steps(sizes, batch, activation, loss, optimizer):
