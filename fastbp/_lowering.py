@@ -8,6 +8,7 @@ long as the ``Lowering``.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import types, void
@@ -16,6 +17,10 @@ from fastbp import _check
 from fastbp.kernels import operations
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.program import WORDS
+from fastbp.kernels.team import CHUNK
+
+if TYPE_CHECKING:
+    from fastbp.optimizers import Optimizer
 
 _NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
 
@@ -111,6 +116,14 @@ class Lowering:
         extra = [bits(number) for number in numbers]
         self.emit(operation, x, targets, weights, y, dx, self.rows, columns, losses, *extra)
         return dx
+
+    def optimizer(self, optimizer: Optimizer, first: np.ndarray, second: np.ndarray, limit: float) -> None:
+        """Write the update of all parameters, their gradients clipped to the norm ``limit`` where that is not 0."""
+        n = self.parameters.size
+        partial = self.keep(np.zeros(-(-n // CHUNK)))
+        vectors = [self.keep(a) for a in (self.parameters, self.gradients, first, second)]
+        hyper = self.keep(optimizer.hyper())
+        self.emit("optimize", optimizer.kind, *vectors, n, first.size, second.size, hyper, bits(limit), partial)
 
     def gather(self, key: Hashable, source: np.ndarray, kind: int, scale: float = 1.0) -> int:
         """Write the copy of a batch's rows of ``source`` (samples, D); returns the address of the copy."""

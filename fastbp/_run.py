@@ -14,15 +14,13 @@ from tqdm import tqdm
 
 from fastbp import _team
 from fastbp._loss import as_weights
-from fastbp._lowering import Lowering, bits
+from fastbp._lowering import Lowering
 from fastbp._samples import Samples
 from fastbp.history import History, TrainingState
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.kernels.gemm import NOTHING
-from fastbp.kernels.optimizer import SGD as PLAIN_SGD
 from fastbp.kernels.program import SEED, STEP_WORDS, train
-from fastbp.kernels.team import CHUNK
 from fastbp.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -71,10 +69,10 @@ class Run:
         if class_weight is not None:
             weights = _with_class_weight(weights, class_weight, targets, self.n_outputs)
 
-        fused = optimizer.kind == PLAIN_SGD and optimizer.weight_decay == 0 and clip_norm is None
+        fused = optimizer.is_plain and clip_norm is None
         size = self.parameters.size
         self.gradients = np.zeros(0 if fused else size, self.dtype)
-        self.first, self.second = (np.zeros(size if optimizer.n_states > n else 0, self.dtype) for n in range(2))
+        self.first, self.second = optimizer.new_states(size, self.dtype)
         self.seed = _seed(seed)
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
@@ -125,20 +123,10 @@ class Run:
             w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
             scores, columns, passes = self.net._lower(p, x, self.columns)
             dout = self.net.lastLayer.lower(p, scores, columns, t, w, labels)
-            first_affine = next(i for i, layer in enumerate(self.net.layers.values()) if hasattr(layer, "W"))
-            for place in range(len(passes) - 1, first_affine - 1, -1):
-                dout = passes[place](dout, place > first_affine)
+            self.net._lower_backward(passes, dout)
             if not fused:
-                self._emit_optimizer(p, limit)
+                p.optimizer(self.optimizer, self.first, self.second, limit)
             self.tables.append(p.table())
-
-    def _emit_optimizer(self, p: Lowering, limit: float) -> None:
-        n = self.parameters.size
-        partial = p.keep(np.zeros(-(-n // CHUNK)))
-        states = [p.keep(a) for a in (self.parameters, self.gradients, self.first, self.second)]
-        lengths = n, self.first.size, self.second.size
-        hyper = p.keep(self.optimizer.hyper())
-        p.emit("optimize", self.optimizer.kind, *states, *lengths, hyper, bits(limit), partial)
 
     def check_rate(self) -> None:
         """Ask for the learning rate of the first step to come, which raises where it is none."""

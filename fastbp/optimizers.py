@@ -76,6 +76,16 @@ class Optimizer:
                 hyper[slot] = getattr(self, name)
         return hyper
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a step is ``p -= lr g`` and no more, so that it can be taken as each gradient is computed."""
+        return self.kind == kernels.SGD and self.weight_decay == 0
+
+    def new_states(self, n: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """The state vectors for ``n`` parameters before the first step; without elements where there are fewer."""
+        first, second = (np.zeros(n if self.n_states > i else 0, dtype) for i in range(2))
+        return first, second
+
     def lr_at(self, step: int, epoch: int) -> float:
         """The learning rate at a step and an epoch, both from 0. A schedule may come down to 0.
 
@@ -125,7 +135,7 @@ class Optimizer:
         _check.same_shape(f"grads[{key!r}]", dx, x.shape, name)
         state = self._states.get(key)
         if state is None:
-            first, second = (np.zeros(x.size if i < self.n_states else 0, x.dtype) for i in range(2))
+            first, second = self.new_states(x.size, x.dtype)
             state = _State(x.shape, first, second)
         elif (x.shape, x.dtype) != (state.shape, state.first.dtype):
             before = f"{state.first.dtype} of shape {state.shape}"

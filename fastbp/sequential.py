@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp import _check
 from fastbp._lowering import Backward, Lowering
+from fastbp._stepper import Stepper
 from fastbp.affine import Affine
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
 from fastbp.kernels.gemm import LINEAR
 from fastbp.leaky_relu import LeakyRelu
+from fastbp.optimizers import Optimizer
 from fastbp.relu import Relu
 from fastbp.sigmoid import Sigmoid
 from fastbp.softmax_with_loss import SoftmaxWithLoss
@@ -87,6 +89,7 @@ class Sequential:
         if loss is not None and (isinstance(loss, type) or not hasattr(loss, "as_targets")):
             raise TypeError(f"loss must be a loss layer of fastbp, got {loss!r}")
         self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
+        self._stepper: Stepper | None = None
         self._bind()
 
     def _affines(self) -> list[Affine]:
@@ -122,6 +125,9 @@ class Sequential:
                 self._bind()
                 break
         return self._parameters
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_stepper": None}  # its programs hold addresses of this network's arrays
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -188,6 +194,27 @@ class Sequential:
         return {name: numerical_gradient(lambda _: self.loss(x, t), p) for name, p in self.params.items()}
 
     fit = fit
+
+    def step(self, x: ArrayLike, t: ArrayLike, optimizer: str | Optimizer = "sgd") -> float:
+        """Train by one step on a mini-batch and return its loss before the step: for data that come one by one.
+
+        ``x`` is (N, I), ``t`` what the loss layer takes. The optimizer's state is kept from call to call for as long as
+        the same optimizer is given.
+
+        Raises ValueError and TypeError as ``fit`` does, FloatingPointError where the loss is not finite; nothing has
+        changed then.
+        """
+        parameters = self._bound()
+        stepper = self._stepper
+        if stepper is None or stepper.parameters is not parameters or stepper.given != optimizer:
+            stepper = self._stepper = Stepper(self, optimizer)
+        return stepper(self, x, t)
+
+    def _lower_backward(self, passes: list[Backward], dout: int) -> None:
+        """Write the layers' backward passes, back to the first with parameters, whose dx nobody needs."""
+        first = next(place for place, layer in enumerate(self.layers.values()) if isinstance(layer, Affine))
+        for place in range(len(passes) - 1, first - 1, -1):
+            dout = passes[place](dout, place > first)
 
     def _lower(self, p: Lowering, x: int, columns: int) -> tuple[int, int, list[Backward]]:
         """Write the forward pass; return the address and columns of the scores, and the layers' backward passes."""

@@ -256,8 +256,9 @@ def test_compiled_steps_are_those_of_layers_and_optimizers(name, dtype, data):
     )
     losses = train_by_hand(by_hand, kind(**settings), steps, history.state.seed, **how)
     for key, p in problem.net.params.items():
-        assert_within(p, by_hand.net.params[key], 8 * eps(dtype) * max(1, np.abs(p).max()))
+        assert_within(p, by_hand.net.params[key], 32 * eps(dtype) * max(1, np.abs(p).max()))
     n_samples = len(problem.x)
     per_epoch = -(-n_samples // how["batch_size"])
     means = [sum(losses[i : i + per_epoch]) / n_samples for i in range(0, steps - per_epoch + 1, per_epoch)]
-    np.testing.assert_allclose(history.loss, means, rtol=8 * eps(dtype))
+    # What weights are off by, sums of up to 70 products multiply.
+    np.testing.assert_allclose(history.loss, means, rtol=0, atol=512 * eps(dtype) * max(1, *losses))

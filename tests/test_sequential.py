@@ -239,6 +239,13 @@ def test_an_array_given_to_a_layer_is_trained():
     assert (W == 0.1).all()
 
 
+def test_numerical_gradient_is_at_an_array_given_to_a_layer():
+    net = small()
+    x, t = examples()
+    net.layers["Affine1"].W = np.full((4, 7), 0.1)
+    np.testing.assert_allclose(net.numerical_gradient(x, t)["W1"], net.gradient(x, t)["W1"], rtol=0, atol=1e-6)
+
+
 # ---- The interface ----
 
 

@@ -1,0 +1,121 @@
+"""``Sequential.step``: single steps on mini-batches that come from outside."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp.optimizers import Adam, Momentum
+
+SIZES = [6, 9, 4]
+
+
+def batches(n=5, rows=8, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return [(rng.standard_normal((rows, 6)).astype(dtype), rng.integers(0, 4, rows)) for _ in range(n)]
+
+
+def flat(net):
+    return np.concatenate([p.ravel() for p in net.params.values()])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", Momentum(lr=0.1), Adam(lr=0.01)], ids=str)
+def test_steps_train_to_the_same_bits_as_fit(optimizer):
+    net, other = fastbp.mlp(SIZES, seed=0), fastbp.mlp(SIZES, seed=0)
+    data = batches()
+    losses = [net.step(x, t, optimizer) for x, t in data]
+    x, t = (np.concatenate(parts) for parts in zip(*data, strict=True))
+    history = other.fit(x, t, batch_size=8, shuffle=False, optimizer=optimizer, progress=False)
+    np.testing.assert_array_equal(flat(net), flat(other))
+    assert history.loss[0] == pytest.approx(np.mean(losses), rel=1e-12)
+
+
+def test_a_step_returns_the_loss_before_it():
+    net = fastbp.mlp(SIZES, seed=0, dtype=np.float64)
+    x, t = batches(1, dtype=np.float64)[0]
+    before = float(net.loss(x, t))
+    assert net.step(x, t) == pytest.approx(before, rel=1e-14)
+    assert float(net.loss(x, t)) < before
+
+
+def test_batch_sizes_and_kinds_of_targets_may_change_and_the_state_stays():
+    net, other = fastbp.mlp(SIZES, seed=0), fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    rows = np.eye(4, dtype=np.float32)[t]
+    rule = Adam(lr=0.01)
+    for n in (8, 3, 8, 1):
+        net.step(x[:n], t[:n], rule)
+        other.step(x[:n], rows[:n], rule)
+    np.testing.assert_allclose(flat(net), flat(other), rtol=1e-5, atol=1e-6)
+    assert net._stepper._steps == 4
+
+
+def test_another_optimizer_starts_afresh():
+    net = fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    net.step(x, t, Adam(lr=0.01))
+    net.step(x, t, "adam")
+    assert net._stepper._steps == 1
+
+
+def test_a_float64_or_integer_batch_is_converted_and_not_written():
+    net, other = fastbp.mlp(SIZES, seed=0), fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    x = np.round(x * 10)
+    wide, small = x.astype(np.float64), x.astype(np.int8)
+    wide.flags.writeable = False
+    assert net.step(wide, t.astype(np.uint8)) == other.step(small, t)
+    np.testing.assert_array_equal(flat(net), flat(other))
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, copy.copy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_steps_on_its_own(clone):
+    net = fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    net.step(x, t)
+    twin, before = clone(net), flat(net)
+    twin.step(x, t)
+    np.testing.assert_array_equal(flat(net), before)
+    net.step(x, t)
+    np.testing.assert_array_equal(flat(net), flat(twin))
+
+
+def test_steps_see_what_is_written_into_the_parameters():
+    net = fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    net.step(x, t)
+    for p in net.params.values():
+        p[...] = 0
+    assert net.step(x, t) == pytest.approx(np.log(4), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "t", "error"),
+    [
+        (np.ones((8, 5)), np.zeros(8, int), ValueError),
+        (np.ones(6), np.zeros(1, int), ValueError),
+        (np.ones((0, 6)), np.zeros(0, int), ValueError),
+        (np.ones((8, 6)), np.zeros(7, int), ValueError),
+        (np.ones((8, 6)), np.full(8, 4), ValueError),
+        (np.ones((8, 6), complex), np.zeros(8, int), TypeError),
+    ],
+)
+def test_bad_batches_change_nothing(x, t, error):
+    net = fastbp.mlp(SIZES, seed=0)
+    before = flat(net)
+    with pytest.raises(error):
+        net.step(x, t)
+    np.testing.assert_array_equal(flat(net), before)
+
+
+def test_a_loss_that_is_not_finite_updates_nothing():
+    net = fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    before = flat(net)
+    with pytest.raises(FloatingPointError, match="in step 1"):
+        net.step(np.full_like(x, np.nan), t)
+    np.testing.assert_array_equal(flat(net), before)
+    net.step(x, t)
+    assert np.isfinite(flat(net)).all()
