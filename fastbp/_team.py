@@ -6,6 +6,8 @@ pool of workers does not multiply into pool x cores threads, unless that thread 
 with the first call of a kernel, never at import, and a forked child starts its own.
 """
 
+import atexit
+import ctypes
 import os
 import threading
 import weakref
@@ -56,6 +58,7 @@ class Team:
             for thread in threads:
                 thread.start()
             weakref.finalize(self, _dismiss, memory, threads, os.getpid())
+        _teams.add(self)
 
     def learn_gemm(self, dtype: np.dtype) -> None:
         """Make the matrix product of ``dtype`` known to the team; compiles it at the first use in the process."""
@@ -78,6 +81,14 @@ def _dismiss(memory: tuple[np.ndarray, np.ndarray], threads: list[threading.Thre
 
 
 _local = threading.local()
+_teams: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+@atexit.register
+def _keep_to_the_end() -> None:
+    """Never free a team's memory any more: a daemon thread may be at work in it while the interpreter is torn down."""
+    for team in list(_teams):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(team))
 
 
 def _forget() -> None:

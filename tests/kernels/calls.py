@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -123,17 +124,23 @@ def python(code, *arguments, timeout=120, cwd=HERE, root=None, **environment):
     root = Path(fastbp.__file__).parents[1] if root is None else root
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     settings = os.environ | {"PYTHONPATH": path} | environment
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=cwd,
         env={name: str(value) for name, value in settings.items() if value is not None},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
-        check=False,
+        start_new_session=True,
     )
-    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    finally:
+        if process.returncode is None:  # it hangs: end it, and what it has forked
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.communicate()
+    assert process.returncode == 0, f"exit code {process.returncode}\n{out}\n{errors}"
+    return out
 
 
 def python_json(code, *arguments, **options):
