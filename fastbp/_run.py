@@ -61,7 +61,7 @@ class Run:
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
         self.last_step = epochs * self.per_epoch
-        if clip_norm is not None and not 0 < clip_norm < math.inf:
+        if clip_norm is not None and (isinstance(clip_norm, bool) or not 0 < clip_norm < math.inf):
             raise ValueError(f"clip_norm must be a finite number above 0, got {clip_norm!r}")
         shape = self.n_samples, self.n_outputs
         targets = net.lastLayer.as_targets(t, shape, self.dtype)
@@ -95,6 +95,11 @@ class Run:
                     f"resume does not fit: its {name} are {kept.size} numbers of {kept.dtype}, "
                     f"here {own.size} of {own.dtype}"
                 )
+        if (state.n_samples, state.batch_size) != (self.n_samples, self.batch_size):
+            raise ValueError(
+                f"resume does not fit: it is of {state.n_samples} samples in batches of {state.batch_size}, "
+                f"here {self.n_samples} in batches of {self.batch_size}"
+            )
         return state
 
     def _begin(self) -> None:
@@ -151,6 +156,8 @@ class Run:
             self.first.copy(),
             self.second.copy(),
             self.seed,
+            self.n_samples,
+            self.batch_size,
             self.partial_loss,
             self.history.lists(),
             self.best_loss,
@@ -184,14 +191,14 @@ class Run:
 
     def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
         """Go back to the last finite parameters, and say where the run stopped."""
-        loss = losses[done] if done < len(losses) else math.nan
+        problem = f"the loss is {losses[done]}" if done < len(losses) else ""
         if not np.isfinite(self.parameters).all():
             self._restore(before)
             good = before
             for i in range(done):  # again from the chunk's beginning, one by one: the same bits
                 self.execute(lrs[i : i + 1], losses[i : i + 1])
                 if not np.isfinite(self.parameters).all():
-                    done = i
+                    problem = "the parameters are no longer finite"
                     break
                 good = [a.copy() for a in (self.parameters, self.first, self.second)]
                 self.step += 1
@@ -199,9 +206,7 @@ class Run:
         else:
             self.step += done
         epoch, batch = divmod(self.step, self.per_epoch)
-        raise FloatingPointError(
-            f"the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; try a smaller learning rate"
-        )
+        raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; try a smaller learning rate")
 
     def _restore(self, saved: list[np.ndarray]) -> None:
         self._epoch_of_order = -1

@@ -42,6 +42,7 @@ class TrainingState:
     step : steps finished
     parameters, first, second : copies of the flat vectors of the parameters and of the optimizer's states
     seed : of order and dropout
+    n_samples, batch_size : what a step's number refers to
     partial_loss : losses of the unfinished epoch's steps, each times its number of samples
     history : the lists of the finished epochs
     best_loss, best_parameters, waited : of early stopping: the lowest validation loss, infinite if there was none, a
@@ -53,6 +54,8 @@ class TrainingState:
     first: np.ndarray
     second: np.ndarray
     seed: int
+    n_samples: int
+    batch_size: int
     partial_loss: float
     history: dict[str, list[float]]
     best_loss: float

@@ -168,10 +168,18 @@ class Sequential:
         return self.lastLayer.forward(self.predict(x), t)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the share of rows whose highest score is that of their class; ``t`` is labels (N,) or rows (N, K)."""
+        """Return the share of rows of ``x`` whose class is found.
+
+        ``t`` is labels (N,) or rows (N, K), and the class found is that of the highest score; of a network with one
+        output, ``t`` is 0 or 1, (N,) or (N, 1), and the class found is 1 where its probability is above a half.
+        """
         t = np.asarray(t)
+        scores = self.predict(x)
+        if scores.shape[-1] == 1 and not self.lastLayer.has_classes:
+            found = self.lastLayer.probabilities(scores).ravel() > 0.5
+            return float(np.mean(found == (t.ravel() == 1)))
         labels = t if t.ndim == 1 else np.argmax(t, axis=1)
-        return float(np.mean(np.argmax(self.predict(x), axis=1) == labels))
+        return float(np.mean(np.argmax(scores, axis=1) == labels))
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer."""
@@ -191,6 +199,7 @@ class Sequential:
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking."""
+        self._bound()
         return {name: numerical_gradient(lambda _: self.loss(x, t), p) for name, p in self.params.items()}
 
     fit = fit

@@ -66,6 +66,6 @@ def _reduction(name: str, combine, neutral: float):
     return intrinsic(reduction)
 
 
-# Of a row that holds NaN: NaN or any of its elements.
+# Of a row that holds NaN: NaN, any of its elements, or -inf. (What softmax makes of such a row is NaN all the same.)
 row_max = _reduction("row_max", _larger, float("-inf"))
 row_sum = _reduction("row_sum", _sum, 0.0)

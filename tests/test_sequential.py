@@ -552,3 +552,24 @@ def test_methods_refuse_x_of_another_number_of_elements(method):
         getattr(net, method)(*arguments)
     for name, p in net.params.items():
         assert_same_bits(p, before[name])
+
+
+@pytest.mark.parametrize("loss", [fastbp.SigmoidWithLoss(), fastbp.BinaryCrossEntropy()])
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_accuracy_of_one_output_is_of_the_class_above_a_half(loss, shape):
+    net = fastbp.Sequential([fastbp.Affine(np.array([[1.0]]), np.zeros(1))], loss)
+    x = np.array([[3.0], [0.4], [-2.0], [0.9]]) if loss.__class__ is fastbp.SigmoidWithLoss else None
+    x = np.array([[0.99], [0.6], [0.01], [0.9]]) if x is None else x
+    assert net.accuracy(x, np.array([1, 1, 0, 0]).reshape(shape)) == 0.75
+
+
+def test_resuming_with_other_samples_or_batches_is_refused():
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((12, 4)), rng.integers(0, 3, 12)
+    net = fastbp.mlp([4, 3], seed=0)
+    state = net.fit(x, t, batch_size=4, max_steps=2, progress=False).state
+    before = net.params["W1"].copy()
+    for n, batch_size in ((11, 4), (12, 3)):
+        with pytest.raises(ValueError, match="12 samples in batches of 4, here"):
+            net.fit(x[:n], t[:n], batch_size=batch_size, resume=state, progress=False)
+    np.testing.assert_array_equal(net.params["W1"], before)
