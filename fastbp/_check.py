@@ -5,7 +5,7 @@ taken as it is where it is so already, and copied where not. Errors name the arg
 The first test of each function is for the usual case: at the size of a few rows it is most of a layer's time.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -14,7 +14,7 @@ FLOATS = (FLOAT32, FLOAT64)
 BOOL = np.dtype(np.bool_)
 
 
-def is_ready(x: Any) -> bool:
+def is_ready(x: Any) -> TypeGuard[np.ndarray]:
     """Whether a kernel can take ``x`` as it is."""
     return type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray
 

@@ -27,13 +27,15 @@ class Relu:
 
         Raises TypeError for complex, object and other arrays that hold no real numbers.
         """
-        x = _check.as_real("x", x)
-        if x.dtype not in _check.FLOATS:
-            self.mask = np.asarray(x <= 0)
-            return np.where(self.mask, x.dtype.type(0), x)
-        x = _check.ready(x, x.dtype)
+        if not _check.is_ready(x):
+            x = _check.as_real("x", x)
+            if x.dtype not in _check.FLOATS:
+                self.mask = np.asarray(x <= 0)
+                return np.where(self.mask, x.dtype.type(0), x)
+            x = _check.ready(x, x.dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        relu_forward(_team.current().address, _check.as_rows(x), _check.as_rows(y), _check.as_rows(mask))
+        arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
+        relu_forward(_team.current().address, *arrays)
         self.mask = mask
         return y
 
