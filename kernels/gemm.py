@@ -42,6 +42,12 @@ ZEROS = MAX_VECTORS * VECTOR_BYTES
 SCRATCH_A = 1 << 20
 SCRATCH_BYTES = 3 << 19
 
+# A table whose packed blocks do not fit would give wrong numbers. In bytes, padding included:
+_LARGEST_B = max((k + VECTOR_BYTES) * n for k, n in ((BLOCK_K, BLOCK_N), (STEEP_K, STEEP_N)))
+_LARGEST_A = STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4))
+if ZEROS + _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
+    raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
+
 LINEAR, RELU, SIGMOID = range(3)  # what is applied to the finished product
 
 

@@ -54,8 +54,8 @@ class Isa:
 _NARROW = {  # few registers or short vectors: B passes through the first-level cache more often, so pack more
     "masks": False,
     "half_vectors": False,
-    "block_k": 1024,
-    "block_n": 512,
+    "block_k": 4096,
+    "block_n": 128,
     "pack_bytes": 128 << 10,
     "pack_rows": 64,
     "steep_k": 1024,
