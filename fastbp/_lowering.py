@@ -109,9 +109,15 @@ class Lowering:
 
         return y, columns, backward
 
-    def loss(self, operation: str, x: int, columns: int, targets: int, weights: int, *numbers: float) -> int:
-        """Write a loss with its gradient; returns the address of the gradient with respect to ``x``."""
-        y, dx = self.buffer("loss y", columns), self.buffer("loss dx", columns)
+    def loss(
+        self, operation: str, x: int, columns: int, targets: int, weights: int, *numbers: float, in_place: bool = False
+    ) -> int:
+        """Write a loss with its gradient; returns the address of the gradient with respect to ``x``.
+
+        ``in_place`` says that the gradient may be written over the loss layer's output.
+        """
+        dx = self.buffer("loss dx", columns)
+        y = dx if in_place else self.buffer("loss y", columns)
         losses = self.buffer("losses", 1, _check.FLOAT64)
         extra = [bits(number) for number in numbers]
         self.emit(operation, x, targets, weights, y, dx, self.rows, columns, losses, *extra)

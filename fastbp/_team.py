@@ -20,7 +20,7 @@ from numba.core import config
 
 from fastbp.kernels import team as kernels
 from fastbp.kernels._jit import address_of
-from fastbp.kernels.gemm import SCRATCH_BYTES, gemm_of_words
+from fastbp.kernels.gemm import gemm_of_words
 from fastbp.kernels.tile import tile_table
 
 _CACHE_LINE = 64
@@ -43,7 +43,7 @@ class Team:
     def __init__(self, size: int) -> None:
         self.size = size
         self._words = _aligned_zeros(8 * kernels.WORDS).view(np.int64)
-        self._scratch = _aligned_zeros(SCRATCH_BYTES * size)
+        self._scratch = _aligned_zeros((kernels.ZERO_BYTES + kernels.SCRATCH_BYTES) * size)
         self._words[kernels.SCRATCH] = self._scratch.ctypes.data
         self._words[kernels.SIZE] = size
         self.address = self._words.ctypes.data

@@ -111,14 +111,10 @@ class Affine:
                 p.emit("affine_dx", dy, W, dx, p.rows, n_inputs, n_outputs)
             sizes = p.rows, n_inputs, n_outputs
             if p.fused_step:
-                p.emit("affine_step", x, dy, W, *sizes)
+                p.emit("affine_step", x, dy, W, b, *sizes)
             else:
-                p.emit("affine_dw", x, dy, p.gradient_of(self.W), *sizes)
-            if self.b is not None:
-                if p.fused_step:
-                    p.emit("bias_step", dy, b, p.rows, n_outputs)
-                else:
-                    p.emit("bias_db", dy, p.gradient_of(self.b), p.rows, n_outputs)
+                db = NOTHING if self.b is None else p.gradient_of(self.b)
+                p.emit("affine_dw", x, dy, p.gradient_of(self.W), db, *sizes)
             return dx
 
         return y, n_outputs, backward

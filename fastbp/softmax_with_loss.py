@@ -127,7 +127,7 @@ class SoftmaxWithLoss:
     def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
         operation = "softmax_loss_of_labels" if labels else "softmax_loss_of_rows"
-        return p.loss(operation, x, columns, targets, weights, self.eps, self.label_smoothing)
+        return p.loss(operation, x, columns, targets, weights, self.eps, self.label_smoothing, in_place=True)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """softmax(scores)."""

@@ -2,10 +2,7 @@
 
 from ._jit import kernel
 from .gemm import LINEAR, NOTHING, gemm
-from .memory import address
-from .team import package, spread
-
-COLUMNS = 256  # of a column sum in one part; a fixed cut
+from .memory import address, like, local
 
 
 @kernel(inline=True)
@@ -68,15 +65,17 @@ def affine_backward(team, dout, x, w, dx, dw, db):
     a = (address(x), 1, n_inputs)
     b = (address(dout), n_outputs, 1)
     gemm(team, (n_inputs, n_outputs, n_rows), a, b, (address(dw), n_outputs), zeros, one, LINEAR)
-    spread(team, (n_outputs + COLUMNS - 1) // COLUMNS, package(_column_sums, (dout, db)))
+    sum_rows(team, address(dout), (n_rows, n_outputs), (address(db), NOTHING), one)
 
 
 @kernel
-def _column_sums(dout, db, part, member):
-    begin = part * COLUMNS
-    end = min(db.size, begin + COLUMNS)
-    for j in range(begin, end):
-        db[j] = 0
-    for i in range(dout.shape[0]):
-        for j in range(begin, end):
-            db[j] += dout[i, j]
+def sum_rows(team, rows, shape, target, rate):
+    """``out = rate sum of the rows + start``: a product with a row of ones.
+
+    rows : address of the ``shape`` = (N, O) elements
+    target : addresses of out (O,) and of start, which may be out itself, or NOTHING
+    """
+    n_rows, n_columns = shape
+    out, start = target
+    ones = (local(like(1, rate)), 0, 0)
+    gemm(team, (1, n_columns, n_rows), ones, (rows, n_columns, 1), (out, 0), (start, 0), rate, LINEAR)

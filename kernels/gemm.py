@@ -21,7 +21,19 @@ from .memory import like, load, size_of, store_words, view
 from .pack import pack_panel
 from .sigmoid import sigmoid_serial
 from .simd import I64, element_type
-from .team import GEMM32, GEMM64, OPERANDS, SCRATCH, SIZE, TILES32, TILES64, package, spread
+from .team import (
+    GEMM32,
+    GEMM64,
+    OPERANDS,
+    SCRATCH_BYTES,
+    SIZE,
+    TILES32,
+    TILES64,
+    ZERO_BYTES,
+    package,
+    scratch_of,
+    spread,
+)
 from .tile import MAX_VECTORS, TILE_ROWS, tile, tile_index
 
 INFINITY = float("inf")
@@ -33,19 +45,17 @@ PACK_BYTES, PACK_ROWS = ISA.pack_bytes, ISA.pack_rows
 STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first-level cache
 ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
 
+SMALL = 1 << 17  # multiply-adds
 PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
 PART_FLOPS = 500_000  # a part is worth taking from this size on
 MOST_PARTS = 8  # enough to even out members that do not run all the time
-# A member's scratch: a row of zeros, then a packed block of B, then one of A.
 NOTHING = 0  # as the address of ``start``
-ZEROS = MAX_VECTORS * VECTOR_BYTES
-SCRATCH_A = 1 << 20
-SCRATCH_BYTES = 3 << 19
+SCRATCH_A = 1 << 20  # where a packed block of A begins in a member's scratch; one of B stands before it
 
 # A table whose packed blocks do not fit would give wrong numbers. In bytes, padding included:
 _LARGEST_B = max((k + VECTOR_BYTES) * n for k, n in ((BLOCK_K, BLOCK_N), (STEEP_K, STEEP_N)))
 _LARGEST_A = STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4))
-if ZEROS + _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
+if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
     raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
 
 LINEAR, RELU, SIGMOID = range(3)  # what is applied to the finished product
@@ -61,6 +71,14 @@ def _share(total, parts, part):
 def _pieces(total, largest):
     """The least number of pieces of at most ``largest`` that make up ``total``; at least 1."""
     return max(1, (total + largest - 1) // largest)
+
+
+@kernel(inline=True)
+def _even(total, largest):
+    """Cut ``total`` into the least number of pieces of at most ``largest``: their number, the size of the later ones,
+    and how many come first that are larger by one. Whoever walks along the pieces needs no further division."""
+    pieces = _pieces(total, largest)
+    return pieces, total // pieces, total % pieces
 
 
 @kernel
@@ -86,25 +104,22 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
     block_k, block_n, pack_a, pack_b = plan
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    vectors = (columns + lanes - 1) // lanes
-    k_blocks = _pieces(depth, block_k)
-    n_blocks = _pieces(vectors, block_n // lanes)
+    k_blocks, shallow, deeper = _even(depth, block_k)
+    n_blocks, narrow, wider = _even((columns + lanes - 1) // lanes, block_n // lanes)
+    k = 0
     for k_block in range(k_blocks):
-        k = _share(depth, k_blocks, k_block)
-        k_count = _share(depth, k_blocks, k_block + 1) - k
+        k_count = shallow + (k_block < deeper)
         last = k_block == k_blocks - 1
         floor = like(0.0 if last and activation == RELU else -INFINITY, alpha)
+        j = 0
         for n_block in range(n_blocks):
-            first = _share(vectors, n_blocks, n_block)
-            count = _share(vectors, n_blocks, n_block + 1) - first
-            j = lanes * first
-            wide = min(lanes * count, columns - j)
+            wide = min(lanes * (narrow + (n_block < wider)), columns - j)
             c_block = _moved(c, 0, j, size)
             start_block = _moved(start, 0, j, size) if k_block == 0 else c_block
             b_block = (b_at + size * (k * b_k + j * b_col), b_k)
             if pack_b:
-                _pack_b(b_block[0], b_k, b_col, k_count, wide, scratch + ZEROS, alpha)
-                b_block = (scratch + ZEROS, 0)
+                _pack_b(b_block[0], b_k, b_col, k_count, wide, scratch, alpha)
+                b_block = (scratch, 0)
             a_block = (a_at + size * k * a_k, a_row, a_k)
             _rows_of_tiles(
                 (rows, wide, k_count),
@@ -122,6 +137,8 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
                 for i in range(rows):
                     row = view(c_block[0] + size * i * c_block[1], wide, alpha)
                     sigmoid_serial(row, row)
+            j += wide
+        k += k_count
 
 
 @kernel(inline=True)
@@ -133,23 +150,15 @@ def _moved(matrix, i, j, size):
     return address + size * (i * row + j), row
 
 
-@kernel(inline=True)
-def _panel(vectors, panels, panel):
-    """First vector of a panel, and its number of vectors, when ``vectors`` are cut into equal panels."""
-    first = _share(vectors, panels, panel)
-    return first, _share(vectors, panels, panel + 1) - first
-
-
 @kernel
 def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
     """Copy a block of B to ``packed``, panel after panel, in the cut that ``_rows_of_tiles`` makes."""
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    vectors = (columns + lanes - 1) // lanes
-    panels = _pieces(vectors, MAX_VECTORS)
+    panels, least, wider = _even((columns + lanes - 1) // lanes, MAX_VECTORS)
+    j = 0
     for panel in range(panels):
-        first, count = _panel(vectors, panels, panel)
-        j = lanes * first
+        count = least + (panel < wider)
         target = packed + size * j * (depth + lanes)
         pack_panel(
             b + size * j * b_col,
@@ -161,6 +170,7 @@ def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
             lanes * count,
             alpha,
         )
+        j += lanes * count
 
 
 @kernel
@@ -171,26 +181,26 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
     b_at, b_k = b
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    vectors = (columns + lanes - 1) // lanes
-    panels = _pieces(vectors, MAX_VECTORS)
-    tallest = TILE_ROWS[(vectors + panels - 1) // panels - 1]
-    tiles = _pieces(rows, tallest)
+    panels, least, wider = _even((columns + lanes - 1) // lanes, MAX_VECTORS)
+    tallest = TILE_ROWS[least + (wider > 0) - 1]
+    tiles, low, taller = _even(rows, tallest)
     packed_until = 0
+    i = 0
     for t in range(tiles):
-        i = _share(rows, tiles, t)
-        tall = _share(rows, tiles, t + 1) - i
+        tall = low + (t < taller)
         at_a, row_a, k_a = a_at + size * i * a_row, a_row, a_k
         if pack_a:
             if i >= packed_until:
                 packed_from = i
-                packed_until = _share(rows, tiles, min(t + ROWS_PACKED // tallest, tiles))
+                last = min(t + ROWS_PACKED // tallest, tiles)
+                packed_until = last * low + min(last, taller)
                 # The odd width keeps the rows of the copy from falling on each other in the cache again.
                 stride = (packed_until - i + lanes - 1) // lanes * lanes + lanes
                 pack_panel(at_a, a_k, a_row, depth, packed_until - i, scratch + SCRATCH_A, stride, alpha)
             at_a, row_a, k_a = scratch + SCRATCH_A + size * (i - packed_from), 1, stride
+        j = 0
         for panel in range(panels):
-            first, count = _panel(vectors, panels, panel)
-            j = lanes * first
+            count = least + (panel < wider)
             tail = min(lanes, columns - j - lanes * (count - 1))
             at_b, row_b = b_at + size * j, b_k
             if b_k == 0:
@@ -198,7 +208,7 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
             at_c, row_c = _moved(c, i, j, size)
             at_start, row_start = _moved(start, i, j, size)
             if at_start == NOTHING:
-                at_start, row_start = scratch, 0
+                at_start, row_start = scratch - ZERO_BYTES, 0
             index = tile_index(tall, count, tail <= lanes // 2)
             tile(
                 table,
@@ -217,10 +227,12 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
                 row_start,
                 floor,
             )
+            j += lanes * count
+        i += tall
 
 
 @kernel
-def _part(shape, a, b, c, start, alpha, activation, plan, tiles, grid, scratch, part, member):
+def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, part, member):
     """Part number ``part`` of the product, C cut into ``grid`` = (parts of rows, parts of columns)."""
     rows, columns, depth = shape
     size = size_of(alpha)
@@ -240,7 +252,7 @@ def _part(shape, a, b, c, start, alpha, activation, plan, tiles, grid, scratch, 
         activation,
         plan,
         tiles,
-        scratch + SCRATCH_BYTES * member,
+        scratch_of(team, member),
     )
 
 
@@ -260,6 +272,32 @@ def _grid(shape, size, plan):
 
 
 @kernel
+def _small(shape, a, b, c, start, alpha, floor, tiles, scratch):
+    """A product of one panel and one block, by as little as a few tiles: deciding must not take longer than they do."""
+    rows, columns, depth = shape
+    a_at, a_row, a_k = a
+    b_at, b_k, b_col = b
+    c_at, c_row = c
+    start_at, start_row = start if start[0] != NOTHING else (scratch - ZERO_BYTES, 0)
+    size = size_of(alpha)
+    lanes = VECTOR_BYTES // size
+    count = (columns + lanes - 1) // lanes
+    if b_col != 1 or not MASKS:
+        pack_panel(b_at, b_k, b_col, depth, columns, scratch, lanes * count, alpha)
+        b_at, b_k = scratch, lanes * count
+    tail = columns - lanes * (count - 1)
+    height = TILE_ROWS[count - 1]
+    while rows > 0:
+        tall = min(rows, height)
+        index = tile_index(tall, count, tail <= lanes // 2)
+        tile(tiles, index, a_at, a_row, a_k, b_at, b_k, c_at, c_row, depth, tail, alpha, start_at, start_row, floor)
+        rows -= tall
+        a_at += size * tall * a_row
+        c_at += size * tall * c_row
+        start_at += size * tall * start_row
+
+
+@kernel
 def gemm_of_words(team, alpha):
     """Compute the product whose operands stand in the words of ``team``, see ``gemm``."""
     at = team + 8 * OPERANDS
@@ -269,10 +307,15 @@ def gemm_of_words(team, alpha):
     c = load(at + 72), load(at + 80)
     start = load(at + 88), load(at + 96)
     activation = load(at + 104)
-    scratch = load(team + 8 * SCRATCH)
+    scratch = scratch_of(team, 0)
     tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
     rows, columns, depth = shape
     if rows <= 0 or columns <= 0:
+        return
+    one_block = columns * size_of(alpha) <= MAX_VECTORS * VECTOR_BYTES and depth * size_of(alpha) <= STEEP_K
+    if one_block and rows * columns * depth <= SMALL and activation != SIGMOID:
+        floor = like(0.0 if activation == RELU else -INFINITY, alpha)
+        _small(shape, a, b, c, start, alpha, floor, tiles, scratch)
         return
     plan = _plan(shape, a, b, size_of(alpha))
     grid = (1, 1)
@@ -281,7 +324,7 @@ def gemm_of_words(team, alpha):
     if grid[0] * grid[1] == 1:
         _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch)
     else:
-        job = package(_part, (shape, a, b, c, start, alpha, activation, plan, tiles, grid, scratch))
+        job = package(_part, (team, shape, a, b, c, start, alpha, activation, plan, tiles, grid))
         spread(team, grid[0] * grid[1], job)
 
 

@@ -104,6 +104,16 @@ def address(typingctx, array):
 
 
 @intrinsic
+def local(typingctx, value):
+    """The address of a copy of the number ``value``, good until the calling function returns."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, arguments[0]), I64)
+
+    return types.int64(value), codegen
+
+
+@intrinsic
 def store_words(typingctx, address, values):
     """Write the integers of the tuple ``values`` to consecutive words from ``address`` on."""
 

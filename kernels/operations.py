@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ._jit import kernel
-from .affine import COLUMNS
+from .affine import sum_rows
 from .batch import gather
 from .binary_cross_entropy import (
     binary_cross_entropy_backward,
@@ -27,10 +27,11 @@ from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .program import LOSS, LR, SAMPLES, SEED, STEP
 from .random import key_of
 from .relu import relu_backward_in_place, relu_forward_plain
+from .short_rows import LONGEST
 from .sigmoid import sigmoid_backward_in_place, sigmoid_forward
-from .softmax_xent import softmax_xent_backward, softmax_xent_forward
+from .softmax_xent import softmax_xent_backward, softmax_xent_forward, softmax_xent_short
 from .tanh import tanh_backward_in_place, tanh_forward
-from .team import package, parts_of, spread
+from .team import parts_of
 
 
 @kernel(inline=True)
@@ -89,52 +90,31 @@ def affine_dx(team, row, step, one):
 
 @kernel
 def affine_dw(team, row, step, one):
-    """``dW = x.T dy``. Operands: x (N, I), dy (N, O), dW (I, O), N, I, O."""
-    x, dy, dw = _word(row, 0), _word(row, 1), _word(row, 2)
-    n_rows, n_inputs, n_outputs = _word(row, 3), _word(row, 4), _word(row, 5)
+    """``dW = x.T dy`` and db, the sum of the rows of dy.
+
+    Operands: x (N, I), dy (N, O), dW (I, O), db (O,) or NOTHING, N, I, O.
+    """
+    x, dy, dw, db = _word(row, 0), _word(row, 1), _word(row, 2), _word(row, 3)
+    n_rows, n_inputs, n_outputs = _word(row, 4), _word(row, 5), _word(row, 6)
     shape = (n_inputs, n_outputs, n_rows)
     gemm(team, shape, (x, 1, n_inputs), (dy, n_outputs, 1), (dw, n_outputs), (NOTHING, 0), one, LINEAR)
+    if db != NOTHING:
+        sum_rows(team, dy, (n_rows, n_outputs), (db, NOTHING), one)
 
 
 @kernel
 def affine_step(team, row, step, one):
-    """``W -= lr x.T dy``: plain gradient descent without a gradient array. Operands as of ``affine_dw``, W for dW."""
-    x, dy, w = _word(row, 0), _word(row, 1), _word(row, 2)
-    n_rows, n_inputs, n_outputs = _word(row, 3), _word(row, 4), _word(row, 5)
+    """``W -= lr x.T dy`` and ``b -= lr sum of the rows of dy``: gradient descent without a gradient array.
+
+    Operands as of ``affine_dw``, W for dW and b for db.
+    """
+    x, dy, w, b = _word(row, 0), _word(row, 1), _word(row, 2), _word(row, 3)
+    n_rows, n_inputs, n_outputs = _word(row, 4), _word(row, 5), _word(row, 6)
     rate = like(-float_of_bits(load(step + 8 * LR)), one)
     shape = (n_inputs, n_outputs, n_rows)
     gemm(team, shape, (x, 1, n_inputs), (dy, n_outputs, 1), (w, n_outputs), (w, n_outputs), rate, LINEAR)
-
-
-@kernel
-def _add_columns(dy, rate, sums, part, member):
-    begin = part * COLUMNS
-    out = sums[begin : min(sums.size, begin + COLUMNS)]
-    for n in range(dy.shape[0]):
-        values = dy[n, begin : begin + out.size]
-        for j in range(out.size):
-            out[j] += rate * values[j]
-
-
-@kernel
-def bias_db(team, row, step, one):
-    """``db = sum of the rows of dy``. Operands: dy (N, O), db (O,), N, O."""
-    n_rows, n_outputs = _word(row, 2), _word(row, 3)
-    db = view(_word(row, 1), n_outputs, one)
-    for j in range(n_outputs):
-        db[j] = like(0, one)
-    parts = (n_outputs + COLUMNS - 1) // COLUMNS
-    spread(team, parts, package(_add_columns, (_matrix(_word(row, 0), n_rows, n_outputs, one), one, db)))
-
-
-@kernel
-def bias_step(team, row, step, one):
-    """``b -= lr sum of the rows of dy``. Operands as of ``bias_db``, b for db."""
-    n_rows, n_outputs = _word(row, 2), _word(row, 3)
-    rate = like(-float_of_bits(load(step + 8 * LR)), one)
-    b = view(_word(row, 1), n_outputs, one)
-    parts = (n_outputs + COLUMNS - 1) // COLUMNS
-    spread(team, parts, package(_add_columns, (_matrix(_word(row, 0), n_rows, n_outputs, one), rate, b)))
+    if b != NOTHING:
+        sum_rows(team, dy, (n_rows, n_outputs), (b, b), rate)
 
 
 @kernel
@@ -192,6 +172,12 @@ def _share(count, one):
 @kernel
 def softmax_loss_of_labels(team, row, step, one):
     """Softmax and cross-entropy; targets are labels (N,). Numbers: eps, label smoothing."""
+    n_rows, n_columns, plain = _word(row, 5), _word(row, 6), _word(row, 2) == 0 and _word(row, 8) | _word(row, 9) == 0
+    if plain and n_columns <= LONGEST:
+        share, losses = _share(n_rows, one), _word(row, 7)
+        loss = softmax_xent_short(team, _word(row, 0), _word(row, 1), share, _word(row, 4), losses, n_rows, n_columns)
+        store(step + 8 * LOSS, bits_of_float(loss))
+        return
     x, y, dx, weights, losses = _batch_of(row, one)
     eps, smoothing = float_of_bits(_word(row, 8)), float_of_bits(_word(row, 9))
     labels = view(_word(row, 1), losses.size, np.int64(1))

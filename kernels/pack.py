@@ -39,6 +39,19 @@ def _emit_square(v: Vectors, source, source_row, target, target_row, size: int, 
         v.store(line, v.at(target, v.builder.mul(I64(i), target_row)))
 
 
+def _emit_square_back(v: Vectors, source, source_row, target, target_row, size: int, rows, columns) -> None:
+    """The transpose of a square of which ``rows`` x ``columns`` exist in the source; nothing else is written."""
+    lines = []
+    for i in range(size):
+        last = v.builder.sub(rows, I64(1))
+        index = v.builder.select(v.builder.icmp_signed("<", I64(i), last), I64(i), last)
+        lines.append(v.load(v.at(source, v.builder.mul(index, source_row)), size))
+    there, none = v.first_lanes(rows, size), v.first_lanes(I64(0), size)
+    for i, line in enumerate(v.transpose(lines)):
+        mask = v.builder.select(v.builder.icmp_signed("<", I64(i), columns), there, none)
+        v.store(line, v.at(target, v.builder.mul(I64(i), target_row)), mask)
+
+
 def _function(module: ir.Module, element: ir.Type, name: str, n_arguments: int, emit) -> ir.Function:
     """The LLVM function ``name`` of int64 arguments, made once a module by ``emit(vectors, arguments)``."""
     name = f"fastbp_{name}_{element}"
@@ -104,6 +117,24 @@ def _transpose_square(typingctx, source, source_row, target, target_row, rows, c
     return types.void(*[types.int64] * 6, one), codegen
 
 
+@intrinsic
+def _transpose_square_back(typingctx, source, source_row, target, target_row, rows, columns, one):
+    """As ``_transpose_square``, for a source that has whole vectors and a target that has only what exists."""
+
+    def codegen(context, builder, signature, arguments):
+        element = element_type(one)
+        lanes = ISA.lanes(element_bytes(element))
+
+        def emit(v, values):
+            source, source_row, target, target_row, rows, columns = values
+            source, target = v.pointer(source), v.pointer(target)
+            _emit_square_back(v, source, source_row, target, target_row, lanes, rows, columns)
+
+        return _call(context, builder, element, "transpose_square_back", arguments[:-1], emit)
+
+    return types.void(*[types.int64] * 6, one), codegen
+
+
 @kernel
 def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
     """Copy ``depth`` x ``columns`` of B into the panel of ``width`` >= columns, a whole number of vectors.
@@ -130,3 +161,23 @@ def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
                     min(lanes, depth - k),
                     one,
                 )
+
+
+@kernel
+def unpack_rows(panel, width, depth, columns, target, one):
+    """Copy ``depth`` lines of ``columns`` elements, ``width`` apart in ``panel``, to ``columns`` rows of ``depth``
+    elements from address ``target`` on: what ``pack_panel`` does to them, backwards.
+    """
+    itemsize = size_of(one)
+    lanes = VECTOR_BYTES // itemsize
+    for j in range(0, columns, lanes):
+        for k in range(0, depth, lanes):
+            _transpose_square_back(
+                panel + itemsize * (k * width + j),
+                width,
+                target + itemsize * (j * depth + k),
+                depth,
+                min(lanes, depth - k),
+                min(lanes, columns - j),
+                one,
+            )

@@ -2,9 +2,10 @@
 
 from ._jit import kernel
 from .elementary import exp_nonpositive
-from .memory import address, like
+from .memory import address, like, view
 from .reduce import row_max, row_sum
-from .team import package, spread
+from .short_rows import LONGEST, SCRATCH_BYTES, softmax_short_rows
+from .team import package, scratch_of, spread
 
 ELEMENTS = 8192  # of the rows in one part: they stay in the first-level cache from pass to pass; a fixed cut
 
@@ -23,40 +24,50 @@ def parts_of_rows(n_rows, n_columns):
 
 
 @kernel
-def exp_rows(x, y, begin, end):
-    """``y = exp(x - largest of the row)`` for rows ``begin`` to ``end``.
-
-    Three passes over memory that stays in the cache, the middle one across the ends of rows, so that a row of ten
-    elements costs no more an element than a row of a thousand.
+def softmax_rows(team, member, x, y, begin, end, totals):
+    """``y = softmax(x)`` for the rows ``begin`` to ``end`` of a part; ``totals``, (N,) float64, get the sums of
+    ``exp(x - largest of the row)``. Returns those largest: of row ``begin + i`` in element i, until the scratch memory
+    of ``member`` is used again.
     """
+    scratch = scratch_of(team, member)
+    tops = view(scratch + SCRATCH_BYTES, end - begin, 1.0)
+    if x.shape[1] <= LONGEST:
+        softmax_short_rows(x, y, begin, end, tops, totals, scratch)
+    else:
+        _softmax_long_rows(x, y, begin, end, tops, totals)
+    return tops
+
+
+@kernel
+def _softmax_long_rows(x, y, begin, end, tops, totals):
+    """Three passes over memory that stays in the cache, the middle one across the ends of rows."""
     n_columns = x.shape[1]
     one = x.dtype.type(1)
     for n in range(begin, end):
         row, out = x[n], y[n]
         top = row_max(address(row), n_columns, one)
+        tops[n - begin] = top
         for k in range(n_columns):
             out[k] = row[k] - top
     block = y[begin:end].reshape((end - begin) * n_columns)
     for i in range(block.size):
         block[i] = exp_nonpositive(block[i])
+    for n in range(begin, end):
+        row = y[n]
+        total = row_sum(address(row), n_columns, one)
+        totals[n] = total
+        share = one / total  # 1.5 units in the last place at the most, beside the division's half
+        for k in range(row.size):
+            row[k] *= share
 
 
 @kernel
-def _forward(x, y, part, member):
+def _forward(team, x, y, part, member):
     n_rows, n_columns = x.shape
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
-    exp_rows(x, y, begin, end)
-    for n in range(begin, end):
-        scale(y[n], row_sum(address(y[n]), n_columns, x.dtype.type(1)))
-
-
-@kernel
-def scale(row, total):
-    """Divide a row by ``total``, in place, by way of the reciprocal: 1.5 units in the last place at the most."""
-    share = row.dtype.type(1) / total
-    for k in range(row.size):
-        row[k] *= share
+    totals = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * rows, rows, 1.0)
+    softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, totals)
 
 
 @kernel
@@ -68,7 +79,7 @@ def softmax_forward(team, x, y):
     Each row is shifted by its largest element, so no finite score overflows, and -inf gives 0; a row of nothing but
     -inf, and one that holds +inf or NaN, gives NaN.
     """
-    spread(team, parts_of_rows(*x.shape), package(_forward, (x, y)))
+    spread(team, parts_of_rows(*x.shape), package(_forward, (team, x, y)))
 
 
 @kernel

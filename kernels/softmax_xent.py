@@ -7,37 +7,35 @@ s / K, as in PyTorch.
 
 from ._jit import kernel
 from .elementary import log
-from .memory import address, like
+from .memory import address, like, size_of, view
 from .reduce import row_max, row_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
-from .softmax import exp_rows, parts_of_rows, rows_of_part, scale
-from .team import package, spread
+from .short_rows import xent_short_rows
+from .softmax import parts_of_rows, rows_of_part, softmax_rows
+from .team import package, scratch_of, spread
 
 
 @kernel
-def _losses_of_labels(x, t, eps, y, losses, begin, end):
+def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
     """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start."""
-    one = x.dtype.type(1)
     if eps > 0:
         for n in range(begin, end):
             losses[n] = y[n, t[n]] + eps
         for n in range(begin, end):
             losses[n] = -log(losses[n])
     else:
+        rows = losses[begin:end]
+        for n in range(rows.size):
+            rows[n] = log(rows[n])
         for n in range(begin, end):
-            losses[n] = log(losses[n])
-        for n in range(begin, end):
-            losses[n] += row_max(address(x[n]), x.shape[1], one) - x[n, t[n]]
+            losses[n] += tops[n - begin] - x[n, t[n]]
 
 
 @kernel
-def _losses_of_rows(x, t, eps, y, losses, begin, end):
+def _losses_of_rows(x, t, eps, y, tops, losses, begin, end):
     """As ``_losses_of_labels``, against distributions. A class whose target is 0 counts nothing, were its y 0 too."""
-    one = x.dtype.type(1)
     for n in range(begin, end):
-        log_total, top = 0.0, one
-        if eps == 0:
-            log_total, top = log(losses[n]), row_max(address(x[n]), x.shape[1], one)
+        log_total, top = log(losses[n]), tops[n - begin]
         losses[n] = 0.0
         for k in range(x.shape[1]):
             if t[n, k] != 0:
@@ -63,20 +61,15 @@ def _smooth(x, eps, smoothing, y, losses, begin, end):
 
 
 @kernel
-def _forward(x, t, weights, eps, smoothing, y, losses, part, member):
+def _forward(team, x, t, weights, eps, smoothing, y, losses, part, member):
     n_rows, n_columns = x.shape
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
-    one = x.dtype.type(1)
-    exp_rows(x, y, begin, end)
-    for n in range(begin, end):
-        total = row_sum(address(y[n]), n_columns, one)
-        losses[n] = total
-        scale(y[n], total)
+    tops = softmax_rows(team, member, x, y, begin, end, losses)
     if t.ndim == 1:
-        _losses_of_labels(x, t, eps, y, losses, begin, end)
+        _losses_of_labels(x, t, eps, y, tops, losses, begin, end)
     else:
-        _losses_of_rows(x, t, eps, y, losses, begin, end)
+        _losses_of_rows(x, t, eps, y, tops, losses, begin, end)
     if smoothing > 0:
         _smooth(x, eps, smoothing, y, losses, begin, end)
     weigh_losses(losses, weights, begin, end)
@@ -109,7 +102,7 @@ def softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses):
     -------
     loss : float64. Losses are summed in float64, in an order that depends on N alone.
     """
-    spread(team, parts_of_rows(*x.shape), package(_forward, (x, t, weights, eps, smoothing, y, losses)))
+    spread(team, parts_of_rows(*x.shape), package(_forward, (team, x, t, weights, eps, smoothing, y, losses)))
     return mean_loss(losses)
 
 
@@ -121,16 +114,21 @@ def _backward(y, t, weights, smoothing, share, dx, part, member):
     size = (end - begin) * n_columns
     probability, out = y[begin:end].reshape(size), dx[begin:end].reshape(size)
     kept, floor = like(1 - smoothing, share), like(smoothing / n_columns, share)
-    if t.ndim == 1:
-        in_place = address(y) == address(dx)
-        if in_place:  # the loop below writes over what the labels' elements are made from
+    if address(y) == address(dx):  # said in one array, which is vectorised
+        if t.ndim == 1:
             for n in range(begin, end):
                 dx[n, t[n]] -= kept
+            for i in range(size):
+                out[i] = (out[i] - floor) * share
+        else:
+            target = t[begin:end].reshape(size)
+            for i in range(size):
+                out[i] = (out[i] - kept * target[i] - floor) * share
+    elif t.ndim == 1:
         for i in range(size):
             out[i] = (probability[i] - floor) * share
-        if not in_place:
-            for n in range(begin, end):
-                dx[n, t[n]] = (y[n, t[n]] - kept - floor) * share
+        for n in range(begin, end):
+            dx[n, t[n]] = (y[n, t[n]] - kept - floor) * share
     else:
         target = t[begin:end].reshape(size)
         for i in range(size):
@@ -147,6 +145,31 @@ def softmax_xent_backward(team, y, t, weights, smoothing, share, dx):
     dx : (N, K), overwritten; may be ``y``
     """
     spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, weights, smoothing, share, dx)))
+
+
+@kernel
+def _short(team, x, labels, share, dx, losses, n_rows, n_columns, part, member):
+    rows = rows_of_part(n_rows, n_columns)
+    begin, end = part * rows, min(n_rows, (part + 1) * rows)
+    skipped = size_of(share) * begin * n_columns
+    xent_short_rows(
+        x + skipped,
+        labels + 8 * begin,
+        share,
+        dx + skipped,
+        losses + 8 * begin,
+        end - begin,
+        n_columns,
+        scratch_of(team, member),
+    )
+
+
+@kernel
+def softmax_xent_short(team, x, labels, share, dx, losses, n_rows, n_columns):
+    """``softmax_xent_forward`` and ``_backward`` in one go, see ``xent_short_rows``; returns the mean loss."""
+    arguments = (team, x, labels, share, dx, losses, n_rows, n_columns)
+    spread(team, parts_of_rows(n_rows, n_columns), package(_short, arguments))
+    return mean_loss(view(losses, n_rows, 1.0))
 
 
 @kernel

@@ -28,6 +28,9 @@ WORDS = 96
 
 CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
 
+SCRATCH_BYTES = 3 << 19  # of each member
+ZERO_BYTES = 512  # zeros that lie before the scratch memory of each member
+
 LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake
 
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
@@ -47,6 +50,12 @@ def part_of(n, part):
     Loop over the slice between them: an index that might be negative, for all numba knows, is not vectorised.
     """
     return part * CHUNK, min(n, (part + 1) * CHUNK)
+
+
+@kernel(inline=True)
+def scratch_of(team, member):
+    """The address of a member's SCRATCH_BYTES, which hold whatever whoever used them last left there."""
+    return load(team + 8 * SCRATCH) + (ZERO_BYTES + SCRATCH_BYTES) * member + ZERO_BYTES
 
 
 @intrinsic

@@ -48,13 +48,18 @@ class _Tile:
         a, b, c, start = (v.pointer(address) for address in (a, b, c, start))
         self.mask = v.first_lanes(tail, self.widths[-1])
         total = self._products(a, a_row, a_k, b, ldb, depth)
+        # All of ``start``, which may be C, is read before anything is stored: a masked store holds up the loads behind
+        # it that come near its lanes, whether they are set or not.
+        values = []
         for i in range(self.rows):
             start_i = v.at(start, builder.mul(start_row, I64(i)))
-            c_i = v.at(c, builder.mul(ldc, I64(i)))
             for j, width in enumerate(self.widths):
                 value = v.fmuladd(v.splat(alpha, width), total[i][j], self._load(start_i, j, masked=True))
-                value = v.at_least(value, v.splat(floor, width))
-                v.store(value, v.at(c_i, self.offsets[j]), self._mask_of(j))
+                values.append(v.at_least(value, v.splat(floor, width)))
+        for i in range(self.rows):
+            c_i = v.at(c, builder.mul(ldc, I64(i)))
+            for j in range(len(self.widths)):
+                v.store(values.pop(0), v.at(c_i, self.offsets[j]), self._mask_of(j))
         builder.ret_void()
 
     def _products(self, a, a_row, a_k, b, ldb, depth) -> list[list]:
