@@ -42,17 +42,25 @@ class Lowering:
     most_rows : rows of the largest batch
     fused_step : whether parameters are updated by plain gradient descent as soon as their gradient is known, so that
         no gradients are kept
+    adds : whether gradients are added to what ``gradients`` holds
     """
 
     def __init__(
-        self, parameters: np.ndarray, gradients: np.ndarray, most_rows: int, *, fused_step: bool = False
+        self,
+        parameters: np.ndarray,
+        gradients: np.ndarray,
+        most_rows: int,
+        *,
+        fused_step: bool = False,
+        adds: bool = False,
     ) -> None:
         self.dtype = parameters.dtype
         self.parameters, self.gradients = parameters, gradients
         self.most_rows = self.rows = most_rows
-        self.fused_step = fused_step
+        self.fused_step, self.adds = fused_step, adds
         self._buffers: dict[Hashable, np.ndarray] = {}
         self._rows: list[tuple[int, ...]] = []
+        self._included: list[Lowering] = []
 
     def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
         """Address of a buffer of ``most_rows`` x ``columns`` elements; the same one for the same ``key``."""
@@ -64,6 +72,10 @@ class Lowering:
         """Address of an array that has to live as long as the program."""
         self._buffers[id(array)] = array
         return array.ctypes.data
+
+    def include(self, other: Lowering) -> None:
+        """Have ``other`` live as long as this."""
+        self._included.append(other)
 
     def gradient_of(self, parameter: np.ndarray) -> int:
         """Address of the gradient of a layer's parameter."""

@@ -16,6 +16,7 @@ from fastbp import _team
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._samples import Samples
+from fastbp._slices import lower_slices, rows_of_slice
 from fastbp.history import History, TrainingState
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
@@ -69,7 +70,8 @@ class Run:
         if class_weight is not None:
             weights = _with_class_weight(weights, class_weight, targets, self.n_outputs)
 
-        fused = optimizer.is_plain and clip_norm is None
+        self.slice_rows = rows_of_slice(net, self.batch_size)
+        fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
         size = self.parameters.size
         self.gradients = np.zeros(0 if fused else size, self.dtype)
         self.first, self.second = optimizer.new_states(size, self.dtype)
@@ -116,19 +118,26 @@ class Run:
 
     def _lower(self, samples: Samples, targets: np.ndarray, weights: np.ndarray, fused: bool, limit: float) -> None:
         """Write the programs of a whole batch, and of the rest at an epoch's end."""
-        p = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=fused)
-        self.program = p  # keeps the buffers
-        self.tables = []
-        for rows in (self.batch_size, self.n_samples % self.batch_size or self.batch_size):
-            p.rows = rows
+        own_kind = KINDS.index(self.dtype.name)
+        labels = targets.ndim == 1
+
+        def write(p: Lowering) -> None:
             x = p.gather("x", samples.array, samples.kind, samples.scale)
-            own_kind = KINDS.index(self.dtype.name)
-            labels = targets.ndim == 1
             t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
             w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
             scores, columns, passes = self.net._lower(p, x, self.columns)
             dout = self.net.lastLayer.lower(p, scores, columns, t, w, labels)
             self.net._lower_backward(passes, dout)
+
+        p = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=fused)
+        self.program = p  # keeps the buffers
+        self.tables = []
+        for rows in (self.batch_size, self.n_samples % self.batch_size or self.batch_size):
+            p.rows = rows
+            if self.slice_rows:
+                lower_slices(p, write, self.slice_rows)
+            else:
+                write(p)
             if not fused:
                 p.optimizer(self.optimizer, self.first, self.second, limit)
             self.tables.append(p.table())

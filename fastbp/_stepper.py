@@ -9,7 +9,7 @@ import numpy as np
 from fastbp import _check, _team
 from fastbp._lowering import Lowering, bits
 from fastbp.kernels.gemm import NOTHING
-from fastbp.kernels.program import LOSS, LR, SEED, STEP, STEP_WORDS, execute
+from fastbp.kernels.program import LOSS, LR, ROWS, SEED, STEP, STEP_WORDS, execute
 from fastbp.optimizers import get_optimizer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Stepper:
         np.copyto(batch.x, x, casting="same_kind" if x.dtype.kind == "f" else "unsafe")
         np.copyto(batch.t, targets)
         words = self._words
-        words[STEP], words[LR], words[LOSS] = self._steps, bits(lr), 0
+        words[STEP], words[LR], words[LOSS], words[ROWS] = self._steps, bits(lr), 0, len(x)
         finished = execute(_team.address_for(self.parameters.dtype), batch.table, self._address, self.one)
         loss = float(self._numbers[LOSS])
         if not finished:

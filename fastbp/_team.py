@@ -42,10 +42,15 @@ class Team:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._words = _aligned_zeros(8 * kernels.WORDS).view(np.int64)
-        self._scratch = _aligned_zeros((kernels.ZERO_BYTES + kernels.SCRATCH_BYTES) * size)
-        self._words[kernels.SCRATCH] = self._scratch.ctypes.data
-        self._words[kernels.SIZE] = size
+        member_bytes = kernels.ZERO_BYTES + kernels.SCRATCH_BYTES
+        self._scratch = _aligned_zeros(member_bytes * size)
+        # The team's own words, then those of each member's team of one.
+        self._words = _aligned_zeros(8 * kernels.WORDS * (1 + size)).view(np.int64)
+        teams = self._words.reshape(1 + size, kernels.WORDS)
+        teams[:, kernels.SIZE] = [size] + [1] * size
+        scratch = self._scratch.ctypes.data
+        teams[:, kernels.SCRATCH] = [scratch] + [scratch + member_bytes * member for member in range(size)]
+        self._teams = teams
         self.address = self._words.ctypes.data
         if size > 1:
             kernels.prepare(self.address)
@@ -64,8 +69,8 @@ class Team:
         """Make the matrix product of ``dtype`` known to the team; compiles it at the first use in the process."""
         tiles, gemm, numba_type = _GEMM[dtype]
         if not self._words[gemm]:
-            self._words[tiles] = tile_table(dtype.type(1))
-            self._words[gemm] = address_of(gemm_of_words, void(types.int64, numba_type))
+            self._teams[:, tiles] = tile_table(dtype.type(1))
+            self._teams[:, gemm] = address_of(gemm_of_words, void(types.int64, numba_type))
 
 
 def _serve(memory: tuple[np.ndarray, np.ndarray], member: int) -> None:

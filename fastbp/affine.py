@@ -114,7 +114,7 @@ class Affine:
                 p.emit("affine_step", x, dy, W, b, *sizes)
             else:
                 db = NOTHING if self.b is None else p.gradient_of(self.b)
-                p.emit("affine_dw", x, dy, p.gradient_of(self.W), db, *sizes)
+                p.emit("affine_dw", x, dy, p.gradient_of(self.W), db, *sizes, p.adds)
             return dx
 
         return y, n_outputs, backward

@@ -9,7 +9,7 @@ from .team import package, spread
 
 KINDS = ("float32", "float64", "uint8", "int16", "int32", "int64")  # of data that are read as they are
 ORDER_STREAM = 0  # of the random numbers; a layer's is one more than its place
-ROWS = 16  # of a batch copied in one part; a fixed cut
+ELEMENTS = 1 << 14  # of a batch copied in one part; a fixed cut
 
 
 @kernel
@@ -28,17 +28,38 @@ def shuffle(order, seed, epoch):
 
 
 @kernel(inline=True)
+def _rows_of_part(width):
+    return max(1, ELEMENTS // max(1, width))
+
+
+@kernel(inline=True)
+def _copy(source, target, scale):
+    for i in range(target.size):
+        target[i] = like(source[i], scale) * scale
+
+
+@kernel(inline=True)
 def _copy_rows(source, stride, rows, target, scale, begin, end):
     width = target.shape[1]
+    first = rows[begin]
+    in_a_row = width == stride
     for n in range(begin, end):
-        row, out = source[rows[n] * stride : rows[n] * stride + width], target[n]
-        for i in range(width):
-            out[i] = like(row[i], scale) * scale
+        in_a_row &= rows[n] == first + (n - begin)
+    if in_a_row:  # as without shuffling: one copy, whose speed does not depend on the length of rows
+        _copy(
+            source[first * width : (first + end - begin) * width],
+            target[begin:end].reshape((end - begin) * width),
+            scale,
+        )
+    else:
+        for n in range(begin, end):
+            _copy(source[rows[n] * stride : rows[n] * stride + width], target[n], scale)
 
 
 @kernel
 def _gather(source, kind, n_samples, stride, rows, target, scale, part, member):
-    begin, end = part * ROWS, min(rows.size, (part + 1) * ROWS)
+    count = _rows_of_part(target.shape[1])
+    begin, end = part * count, min(rows.size, (part + 1) * count)
     size = n_samples * stride
     if kind == 0:
         _copy_rows(view(source, size, np.float32(1)), stride, rows, target, scale, begin, end)
@@ -63,6 +84,6 @@ def gather(team, source, kind, n_samples, stride, rows, target, scale):
     target : (B, width), width <= stride, C-contiguous; overwritten
     scale : number of the type of ``target``
     """
-    spread(
-        team, (rows.size + ROWS - 1) // ROWS, package(_gather, (source, kind, n_samples, stride, rows, target, scale))
-    )
+    count = _rows_of_part(target.shape[1])
+    arguments = (source, kind, n_samples, stride, rows, target, scale)
+    spread(team, (rows.size + count - 1) // count, package(_gather, arguments))

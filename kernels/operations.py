@@ -24,11 +24,12 @@ from .leaky_relu import leaky_relu_backward, leaky_relu_forward
 from .mean_squared_error import mean_squared_error_backward, mean_squared_error_forward
 from .memory import bits_of_float, float_of_bits, like, load, store, view
 from .optimizer import N_HYPER, optimizer_step, squared_norm
-from .program import LOSS, LR, SAMPLES, SEED, STEP
+from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
 from .random import key_of
 from .relu import relu_backward_in_place, relu_forward_plain
 from .short_rows import LONGEST
 from .sigmoid import sigmoid_backward_in_place, sigmoid_forward
+from .slices import run_slices
 from .softmax_xent import softmax_xent_backward, softmax_xent_forward, softmax_xent_short
 from .tanh import tanh_backward_in_place, tanh_forward
 from .team import parts_of
@@ -90,16 +91,17 @@ def affine_dx(team, row, step, one):
 
 @kernel
 def affine_dw(team, row, step, one):
-    """``dW = x.T dy`` and db, the sum of the rows of dy.
+    """``dW = x.T dy`` and db, the sum of the rows of dy, or both added to what stands there.
 
-    Operands: x (N, I), dy (N, O), dW (I, O), db (O,) or NOTHING, N, I, O.
+    Operands: x (N, I), dy (N, O), dW (I, O), db (O,) or NOTHING, N, I, O, whether to add.
     """
     x, dy, dw, db = _word(row, 0), _word(row, 1), _word(row, 2), _word(row, 3)
     n_rows, n_inputs, n_outputs = _word(row, 4), _word(row, 5), _word(row, 6)
     shape = (n_inputs, n_outputs, n_rows)
-    gemm(team, shape, (x, 1, n_inputs), (dy, n_outputs, 1), (dw, n_outputs), (NOTHING, 0), one, LINEAR)
+    start_w, start_b = (dw, db) if _word(row, 7) else (NOTHING, NOTHING)
+    gemm(team, shape, (x, 1, n_inputs), (dy, n_outputs, 1), (dw, n_outputs), (start_w, n_outputs), one, LINEAR)
     if db != NOTHING:
-        sum_rows(team, dy, (n_rows, n_outputs), (db, NOTHING), one)
+        sum_rows(team, dy, (n_rows, n_outputs), (db, start_b), one)
 
 
 @kernel
@@ -160,9 +162,15 @@ def _mask(at, n):
 
 
 @kernel(inline=True)
-def _share(count, one):
-    """1 / count, what a mean gives to each."""
-    return like(1.0 / count, one)
+def _share(step, one):
+    """What the mean over the batch gives to each row."""
+    return like(1.0 / load(step + 8 * ROWS), one)
+
+
+@kernel(inline=True)
+def _tell_loss(step, loss, n_rows):
+    """Write the mean ``loss`` of ``n_rows`` rows to the step's words, as their share of the whole batch's."""
+    store(step + 8 * LOSS, bits_of_float(loss * (n_rows / load(step + 8 * ROWS))))
 
 
 # Operands of a loss: x (N, K), targets, weights (N,) or 0, y (N, K), dx (N, K), N, K, losses (N,), and its numbers.
@@ -174,16 +182,16 @@ def softmax_loss_of_labels(team, row, step, one):
     """Softmax and cross-entropy; targets are labels (N,). Numbers: eps, label smoothing."""
     n_rows, n_columns, plain = _word(row, 5), _word(row, 6), _word(row, 2) == 0 and _word(row, 8) | _word(row, 9) == 0
     if plain and n_columns <= LONGEST:
-        share, losses = _share(n_rows, one), _word(row, 7)
+        share, losses = _share(step, one), _word(row, 7)
         loss = softmax_xent_short(team, _word(row, 0), _word(row, 1), share, _word(row, 4), losses, n_rows, n_columns)
-        store(step + 8 * LOSS, bits_of_float(loss))
+        _tell_loss(step, loss, n_rows)
         return
     x, y, dx, weights, losses = _batch_of(row, one)
     eps, smoothing = float_of_bits(_word(row, 8)), float_of_bits(_word(row, 9))
     labels = view(_word(row, 1), losses.size, np.int64(1))
     loss = softmax_xent_forward(team, x, labels, weights, eps, smoothing, y, losses)
-    store(step + 8 * LOSS, bits_of_float(loss))
-    softmax_xent_backward(team, y, labels, weights, smoothing, _share(losses.size, one), dx)
+    _tell_loss(step, loss, losses.size)
+    softmax_xent_backward(team, y, labels, weights, smoothing, _share(step, one), dx)
 
 
 @kernel
@@ -193,8 +201,8 @@ def softmax_loss_of_rows(team, row, step, one):
     eps, smoothing = float_of_bits(_word(row, 8)), float_of_bits(_word(row, 9))
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
     loss = softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses)
-    store(step + 8 * LOSS, bits_of_float(loss))
-    softmax_xent_backward(team, y, t, weights, smoothing, _share(losses.size, one), dx)
+    _tell_loss(step, loss, losses.size)
+    softmax_xent_backward(team, y, t, weights, smoothing, _share(step, one), dx)
 
 
 @kernel
@@ -202,8 +210,8 @@ def binary_cross_entropy_loss(team, row, step, one):
     """Binary cross-entropy of probabilities; targets (N, K)."""
     x, y, dx, weights, losses = _batch_of(row, one)
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    store(step + 8 * LOSS, bits_of_float(binary_cross_entropy_forward(team, x, t, weights, y, losses)))
-    binary_cross_entropy_backward(team, y, t, weights, _share(losses.size, one), dx)
+    _tell_loss(step, binary_cross_entropy_forward(team, x, t, weights, y, losses), losses.size)
+    binary_cross_entropy_backward(team, y, t, weights, _share(step, one), dx)
 
 
 @kernel
@@ -211,8 +219,8 @@ def sigmoid_loss(team, row, step, one):
     """Binary cross-entropy of scores; targets (N, K)."""
     x, y, dx, weights, losses = _batch_of(row, one)
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    store(step + 8 * LOSS, bits_of_float(sigmoid_xent_forward(team, x, t, weights, y, losses)))
-    sigmoid_xent_backward(team, y, t, weights, _share(losses.size, one), dx)
+    _tell_loss(step, sigmoid_xent_forward(team, x, t, weights, y, losses), losses.size)
+    sigmoid_xent_backward(team, y, t, weights, _share(step, one), dx)
 
 
 @kernel
@@ -220,8 +228,8 @@ def mean_squared_error_loss(team, row, step, one):
     """Mean squared error; targets (N, K)."""
     x, y, dx, weights, losses = _batch_of(row, one)
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    store(step + 8 * LOSS, bits_of_float(mean_squared_error_forward(team, x, t, weights, y, losses)))
-    mean_squared_error_backward(team, y, t, weights, _share(losses.size, one), dx)
+    _tell_loss(step, mean_squared_error_forward(team, x, t, weights, y, losses), losses.size)
+    mean_squared_error_backward(team, y, t, weights, _share(step, one), dx)
 
 
 @kernel
@@ -288,3 +296,13 @@ def optimize(team, row, step, one):
         scale = min(1.0, limit / (norm + 1e-6))  # torch.nn.utils.clip_grad_norm_'s 1e-6
     lr, number = float_of_bits(load(step + 8 * LR)), load(step + 8 * STEP) + 1
     optimizer_step(team, _word(row, 0), params, grads, first, second, hyper, lr, number, scale)
+
+
+@kernel
+def slices(team, row, step, one):
+    """Loss and gradient of the batch by programs for slices of it.
+
+    Operands: parts, number of parts, N, rows of a slice, instructions of a program, gradients (P,), P.
+    """
+    gradients = view(_word(row, 5), _word(row, 6), one)
+    run_slices(team, _word(row, 0), _word(row, 1), _word(row, 2), _word(row, 3), _word(row, 4), gradients, step, one)

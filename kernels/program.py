@@ -20,7 +20,7 @@ from .simd import I64, element_type
 WORDS = 12
 
 # Words of a step, what its operations know of it beside their operands.
-STEP, SAMPLES, LR, LOSS, SCALE, SEED = range(6)
+STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
 
 
@@ -84,6 +84,7 @@ def train(team, whole, last, order, batch_size, shuffled, first, lrs, losses, wo
         store(step + 8 * LR, bits_of_float(lrs[s]))
         store(step + 8 * LOSS, bits_of_float(0.0))
         is_whole = (batch + 1) * batch_size <= n_samples
+        store(step + 8 * ROWS, batch_size if is_whole else n_samples - batch * batch_size)
         finished = execute(team, whole if is_whole else last, step, one)
         losses[s] = float_of_bits(load(step + 8 * LOSS))
         if not finished:

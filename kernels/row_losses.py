@@ -8,6 +8,8 @@ from ._jit import kernel
 from .memory import address
 from .reduce import row_sum
 
+SHORT = 16  # columns that are added one by one sooner than as a vector
+
 
 @kernel
 def mean_rows(values, losses, begin, end):
@@ -17,6 +19,15 @@ def mean_rows(values, losses, begin, end):
         column, out = values[begin:end].reshape(end - begin), losses[begin:end]
         for n in range(out.size):
             out[n] = column[n]
+    elif n_columns <= SHORT:
+        for n in range(begin, end):
+            total = values[n, 0]
+            for k in range(1, n_columns):
+                total += values[n, k]
+            losses[n] = total
+        out = losses[begin:end]
+        for n in range(out.size):
+            out[n] /= n_columns
     else:
         for n in range(begin, end):
             losses[n] = row_sum(address(values[n]), n_columns, values.dtype.type(1)) / n_columns

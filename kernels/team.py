@@ -58,6 +58,12 @@ def scratch_of(team, member):
     return load(team + 8 * SCRATCH) + (ZERO_BYTES + SCRATCH_BYTES) * member + ZERO_BYTES
 
 
+@kernel(inline=True)
+def alone_of(team, member):
+    """A team that a member is alone in, with its scratch memory: for work that is a part of shared work already."""
+    return team + 8 * WORDS * (1 + member)
+
+
 @intrinsic
 def relax(typingctx):
     """The CPU's hint that this thread waits in a loop, where it has one."""

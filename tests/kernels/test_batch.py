@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from calls import FLOATS, address, team_for
 
-from fastbp.kernels.batch import KINDS, ROWS, gather, shuffle
+from fastbp.kernels.batch import ELEMENTS, KINDS, gather, shuffle
 
 
 def permutation(n, seed=0, epoch=0):
@@ -80,16 +80,21 @@ def gathered(source, rows, dtype, scale=1.0, width=None):
 @pytest.mark.parametrize("width", [1, 7, 64, 785])
 def test_rows_are_converted_and_scaled(width, scale, kind, dtype):
     source = source_of(kind, (90, width))
-    rows = np.random.default_rng(1).integers(0, 90, 3 * ROWS + 1)
+    rows = np.random.default_rng(1).integers(0, 90, 3 * (ELEMENTS // 785) + 1)
     rows[:2] = 0, 89
     expected = source[rows].astype(dtype) * np.dtype(dtype).type(scale)
     np.testing.assert_array_equal(gathered(source, rows, dtype, scale), expected, strict=True)
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, ROWS - 1, ROWS, ROWS + 1, 100])
-def test_any_number_of_rows_is_gathered(n_rows):
-    source = source_of("uint8", (100, 5))
-    rows = np.random.default_rng(1).permutation(100)[:n_rows]
+PART = ELEMENTS // 500
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, PART - 1, PART, PART + 1, 3 * PART + 1])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_any_number_of_rows_is_gathered(n_rows, in_order):
+    source = source_of("uint8", (4 * PART, 500))
+    rows = np.arange(4 * PART)[-n_rows:] if in_order else np.random.default_rng(1).permutation(4 * PART)[:n_rows]
+    rows = rows[:n_rows]
     np.testing.assert_array_equal(gathered(source, rows, np.float32), source[rows].astype(np.float32))
 
 

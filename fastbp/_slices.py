@@ -1,0 +1,52 @@
+"""Which batches are computed in slices, and the programs of those that are; see ``kernels.slices``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastbp._lowering import Lowering
+from fastbp.affine import Affine
+from fastbp.dropout import Dropout
+from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
+
+if TYPE_CHECKING:
+    from fastbp.sequential import Sequential
+
+SLICE_BYTES = 128 << 10  # of activations and their gradients: they and the weights stay in the second-level cache
+LEAST_ROWS = 64  # below, the matrix products lose more than the cache brings
+LEAST_SLICES = 4
+MOST_PARAMETERS = 1 << 16  # of which every part has a gradient vector
+PARTS = 8  # enough to even out threads that do not run all the time
+
+
+def rows_of_slice(net: Sequential, n_rows: int) -> int:
+    """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
+    affines = [layer for layer in net.layers.values() if isinstance(layer, Affine)]
+    # Dropout's random numbers are counted through the batch.
+    if net._bound().size > MOST_PARAMETERS or any(isinstance(layer, Dropout) for layer in net.layers.values()):
+        return 0
+    columns = affines[0].W.shape[0] + sum(2 * layer.W.shape[1] for layer in affines)
+    rows = max(LEAST_ROWS, SLICE_BYTES // (columns * net._bound().itemsize) // 16 * 16)
+    return rows if n_rows >= LEAST_SLICES * rows else 0
+
+
+def lower_slices(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:
+    """Write into ``p`` the loss and gradient of a batch of ``p.rows`` by what ``write`` writes for slices of it."""
+    n_slices = -(-p.rows // slice_rows)
+    n_parts = min(PARTS, n_slices)
+    words = np.zeros((n_parts, PART_WORDS), np.int64)
+    for part in words:
+        gradients = np.zeros_like(p.gradients)
+        own = Lowering(p.parameters, gradients, slice_rows, adds=True)
+        part[GRADIENT] = own.keep(gradients)
+        for word, rows in ((WHOLE, slice_rows), (LAST, p.rows - (n_slices - 1) * slice_rows)):
+            own.rows = rows
+            write(own)
+            table = own.table()
+            part[word] = own.keep(table)
+        p.include(own)
+    gradients = p.keep(p.gradients)
+    p.emit("slices", p.keep(words), n_parts, p.rows, slice_rows, len(table), gradients, p.gradients.size)
