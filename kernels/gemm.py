@@ -34,6 +34,8 @@ from .team import (
     scratch_of,
     spread,
 )
+from .thin import MOST as MOST_THIN
+from .thin import columns_along_k, columns_along_rows
 from .tile import MAX_VECTORS, TILE_ROWS, tile, tile_index
 
 INFINITY = float("inf")
@@ -46,9 +48,14 @@ STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first
 ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
 
 SMALL = 1 << 17  # multiply-adds
+# Last columns that do not fill a vector are computed apart in products of at most so many columns, and along k in those
+# of at least this depth, whose lines of B take at most so many bytes.
+THIN_COLUMNS = 512
+THIN_DEPTH = 128
+THIN_BYTES = 1 << 16
 PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
-PART_FLOPS = 500_000  # a part is worth taking from this size on
-MOST_PARTS = 8  # enough to even out members that do not run all the time
+MANY_FLOPS = 16_000_000  # from here on more parts, which even out members that do not run all the time
+FEW_PARTS, MOST_PARTS = 4, 8
 NOTHING = 0  # as the address of ``start``
 SCRATCH_A = 1 << 20  # where a packed block of A begins in a member's scratch; one of B stands before it
 
@@ -83,7 +90,8 @@ def _even(total, largest):
 
 @kernel
 def _plan(shape, a, b, size):
-    """How a whole product is computed: depth and columns of a block, and whether A and B are packed."""
+    """How a whole product is computed: depth and columns of a block, whether A and B are packed, and how many last
+    columns are too few for a vector."""
     rows, columns, depth = shape
     _, a_row, a_k = a
     _, _, b_col = b
@@ -92,7 +100,12 @@ def _plan(shape, a, b, size):
     large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
     pack_b = b_col != 1 or large or (ragged and not MASKS)
     block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
-    return block_k // size, block_n, steep and large and STEEP_PACK, pack_b
+    lanes = VECTOR_BYTES // size
+    rest = columns % lanes
+    thin = 0 < rest <= min(MOST_THIN, lanes // 4) and lanes < columns <= THIN_COLUMNS and rows >= lanes and MASKS
+    if a_row != 1:
+        thin &= a_k == 1 and THIN_DEPTH <= depth <= THIN_BYTES // size
+    return block_k // size, block_n, steep and large and STEEP_PACK, pack_b, rest if thin else 0
 
 
 @kernel
@@ -101,9 +114,12 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
     rows, columns, depth = shape
     a_at, a_row, a_k = a
     b_at, b_k, b_col = b
-    block_k, block_n, pack_a, pack_b = plan
+    block_k, block_n, pack_a, pack_b, thin = plan
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
+    if thin and columns % lanes and activation != SIGMOID:
+        columns -= thin
+        _thin_columns((rows, thin, depth), a, b, c, start, columns, alpha, activation, tiles, scratch)
     k_blocks, shallow, deeper = _even(depth, block_k)
     n_blocks, narrow, wider = _even((columns + lanes - 1) // lanes, block_n // lanes)
     k = 0
@@ -139,6 +155,23 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
                     sigmoid_serial(row, row)
             j += wide
         k += k_count
+
+
+@kernel
+def _thin_columns(shape, a, b, c, start, j, alpha, activation, tiles, scratch):
+    """The columns of C from ``j`` on."""
+    size = size_of(alpha)
+    b_at, b_k, b_col = b
+    b = (b_at + size * j * b_col, b_k, b_col)
+    c, start = _moved(c, 0, j, size), _moved(start, 0, j, size)
+    zeros = scratch - ZERO_BYTES
+    if start[0] == NOTHING:
+        start = (zeros, 0)
+    floor = like(0.0 if activation == RELU else -INFINITY, alpha)
+    if a[1] == 1:
+        columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch)
+    else:
+        columns_along_k(shape, a, b, c, start, alpha, floor, scratch)
 
 
 @kernel(inline=True)
@@ -260,7 +293,7 @@ def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, par
 def _grid(shape, size, plan):
     """Into how many parts a large product is cut, by rows and by columns: none is smaller than two tiles."""
     rows, columns, depth = shape
-    wanted = max(1, min(MOST_PARTS, 2 * rows * columns * depth // PART_FLOPS))
+    wanted = FEW_PARTS if 2 * rows * columns * depth < MANY_FLOPS else MOST_PARTS
     vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
     most_columns = max(1, vectors // (2 * MAX_VECTORS))
     most_rows = max(1, rows // (2 * TILE_ROWS[MAX_VECTORS - 1]))

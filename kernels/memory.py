@@ -62,6 +62,18 @@ def atomic_add(typingctx, address, value):
 
 
 @intrinsic
+def atomic_replace(typingctx, address, expected, value):
+    """Write ``value`` to ``address`` if ``expected`` stands there; return whether it did."""
+
+    def codegen(context, builder, signature, arguments):
+        at, expected, value = arguments
+        pair = builder.cmpxchg(_word(builder, at), expected, value, "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(*[types.int64] * 3), codegen
+
+
+@intrinsic
 def size_of(typingctx, one):
     """Bytes of an element of the type of ``one``, as a constant of the compiled code."""
     size = one.bitwidth // 8

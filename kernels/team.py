@@ -17,7 +17,7 @@ from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .memory import atomic_add, atomic_load, atomic_store, load, store
+from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, store
 
 # Words of the team, those that several threads write a cache line apart.
 SIZE, STOP, FUNCTION, ARGUMENTS, SCRATCH, TILES32, TILES64, GEMM32, GEMM64 = range(9)
@@ -32,6 +32,8 @@ SCRATCH_BYTES = 3 << 19  # of each member
 ZERO_BYTES = 512  # zeros that lie before the scratch memory of each member
 
 LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake
+
+HIGH = 1 << 32  # the unit of the high half of a ticket
 
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
 SPINS = 10_000  # about 0.2 ms of waiting, for the next job or the last part, before the core is given away
@@ -138,10 +140,30 @@ def _call(typingctx, function, arguments, part, member):
 
 
 @kernel
+def _take(team, member):
+    """The number of a part that nobody has taken; -1 where all are.
+
+    The parts left are those from the low to the high half of the ticket. Even members take from the low end, odd ones
+    from the high end: of one job after the other, a member then mostly meets the part of the data that it has in its
+    core's cache.
+    """
+    while True:
+        ticket = atomic_load(team + 8 * TICKET)
+        low, high = ticket & (HIGH - 1), ticket >> 32
+        if low >= high:
+            return -1
+        if member & 1:
+            if atomic_replace(team + 8 * TICKET, ticket, ticket - HIGH):
+                return high - 1
+        elif atomic_replace(team + 8 * TICKET, ticket, ticket + 1):
+            return low
+
+
+@kernel
 def _take_parts(team, member):
     """Run parts of the posted job until none is left to take."""
     while True:
-        part = atomic_add(team + 8 * TICKET, -1) - 1
+        part = _take(team, member)
         if part < 0:
             return
         # The job stands still from here on: it cannot end before this part is done.
@@ -160,7 +182,7 @@ def spread(team, parts, job):
     store(team + 8 * FUNCTION, function)
     store(team + 8 * ARGUMENTS, arguments)
     atomic_store(team + 8 * LEFT, parts)
-    atomic_store(team + 8 * TICKET, parts)
+    atomic_store(team + 8 * TICKET, parts * HIGH)
     _wake(team)
     _take_parts(team, 0)
     spins = 0

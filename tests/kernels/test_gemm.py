@@ -20,11 +20,15 @@ from fastbp.kernels.gemm import (
     STEEP,
     STEEP_K,
     STEEP_N,
+    THIN_BYTES,
+    THIN_COLUMNS,
+    THIN_DEPTH,
 )
 from fastbp.kernels.isa import ISA, TABLE
 from fastbp.kernels.relu import relu_forward
 from fastbp.kernels.sigmoid import sigmoid_forward
 from fastbp.kernels.team import SCRATCH_BYTES, ZERO_BYTES
+from fastbp.kernels.thin import MOST as MOST_THIN
 
 RESIDUAL = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-14}
 SENTINEL = 123.0
@@ -150,6 +154,35 @@ def test_around_the_size_at_which_b_is_packed(form, dtype):
     rows = (ISA.pack_rows - 1, ISA.pack_rows)
     sizes = [(m, n, deep) for m in rows for n in around(wide)] + [(ISA.pack_rows, wide, k) for k in around(deep)]
     assert_exact_sizes(form, sizes, dtype)
+
+
+@forms
+@dtypes
+def test_last_columns_that_do_not_fill_a_vector(form, dtype):
+    lanes, size = lanes_of(dtype), bytes_of(dtype)
+    widths = [lanes * v + t for v in (1, 3, 6) for t in range(1, MOST_THIN + 2)] + around(THIN_COLUMNS + 1)
+    sizes = [(m, n, k) for n in widths for m in (lanes - 1, lanes, 37) for k in around(THIN_DEPTH)]
+    deep = [(lanes + 1, lanes + 1, k) for k in around(THIN_BYTES // size)]
+    tall = [(m, 3 * lanes + 1, 9) for m in around(len(ISA.tile_rows) * lanes)]
+    assert_exact_sizes(form, sizes + deep + tall, dtype)
+
+
+@pytest.mark.parametrize("activation", [LINEAR, RELU, SIGMOID])
+@forms
+@dtypes
+def test_epilogues_of_last_columns_that_do_not_fill_a_vector(form, dtype, activation):
+    lanes = lanes_of(dtype)
+    rng = np.random.default_rng(0)
+    m, n, k = 2 * lanes + 3, lanes + 2, THIN_DEPTH + 5
+    a, b = whole_numbers(rng, (m, k), dtype), whole_numbers(rng, (k, n), dtype)
+    bias, alpha = whole_numbers(rng, (n,), dtype), dtype(-(2.0**-8))
+    expected = alpha * (a @ b) + bias
+    if activation == RELU:
+        expected = np.maximum(expected, 0)
+    if activation == SIGMOID:
+        expected = 1 / (1 + np.exp(-expected))
+    c = gemm(*operands(form, a, b), result_frame(m, n, dtype), start=bias, alpha=alpha, activation=activation)
+    np.testing.assert_allclose(c, expected, rtol=8 * np.finfo(dtype).eps)
 
 
 def steep_sizes(dtype):
