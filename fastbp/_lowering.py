@@ -16,6 +16,7 @@ from numba import types, void
 from fastbp import _check
 from fastbp.kernels import operations
 from fastbp.kernels._jit import address_of
+from fastbp.kernels.batch import KINDS
 from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK
 
@@ -147,7 +148,9 @@ class Lowering:
         """Write the copy of a batch's rows of ``source`` (samples, D); returns the address of the copy."""
         n_samples, columns = source.shape
         target = self.buffer(key, columns)
-        self.emit("gather_rows", self.keep(source), kind, n_samples, target, self.rows, columns, bits(scale))
+        native = KINDS[kind] == self.dtype.name
+        operands = self.keep(source), n_samples, target, self.rows, columns, bits(scale)
+        self.emit("gather_rows" if native else "gather_converted_rows", *operands, kind)
         return target
 
     def gather_labels(self, source: np.ndarray) -> int:

@@ -277,8 +277,8 @@ class Run:
         rest = self.n_samples - (self.per_epoch - 1) * self.batch_size
         sizes[numbers % self.per_epoch == self.per_epoch - 1] = rest
         epochs = numbers // self.per_epoch - numbers[0] // self.per_epoch
-        sums = np.bincount(epochs, losses * sizes)
-        sums[0] += self.partial_loss
+        # What the epoch came to before goes first: one chain of additions, wherever its steps were cut into chunks.
+        sums = np.bincount(np.append(0, epochs), np.append(self.partial_loss, losses * sizes))
         finished = self.step // self.per_epoch - int(numbers[0]) // self.per_epoch
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
         self.partial_loss = float(sums[-1]) if self.step % self.per_epoch else 0.0

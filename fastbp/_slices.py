@@ -48,5 +48,5 @@ def lower_slices(p: Lowering, write: Callable[[Lowering], None], slice_rows: int
             table = own.table()
             part[word] = own.keep(table)
         p.include(own)
-    gradients = p.keep(p.gradients)
-    p.emit("slices", p.keep(words), n_parts, p.rows, slice_rows, len(table), gradients, p.gradients.size)
+    into = p.keep(p.gradients)
+    p.emit("slices", p.keep(words), n_parts, p.rows, slice_rows, len(table), into, p.gradients.size)

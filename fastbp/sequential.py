@@ -108,6 +108,7 @@ class Sequential:
         dtype = _check.computed_in(_check.result_type(*map(np.asarray, arrays)))
         self._parameters = np.concatenate([np.asarray(a, dtype).ravel() for a in arrays])
         views, at = Params(), 0
+        self._arrays = []
         for n, layer in enumerate(affines, 1):
             for letter in "Wb":
                 array = getattr(layer, letter)
@@ -116,12 +117,13 @@ class Sequential:
                     at += array.size
                     setattr(layer, letter, view)
                     dict.__setitem__(views, f"{letter}{n}", view)
+            self._arrays.append((layer, layer.W, layer.b))
         self.params = views
 
     def _bound(self) -> np.ndarray:
         """The flat vector of the parameters; bound anew where a layer was given other arrays."""
-        for n, layer in enumerate(self._affines(), 1):
-            if layer.W is not self.params.get(f"W{n}") or layer.b is not self.params.get(f"b{n}"):
+        for layer, W, b in self._arrays:
+            if layer.W is not W or layer.b is not b:
                 self._bind()
                 break
         return self._parameters
@@ -215,7 +217,11 @@ class Sequential:
         """
         parameters = self._bound()
         stepper = self._stepper
-        if stepper is None or stepper.parameters is not parameters or stepper.given != optimizer:
+        if (
+            stepper is None
+            or stepper.parameters is not parameters
+            or (stepper.given is not optimizer and stepper.given != optimizer)
+        ):
             stepper = self._stepper = Stepper(self, optimizer)
         return stepper(self, x, t)
 

@@ -57,33 +57,37 @@ def _copy_rows(source, stride, rows, target, scale, begin, end):
 
 
 @kernel
-def _gather(source, kind, n_samples, stride, rows, target, scale, part, member):
+def _gather(source, stride, rows, target, scale, part, member):
     count = _rows_of_part(target.shape[1])
-    begin, end = part * count, min(rows.size, (part + 1) * count)
-    size = n_samples * stride
-    if kind == 0:
-        _copy_rows(view(source, size, np.float32(1)), stride, rows, target, scale, begin, end)
-    elif kind == 1:
-        _copy_rows(view(source, size, np.float64(1)), stride, rows, target, scale, begin, end)
-    elif kind == 2:
-        _copy_rows(view(source, size, np.uint8(1)), stride, rows, target, scale, begin, end)
-    elif kind == 3:
-        _copy_rows(view(source, size, np.int16(1)), stride, rows, target, scale, begin, end)
-    elif kind == 4:
-        _copy_rows(view(source, size, np.int32(1)), stride, rows, target, scale, begin, end)
-    else:
-        _copy_rows(view(source, size, np.int64(1)), stride, rows, target, scale, begin, end)
+    _copy_rows(source, stride, rows, target, scale, part * count, min(rows.size, (part + 1) * count))
 
 
 @kernel
-def gather(team, source, kind, n_samples, stride, rows, target, scale):
+def gather(team, source, stride, rows, target, scale):
     """``target[n] = source[rows[n]] scale``, converted to the type of ``target``.
 
-    source : address of (n_samples, stride) elements of type ``KINDS[kind]``, C-contiguous; it is only read
-    rows : (B,) int64, in 0..n_samples-1
+    source : samples of ``stride`` numbers of any type, one after the other; it is only read
+    rows : (B,) int64, each the number of a sample
     target : (B, width), width <= stride, C-contiguous; overwritten
     scale : number of the type of ``target``
     """
     count = _rows_of_part(target.shape[1])
-    arguments = (source, kind, n_samples, stride, rows, target, scale)
-    spread(team, (rows.size + count - 1) // count, package(_gather, arguments))
+    spread(team, (rows.size + count - 1) // count, package(_gather, (source, stride, rows, target, scale)))
+
+
+@kernel
+def gather_kind(team, source, kind, n_samples, stride, rows, target, scale):
+    """``gather`` from ``n_samples`` samples of type ``KINDS[kind]`` at address ``source``."""
+    size = n_samples * stride
+    if kind == 0:
+        gather(team, view(source, size, np.float32(1)), stride, rows, target, scale)
+    elif kind == 1:
+        gather(team, view(source, size, np.float64(1)), stride, rows, target, scale)
+    elif kind == 2:
+        gather(team, view(source, size, np.uint8(1)), stride, rows, target, scale)
+    elif kind == 3:
+        gather(team, view(source, size, np.int16(1)), stride, rows, target, scale)
+    elif kind == 4:
+        gather(team, view(source, size, np.int32(1)), stride, rows, target, scale)
+    else:
+        gather(team, view(source, size, np.int64(1)), stride, rows, target, scale)

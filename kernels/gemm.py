@@ -88,7 +88,7 @@ def _even(total, largest):
     return pieces, total // pieces, total % pieces
 
 
-@kernel
+@kernel(inline=True)
 def _plan(shape, a, b, size):
     """How a whole product is computed: depth and columns of a block, whether A and B are packed, and how many last
     columns are too few for a vector."""
@@ -108,7 +108,7 @@ def _plan(shape, a, b, size):
     return block_k // size, block_n, steep and large and STEEP_PACK, pack_b, rest if thin else 0
 
 
-@kernel
+@kernel(inline=True)
 def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
     """One part of C from beginning to end, on one thread."""
     rows, columns, depth = shape
@@ -157,7 +157,7 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
         k += k_count
 
 
-@kernel
+@kernel(inline=True)
 def _thin_columns(shape, a, b, c, start, j, alpha, activation, tiles, scratch):
     """The columns of C from ``j`` on."""
     size = size_of(alpha)
@@ -183,7 +183,7 @@ def _moved(matrix, i, j, size):
     return address + size * (i * row + j), row
 
 
-@kernel
+@kernel(inline=True)
 def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
     """Copy a block of B to ``packed``, panel after panel, in the cut that ``_rows_of_tiles`` makes."""
     size = size_of(alpha)
@@ -206,7 +206,7 @@ def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
         j += lanes * count
 
 
-@kernel
+@kernel(inline=True)
 def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
     """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address."""
     rows, columns, depth = shape
@@ -289,7 +289,7 @@ def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, par
     )
 
 
-@kernel
+@kernel(inline=True)
 def _grid(shape, size, plan):
     """Into how many parts a large product is cut, by rows and by columns: none is smaller than two tiles."""
     rows, columns, depth = shape
@@ -354,11 +354,8 @@ def gemm_of_words(team, alpha):
     grid = (1, 1)
     if load(team + 8 * SIZE) > 1 and 2 * rows * columns * depth >= PARALLEL_FLOPS:
         grid = _grid(shape, size_of(alpha), plan)
-    if grid[0] * grid[1] == 1:
-        _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch)
-    else:
-        job = package(_part, (team, shape, a, b, c, start, alpha, activation, plan, tiles, grid))
-        spread(team, grid[0] * grid[1], job)
+    job = package(_part, (team, shape, a, b, c, start, alpha, activation, plan, tiles, grid))
+    spread(team, grid[0] * grid[1], job)
 
 
 @intrinsic

@@ -11,7 +11,7 @@ import numpy as np
 
 from ._jit import kernel
 from .affine import sum_rows
-from .batch import gather
+from .batch import gather, gather_kind
 from .binary_cross_entropy import (
     binary_cross_entropy_backward,
     binary_cross_entropy_forward,
@@ -27,7 +27,6 @@ from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
 from .random import key_of
 from .relu import relu_backward_in_place, relu_forward_plain
-from .short_rows import LONGEST
 from .sigmoid import sigmoid_backward_in_place, sigmoid_forward
 from .slices import run_slices
 from .softmax_xent import softmax_xent_backward, softmax_xent_forward, softmax_xent_short
@@ -53,11 +52,20 @@ def _matrix(at, n_rows, n_columns, one):
 
 @kernel
 def gather_rows(team, row, step, one):
-    """Operands: source, kind of its elements, samples in it, target (N, width), N, width, scale."""
-    n_samples, n_rows, width = _word(row, 2), _word(row, 4), _word(row, 5)
+    """Operands: source, of elements of the target's type, samples in it, target (N, width), N, width, scale."""
+    n_samples, n_rows, width = _word(row, 1), _word(row, 3), _word(row, 4)
     rows = view(load(step + 8 * SAMPLES), n_rows, np.int64(1))
-    target = _matrix(_word(row, 3), n_rows, width, one)
-    gather(team, _word(row, 0), _word(row, 1), n_samples, width, rows, target, _number(row, 6, one))
+    source = view(_word(row, 0), n_samples * width, one)
+    gather(team, source, width, rows, _matrix(_word(row, 2), n_rows, width, one), _number(row, 5, one))
+
+
+@kernel
+def gather_converted_rows(team, row, step, one):
+    """Operands as of ``gather_rows``, and the kind of the source's elements."""
+    n_samples, n_rows, width = _word(row, 1), _word(row, 3), _word(row, 4)
+    rows = view(load(step + 8 * SAMPLES), n_rows, np.int64(1))
+    target = _matrix(_word(row, 2), n_rows, width, one)
+    gather_kind(team, _word(row, 0), _word(row, 6), n_samples, width, rows, target, _number(row, 5, one))
 
 
 @kernel
@@ -178,14 +186,17 @@ def _tell_loss(step, loss, n_rows):
 
 
 @kernel
+def softmax_loss_of_few(team, row, step, one):
+    """Softmax and cross-entropy for at most LONGEST classes; targets are labels (N,), without weights."""
+    x, labels, dx, losses = _word(row, 0), _word(row, 1), _word(row, 4), _word(row, 7)
+    n_rows, n_columns = _word(row, 5), _word(row, 6)
+    loss = softmax_xent_short(team, x, labels, _share(step, one), dx, losses, n_rows, n_columns)
+    _tell_loss(step, loss, n_rows)
+
+
+@kernel
 def softmax_loss_of_labels(team, row, step, one):
     """Softmax and cross-entropy; targets are labels (N,). Numbers: eps, label smoothing."""
-    n_rows, n_columns, plain = _word(row, 5), _word(row, 6), _word(row, 2) == 0 and _word(row, 8) | _word(row, 9) == 0
-    if plain and n_columns <= LONGEST:
-        share, losses = _share(step, one), _word(row, 7)
-        loss = softmax_xent_short(team, _word(row, 0), _word(row, 1), share, _word(row, 4), losses, n_rows, n_columns)
-        _tell_loss(step, loss, n_rows)
-        return
     x, y, dx, weights, losses = _batch_of(row, one)
     eps, smoothing = float_of_bits(_word(row, 8)), float_of_bits(_word(row, 9))
     labels = view(_word(row, 1), losses.size, np.int64(1))

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
-from .memory import address, bits_of_float, float_of_bits, load, store
+from .memory import address, bits_of_float, float_of_bits, load, store, view
 from .simd import I64, element_type
 
 WORDS = 12
@@ -48,6 +48,37 @@ def execute(team, program, step, one):
         if not math.isfinite(float_of_bits(load(step + 8 * LOSS))):
             return False
     return True
+
+
+@kernel(inline=True)
+def program_at(at, n_instructions):
+    """The program at an address."""
+    return view(at, n_instructions * WORDS, 1).reshape(n_instructions, WORDS)
+
+
+@kernel
+def take_step(team, program, step, x, t, own_x, own_t, n_classes, number, lr, one):
+    """Do step ``number`` on the mini-batch ``x`` (N, I), ``t`` (N,) labels or (N, K), and return its loss.
+
+    ``own_x`` and ``own_t`` are addresses of what ``program`` reads, of the types of ``x`` and ``t``. The loss is NaN,
+    and nothing was done, if a label is outside 0..n_classes-1.
+    """
+    inputs, targets = x.reshape(x.size), t.reshape(t.size)
+    if t.ndim == 1:
+        for label in targets:
+            if label < 0 or label >= n_classes:
+                return math.nan
+    copy, copied = view(own_x, inputs.size, one), view(own_t, targets.size, targets.dtype.type(1))
+    for i in range(inputs.size):
+        copy[i] = inputs[i]
+    for i in range(targets.size):
+        copied[i] = targets[i]
+    store(step + 8 * STEP, number)
+    store(step + 8 * ROWS, x.shape[0])
+    store(step + 8 * LR, bits_of_float(lr))
+    store(step + 8 * LOSS, bits_of_float(0.0))
+    execute(team, program, step, one)
+    return float_of_bits(load(step + 8 * LOSS))
 
 
 @kernel

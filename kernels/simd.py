@@ -81,6 +81,13 @@ class Vectors:
         signature = ir.FunctionType(ir.VoidType(), [vector.type, pointer.type, I32, mask.type])
         self._call(f"llvm.masked.store.v{lanes}{self.suffix}.p0", signature, [vector, pointer, I32(self.bytes), mask])
 
+    def stream(self, vector, pointer) -> None:
+        """Store past the caches where the CPU can, to an address that the vector's size divides."""
+        pointer = self.builder.bitcast(pointer, vector.type.as_pointer())
+        store = self.builder.store(vector, pointer)
+        store.align = vector.type.count * self.bytes
+        store.set_metadata("nontemporal", self.builder.module.add_metadata([I32(1)]))
+
     def fmuladd(self, a, b, c):
         """a b + c, fused where the CPU can. (``llvm.fma`` would be a library call a lane where it can not.)"""
         lanes = a.type.count

@@ -8,7 +8,7 @@ import math
 
 from ._jit import kernel
 from .memory import bits_of_float, float_of_bits, load, store, view
-from .program import LOSS, SAMPLES, STEP_WORDS, WORDS, execute
+from .program import LOSS, SAMPLES, STEP_WORDS, execute, program_at
 from .team import alone_of, package, spread
 
 # Words of a part: its gradient, its program for a whole slice and for the last of the batch, and its own step's words.
@@ -37,8 +37,7 @@ def _run_part(team, parts, n_parts, n_rows, slice_rows, n_instructions, n_parame
         first = s * slice_rows
         store(own + 8 * SAMPLES, load(step + 8 * SAMPLES) + 8 * first)
         program = load(at + 8 * (WHOLE if first + slice_rows <= n_rows else LAST))
-        rows = view(program, n_instructions * WORDS, 1).reshape(n_instructions, WORDS)
-        execute(alone_of(team, member), rows, own, one)
+        execute(alone_of(team, member), program_at(program, n_instructions), own, one)
         total += float_of_bits(load(own + 8 * LOSS))
         if not math.isfinite(total):
             break

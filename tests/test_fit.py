@@ -17,6 +17,7 @@ import pytest
 from strategies import FLOATS, LAYOUTS, assert_same_bits, eps
 
 import fastbp
+from fastbp import _run
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 OPTIMIZERS = {
@@ -905,3 +906,11 @@ def test_fit_works_in_a_forked_child_and_in_its_child():
     finally:
         child.kill()
     assert printed.split() == ["0", "True"]
+
+
+def test_the_history_is_the_same_bits_however_the_steps_were_cut_into_chunks(monkeypatch):
+    losses = []
+    for most in (1, 3, 1000):
+        monkeypatch.setattr(_run, "MOST_STEPS", most)
+        losses.append(fitted(network(5, 8, 3), epochs=4)[1].loss)
+    assert losses[0] == losses[1] == losses[2]

@@ -119,3 +119,28 @@ def test_a_loss_that_is_not_finite_updates_nothing():
     np.testing.assert_array_equal(flat(net), before)
     net.step(x, t)
     assert np.isfinite(flat(net)).all()
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_a_label_out_of_range_is_an_error_at_a_later_step_too_and_changes_nothing(label):
+    net = fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1)[0]
+    net.step(x, t)
+    before, wrong = flat(net), t.copy()
+    wrong[3] = label
+    with pytest.raises(ValueError, match=rf"t\[3\] is {label}, outside 0..3"):
+        net.step(x, wrong)
+    np.testing.assert_array_equal(flat(net), before)
+
+
+def test_views_and_read_only_arrays_take_the_same_steps():
+    nets = [fastbp.mlp(SIZES, seed=0) for _ in range(4)]
+    x, t = batches(1)[0]
+    wide = np.repeat(x, 2, axis=1)[:, ::2]
+    locked = x.copy()
+    locked.flags.writeable = False
+    for _ in range(3):
+        losses = [net.step(a, t) for net, a in zip(nets, (x, wide, locked, np.asfortranarray(x)), strict=True)]
+        assert len(set(losses)) == 1
+    for net in nets[1:]:
+        np.testing.assert_array_equal(flat(net), flat(nets[0]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from calls import FLOATS, address, team_for
 
-from fastbp.kernels.batch import ELEMENTS, KINDS, gather, shuffle
+from fastbp.kernels.batch import ELEMENTS, KINDS, gather_kind, shuffle
 
 
 def permutation(n, seed=0, epoch=0):
@@ -68,7 +68,7 @@ def gathered(source, rows, dtype, scale=1.0, width=None):
     whole = np.full(len(rows) * width + 20, np.nan, dtype)
     target = whole[10 : 10 + len(rows) * width].reshape(len(rows), width)
     kind = KINDS.index(source.dtype.name)
-    gather(team_for(dtype), address(source), kind, *source.shape, rows, target, np.dtype(dtype).type(scale))
+    gather_kind(team_for(dtype), address(source), kind, *source.shape, rows, target, np.dtype(dtype).type(scale))
     assert np.isnan(whole[:10]).all()
     assert np.isnan(whole[len(whole) - 10 :]).all()
     return target
