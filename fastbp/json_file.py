@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from fastbp._files import part_of, write_whole
+
 
 def check_writable(path: str | os.PathLike) -> None:
     """Raise OSError if ``write_json`` could not write ``path``; leave nothing behind."""
@@ -12,7 +14,7 @@ def check_writable(path: str | os.PathLike) -> None:
         if not target.is_file():  # replacing /dev/null by a file would be a surprise
             raise OSError("it is there and not a regular file")
         target.open("r+").close()
-    part = _part(target)
+    part = part_of(target)
     part.touch()
     part.unlink()
 
@@ -22,19 +24,4 @@ def write_json(path: str | os.PathLike, value: object) -> None:
 
     Raises ValueError for nan and infinities, which JSON does not have.
     """
-    target = Path(path).resolve()
-    part = _part(target)
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _part(target: Path) -> Path:
-    """Return where the file is prepared: beside its place, to move there in one step."""
-    return target.with_name(f"{target.name}.{os.getpid()}.part")
+    write_whole(path, json.dumps(value, indent=2, allow_nan=False).encode() + b"\n")
