@@ -17,6 +17,7 @@ from fastbp.gradient import numerical_gradient
 from fastbp.history import History, TrainingState
 from fastbp.leaky_relu import LeakyRelu
 from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
 from fastbp.relu import Relu
 from fastbp.sequential import Sequential, mlp
 from fastbp.sigmoid import Sigmoid
@@ -32,10 +33,12 @@ __all__ = [
     "AddLayer",
     "Affine",
     "BinaryCrossEntropy",
+    "Checkpoint",
     "Dropout",
     "History",
     "LeakyRelu",
     "MeanSquaredError",
+    "ModelFileError",
     "MulLayer",
     "Relu",
     "Sequential",
@@ -48,6 +51,8 @@ __all__ = [
     "TwoLayerNet",
     "cross_entropy_error",
     "get_num_threads",
+    "load",
+    "load_checkpoint",
     "mlp",
     "numerical_gradient",
     "optimizers",

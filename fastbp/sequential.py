@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp import _check
+from fastbp._conversions import Conversions
 from fastbp._lowering import Backward, Lowering
 from fastbp._stepper import Stepper
 from fastbp.affine import Affine
@@ -50,7 +51,7 @@ class Params(dict):
         return dict, (dict(self),)  # the network that owns a copy binds it anew
 
 
-class Sequential:
+class Sequential(Conversions):
     """Layers one after the other, with the interface of the book's networks and a compiled ``fit``.
 
     Parameters

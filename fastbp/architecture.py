@@ -1,0 +1,82 @@
+"""What a network is made of, in words: the one table of layers and losses that files and exports go by.
+
+A layer or a loss is described by its class and the arguments of its constructor, each of which it keeps under the
+argument's name; an array is described by its shape. This is a description of ``LeakyRelu(0.1)`` and of an ``Affine``::
+
+    {"class": "LeakyRelu", "slope": 0.1}
+    {"class": "Affine", "W": [64, 50], "b": [50]}
+"""
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from fastbp.affine import Affine
+from fastbp.binary_cross_entropy import BinaryCrossEntropy
+from fastbp.dropout import Dropout
+from fastbp.leaky_relu import LeakyRelu
+from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.relu import Relu
+from fastbp.sequential import Sequential
+from fastbp.sigmoid import Sigmoid
+from fastbp.sigmoid_with_loss import SigmoidWithLoss
+from fastbp.softmax_with_loss import SoftmaxWithLoss
+from fastbp.tanh import Tanh
+
+LAYERS = {cls.__name__: cls for cls in (Affine, Relu, LeakyRelu, Sigmoid, Tanh, Dropout)}
+LOSSES = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, BinaryCrossEntropy, MeanSquaredError)}
+
+
+def known(part: Any, table: Mapping[str, type]) -> str:
+    """The name of a layer's or a loss's class; TypeError where the table does not have it."""
+    name = type(part).__name__
+    if table.get(name) is not type(part):
+        raise TypeError(f"{part!r} can be neither saved nor exported, only {', '.join(table)} can")
+    return name
+
+
+def describe(part: Any, table: Mapping[str, type]) -> dict[str, Any]:
+    """A layer or a loss in words that JSON has."""
+    arguments = signature(type(part)).parameters
+    return {"class": known(part, table)} | {name: _plain(getattr(part, name)) for name in arguments}
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, np.ndarray):
+        return list(value.shape)
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def make(description: Any, table: Mapping[str, type], array: Callable[[str, list], np.ndarray]) -> Any:
+    """The layer or loss that ``describe`` has told of; ``array`` gives the array of an argument, for its shape.
+
+    Raises ValueError or TypeError for anything else.
+    """
+    if not isinstance(description, dict) or description.get("class") not in [*table]:
+        raise ValueError(f"{description!r:.80} is none of {', '.join(table)}")
+    cls = table[description["class"]]
+    given = {name: value for name, value in description.items() if name != "class"}
+    if given.keys() != signature(cls).parameters.keys():
+        raise ValueError(f"{cls.__name__} takes {list(signature(cls).parameters)}, got {list(given)!r:.80}")
+    for name, value in given.items():
+        if isinstance(value, list):
+            given[name] = array(name, value)
+        elif type(value) not in (int, float, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
+            raise ValueError(f"{name} of {cls.__name__} is {value!r:.80}")
+    return cls(**given)
+
+
+def predicting(net: Sequential) -> list[tuple[str, Any]]:
+    """The layers of ``net``, each with its class's name, without those that do nothing when predicting.
+
+    Raises TypeError for layers that the table does not have, ValueError for parameters that are not finite.
+    """
+    for name, array in net.params.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")
+    return [(known(layer, LAYERS), layer) for layer in net.layers.values() if not isinstance(layer, Dropout)]
