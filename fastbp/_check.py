@@ -19,6 +19,19 @@ def is_ready(x: Any) -> TypeGuard[np.ndarray]:
     return type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray
 
 
+def as_array(name: str, value: Any) -> np.ndarray:
+    """``value`` as an array, of other libraries too: by ``__array__`` or ``__dlpack__``, without a copy if possible.
+
+    Raises TypeError where that library does not give its array away, because it is on a GPU or requires a gradient.
+    """
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except (TypeError, RuntimeError, BufferError) as error:
+        raise TypeError(f"{name} cannot be read as a NumPy array: {error}") from error
+
+
 def as_real(name: str, value: Any) -> np.ndarray:
     """``value`` as an array of real numbers of at most 64 bits, in native byte order.
 
@@ -26,7 +39,7 @@ def as_real(name: str, value: Any) -> np.ndarray:
     """
     if is_ready(value):
         return value
-    x = np.asarray(value)
+    x = as_array(name, value)
     if x.dtype.kind not in "fiub" or x.dtype.itemsize > 8:
         raise TypeError(f"{name} must hold real numbers of at most 64 bits, got dtype {x.dtype}")
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from fastbp import _check
+
 
 class AddLayer:
     """``x + y``, and the gradient handed on to both.
@@ -78,7 +80,7 @@ class MulLayer:
 def _number(name, value):
     """Return ``value`` if it is a real number or array; a list or tuple as an array. TypeError otherwise."""
     if not isinstance(value, int | float | np.ndarray | np.generic):
-        value = np.asarray(value)
+        value = _check.as_array(name, value)
     if np.result_type(value).kind not in "biuf":
         raise TypeError(f"{name} must be a real number or an array of them, got {np.result_type(value)}")
     return value

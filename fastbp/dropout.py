@@ -81,7 +81,7 @@ class Dropout:
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` as it is, without touching the mask of the last ``forward``."""
-        return np.asarray(x)
+        return _check.as_array("x", x)
 
     def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
         """Write the instructions of this layer; see ``Lowering.masked``. Its masks are drawn under the run's seed."""

@@ -140,7 +140,6 @@ def _validation(run: Run, data: Any, scale: float) -> tuple[np.ndarray, np.ndarr
     x, t = data
     samples = Samples("validation_data[0]", x, scale)
     samples.check_columns(run.columns, "validation_data[0]")
-    t = np.asarray(t)
     if len(samples.array) == 0:
         raise ValueError("validation_data must hold at least one sample, got none")
     targets = run.net.lastLayer.as_targets(t, (len(samples.array), run.n_outputs), run.dtype)

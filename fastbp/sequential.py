@@ -98,27 +98,25 @@ class Sequential(Conversions):
 
     def _bind(self) -> None:
         """Move the parameters into one flat vector, and make the layers' arrays and ``params`` views of it."""
-        affines = self._affines()
         columns = None
-        for n, layer in enumerate(affines, 1):
-            W, _ = layer.checked_parameters()
+        parts: list[tuple[Affine, str, int, np.ndarray]] = []
+        for n, layer in enumerate(self._affines(), 1):
+            W, b = layer.checked_parameters()
             if columns is not None and W.shape[0] != columns:
                 raise ValueError(f"W{n} of shape {W.shape} does not fit the {columns} outputs of the Affine before")
             columns = W.shape[1]
-        arrays = [a for layer in affines for a in (layer.W, layer.b) if a is not None]
-        dtype = _check.computed_in(_check.result_type(*map(np.asarray, arrays)))
-        self._parameters = np.concatenate([np.asarray(a, dtype).ravel() for a in arrays])
+            parts.append((layer, "W", n, W))
+            if layer.b is not None:
+                parts.append((layer, "b", n, b))
+        dtype = _check.computed_in(_check.result_type(*[array for *_, array in parts]))
+        self._parameters = np.concatenate([array.astype(dtype, copy=False).ravel() for *_, array in parts])
         views, at = Params(), 0
-        self._arrays = []
-        for n, layer in enumerate(affines, 1):
-            for letter in "Wb":
-                array = getattr(layer, letter)
-                if array is not None:
-                    view = self._parameters[at : at + array.size].reshape(array.shape)
-                    at += array.size
-                    setattr(layer, letter, view)
-                    dict.__setitem__(views, f"{letter}{n}", view)
-            self._arrays.append((layer, layer.W, layer.b))
+        for layer, letter, n, array in parts:
+            view = self._parameters[at : at + array.size].reshape(array.shape)
+            at += array.size
+            setattr(layer, letter, view)
+            dict.__setitem__(views, f"{letter}{n}", view)
+        self._arrays = [(layer, layer.W, layer.b) for layer in affines]
         self.params = views
 
     def _bound(self) -> np.ndarray:
@@ -176,7 +174,7 @@ class Sequential(Conversions):
         ``t`` is labels (N,) or rows (N, K), and the class found is that of the highest score; of a network with one
         output, ``t`` is 0 or 1, (N,) or (N, 1), and the class found is 1 where its probability is above a half.
         """
-        t = np.asarray(t)
+        t = _check.as_array("t", t)
         scores = self.predict(x)
         if scores.shape[-1] == 1 and not self.lastLayer.has_classes:
             found = self.lastLayer.probabilities(scores).ravel() > 0.5
