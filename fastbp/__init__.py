@@ -25,6 +25,7 @@ from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 from fastbp.tanh import Tanh
+from fastbp.torch_weights import from_torch
 from fastbp.two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ __all__ = [
     "TrainingState",
     "TwoLayerNet",
     "cross_entropy_error",
+    "from_torch",
     "get_num_threads",
     "load",
     "load_checkpoint",

@@ -6,6 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 if TYPE_CHECKING:
     from fastbp.history import TrainingState
 
@@ -32,3 +35,33 @@ class Conversions:
         from fastbp.model_file import save
 
         save(self, path, state, extra)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of the parameters by PyTorch's names and in its layout.
+
+        ``"0.weight"`` (outputs, inputs) and ``"0.bias"`` (outputs,) are those of the first layer, if it is an Affine:
+        the names that ``to_torch().state_dict()`` has.
+        """
+        from fastbp.torch_weights import state_dict
+
+        return state_dict(self)  # type: ignore[arg-type]
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take over parameters, tensors or arrays with the names and shapes that ``state_dict`` has.
+
+        Raises ValueError for other names and shapes, TypeError for what is no array of real numbers; nothing has
+        changed then.
+        """
+        from fastbp.torch_weights import load_state_dict
+
+        load_state_dict(self, state)  # type: ignore[arg-type]
+
+    def to_torch(self) -> Any:
+        """Return a ``torch.nn.Sequential`` with copies of the layers, in evaluation mode: it gives what predict gives.
+
+        The way back is ``fastbp.from_torch``. Raises TypeError for layers that are not of fastbp, ImportError without
+        torch (``pip install 'fastbp[torch]'``).
+        """
+        from fastbp.torch_weights import to_torch
+
+        return to_torch(self)  # type: ignore[arg-type]
