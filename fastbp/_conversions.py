@@ -65,3 +65,42 @@ class Conversions:
         from fastbp.torch_weights import to_torch
 
         return to_torch(self)  # type: ignore[arg-type]
+
+    def to_onnx(self, path: str | os.PathLike, *, probabilities: bool = False) -> None:
+        """Write the network as an ONNX graph, from ``x`` (N, I) to ``scores`` (N, K) as predict gives, N any number.
+
+        The graph computes in the network's dtype, with opset 16. With ``probabilities`` it has a second output of that
+        name, which is what predict_proba gives.
+
+        Raises TypeError for layers that are not of fastbp, and for ``probabilities`` of a loss without them; ValueError
+        for parameters that are not finite; ImportError without onnx (``pip install 'fastbp[onnx]'``); OSError.
+        """
+        from fastbp.to_onnx import to_onnx
+
+        to_onnx(self, path, probabilities)  # type: ignore[arg-type]
+
+    def to_c(self, path: str | os.PathLike, *, prefix: str = "") -> None:
+        """Write the network as one file of C99 without dependencies: the exact weights, and functions that predict.
+
+        ``void predict(size_t rows, const float *x, float *scores)`` gives what predict gives, but for rounding; it is
+        of double for a float64 network. ``predict_proba`` is there too where the loss has probabilities. The names
+        begin with ``prefix``, so that a program can have several networks.
+
+        Raises TypeError for layers that are not of fastbp; ValueError for parameters that are not finite and for a
+        ``prefix`` that no name in C begins with; OSError.
+        """
+        from fastbp.to_c import to_c
+
+        to_c(self, path, prefix)  # type: ignore[arg-type]
+
+    def to_numpy(self, path: str | os.PathLike) -> None:
+        """Write the network as a Python module that needs only NumPy: the exact weights, and functions that predict.
+
+        ``predict(x)`` takes (N, I) and gives what predict gives, but for rounding, in the network's dtype;
+        ``predict_proba(x)`` is there too where the loss has probabilities.
+
+        Raises TypeError for layers that are not of fastbp, ValueError for parameters that are not finite, OSError.
+        """
+        from fastbp.to_numpy import to_numpy
+
+        to_numpy(self, path)  # type: ignore[arg-type]

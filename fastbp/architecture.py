@@ -80,3 +80,9 @@ def predicting(net: Sequential) -> list[tuple[str, Any]]:
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")
     return [(known(layer, LAYERS), layer) for layer in net.layers.values() if not isinstance(layer, Dropout)]
+
+
+def probabilities_of(net: Sequential) -> str | None:
+    """What makes probabilities of the scores: "softmax", "sigmoid", "identity", or None where the loss has none."""
+    names = {SoftmaxWithLoss: "softmax", SigmoidWithLoss: "sigmoid", BinaryCrossEntropy: "identity"}
+    return names.get(type(net.lastLayer))

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -250,6 +252,22 @@ def test_a_full_disk_leaves_the_old_file(path, monkeypatch):
         fastbp.mlp([4, 3]).save(path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_killed_process_leaves_a_whole_file(path):
+    code = """if True:
+        import sys, fastbp
+        net = fastbp.mlp([200, 200, 10], seed=0)
+        while True:
+            net.save(sys.argv[1])
+            print(flush=True)
+    """
+    for saves in (1, 5):
+        with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
+            for _ in range(saves):
+                process.stdout.readline()
+            process.kill()
+        assert_same_network(fastbp.load(path), fastbp.mlp([200, 200, 10], seed=0))
 
 
 def test_threads_that_save_to_one_place_leave_a_whole_file_at_any_time(path):
