@@ -26,7 +26,8 @@ class Conversions:
 
         Parameters
         ----------
-        state : the ``state`` of a History of this network, with which ``fit(resume=...)`` goes on to the same bits
+        state : the ``state`` of a History of this network: the optimizer's vectors and the place in the run, with which
+            ``fit(resume=...)`` goes on to the same bits, given the same data, optimizer and options
         extra : anything that JSON can hold, for ``load_checkpoint`` to return
 
         Raises TypeError for layers and losses that are not of fastbp, and for an ``extra`` that JSON cannot hold;
