@@ -116,7 +116,7 @@ class Sequential(Conversions):
             at += array.size
             setattr(layer, letter, view)
             dict.__setitem__(views, f"{letter}{n}", view)
-        self._arrays = [(layer, layer.W, layer.b) for layer in affines]
+        self._arrays = [(layer, layer.W, layer.b) for layer in self._affines()]
         self.params = views
 
     def _bound(self) -> np.ndarray:
