@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._jit import kernel
-from .memory import like, view
+from .memory import like, load, size_of, view
 from .random import BITS, key_of, random_bits
 from .team import package, spread
 
@@ -91,3 +91,32 @@ def gather_kind(team, source, kind, n_samples, stride, rows, target, scale):
         gather(team, view(source, size, np.int32(1)), stride, rows, target, scale)
     else:
         gather(team, view(source, size, np.int64(1)), stride, rows, target, scale)
+
+
+@kernel
+def _gather_sparse(values, columns, starts, rows, target, part, member):
+    count = _rows_of_part(target.shape[1])
+    begin, end = part * count, min(rows.size, (part + 1) * count)
+    one = like(1, target[0, 0])
+    for n in range(begin, end):
+        first, past = load(starts + 8 * rows[n]), load(starts + 8 * rows[n] + 8)
+        out = target[n]
+        value = view(values + first * size_of(one), past - first, one)
+        column = view(columns + 8 * first, past - first, np.int64(1))
+        for i in range(out.size):
+            out[i] = like(0, one)
+        for i in range(value.size):
+            out[column[i]] += value[i]
+
+
+@kernel
+def gather_sparse(team, values, columns, starts, rows, target):
+    """``target[n] =`` row ``rows[n]`` of a sparse matrix of compressed rows; an element given twice is their sum.
+
+    values, columns : addresses of (Z,) elements of the type of ``target``, and of their columns, (Z,) int64
+    starts : address of (n_samples + 1,) int64: row r has the elements starts[r] to starts[r + 1]
+    rows : (B,) int64, in 0..n_samples-1
+    target : (B, width), C-contiguous, overwritten; columns are in 0..width-1
+    """
+    count = _rows_of_part(target.shape[1])
+    spread(team, (rows.size + count - 1) // count, package(_gather_sparse, (values, columns, starts, rows, target)))

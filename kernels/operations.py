@@ -11,19 +11,21 @@ import numpy as np
 
 from ._jit import kernel
 from .affine import sum_rows
-from .batch import gather, gather_kind
+from .batch import gather, gather_kind, gather_sparse
 from .binary_cross_entropy import (
     binary_cross_entropy_backward,
     binary_cross_entropy_forward,
     sigmoid_xent_backward,
     sigmoid_xent_forward,
 )
+from .deviance import deviance, sum_of_weights
 from .dropout import dropout_backward, dropout_forward
 from .gemm import LINEAR, NOTHING, gemm
 from .leaky_relu import leaky_relu_backward, leaky_relu_forward
 from .mean_squared_error import mean_squared_error_backward, mean_squared_error_forward
 from .memory import bits_of_float, float_of_bits, like, load, store, view
 from .optimizer import N_HYPER, optimizer_step, squared_norm
+from .penalty import l2_penalty
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
 from .random import key_of
 from .relu import relu_backward_in_place, relu_forward_plain
@@ -66,6 +68,15 @@ def gather_converted_rows(team, row, step, one):
     rows = view(load(step + 8 * SAMPLES), n_rows, np.int64(1))
     target = _matrix(_word(row, 2), n_rows, width, one)
     gather_kind(team, _word(row, 0), _word(row, 6), n_samples, width, rows, target, _number(row, 5, one))
+
+
+@kernel
+def gather_sparse_rows(team, row, step, one):
+    """Operands: values, their columns, where each sample's begin, target (N, width), N, width."""
+    n_rows, width = _word(row, 4), _word(row, 5)
+    rows = view(load(step + 8 * SAMPLES), n_rows, np.int64(1))
+    target = _matrix(_word(row, 3), n_rows, width, one)
+    gather_sparse(team, _word(row, 0), _word(row, 1), _word(row, 2), rows, target)
 
 
 @kernel
@@ -241,6 +252,30 @@ def mean_squared_error_loss(team, row, step, one):
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
     _tell_loss(step, mean_squared_error_forward(team, x, t, weights, y, losses), losses.size)
     mean_squared_error_backward(team, y, t, weights, _share(step, one), dx)
+
+
+@kernel
+def deviance_loss(team, row, step, one):
+    """The loss that goes with an output function; targets (N, K). Further operands: kind of the function, and the
+    address of a float64 that is overwritten with the sum of the batch's weights.
+    """
+    x, y, dx, weights, losses = _batch_of(row, one)
+    t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
+    store(step + 8 * LOSS, bits_of_float(deviance(team, _word(row, 8), x, t, weights, y, dx, losses)))
+    store(_word(row, 9), bits_of_float(sum_of_weights(weights, losses.size)))
+
+
+@kernel
+def penalty(team, row, step, one):
+    """Add the L2 penalty ``alpha / total / 2 sum(W^2)`` to the step's loss, and its gradient to dW.
+
+    Operands: W (n,), dW (n,), n, alpha, address of the total, partial sums. Without a total there is no penalty.
+    """
+    n, total = _word(row, 2), float_of_bits(load(_word(row, 4)))
+    decay = float_of_bits(_word(row, 3)) / total if total != 0 else 0.0
+    w, dw = view(_word(row, 0), n, one), view(_word(row, 1), n, one)
+    added = l2_penalty(team, w, dw, decay, view(_word(row, 5), parts_of(n), 1.0))
+    store(step + 8 * LOSS, bits_of_float(float_of_bits(load(step + 8 * LOSS)) + added))
 
 
 @kernel

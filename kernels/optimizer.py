@@ -1,7 +1,7 @@
 """One step of an optimizer over a flat vector of parameters, and the squared norm of a gradient.
 
-Every update is torch.optim's. ``p`` stands for a parameter, ``s`` and ``q`` for its states, ``g`` for its gradient
-times ``scale`` plus ``weight_decay p``; ``t`` counts steps from 1::
+Every update but the last is torch.optim's. ``p`` stands for a parameter, ``s`` and ``q`` for its states, ``g`` for its
+gradient times ``scale`` plus ``weight_decay p``; ``t`` counts steps from 1::
 
     SGD       p -= lr g
     MOMENTUM  s = momentum s + g;            p -= lr s
@@ -11,6 +11,7 @@ times ``scale`` plus ``weight_decay p``; ``t`` counts steps from 1::
     ADAM      s += (1 - beta1) (g - s);      q = beta2 q + (1 - beta2) g g
               p -= lr s / (1 - beta1**t) / (sqrt(q / (1 - beta2**t)) + eps)
     ADAMW     as ADAM, except that g has no weight_decay p: p is multiplied by 1 - lr weight_decay beforehand
+    PLAIN     as ADAM, except that the states are taken as they are: p -= lr s / (sqrt(q) + eps)
 """
 
 import math
@@ -25,7 +26,7 @@ from .memory import address
 from .simd import I32, I64, Vectors, element_type
 from .team import package, part_of, parts_of, spread
 
-SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(7)
+SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 
 # Entries of ``hyper``. The first is the momentum, RMSprop's decay or Adam's beta1; what an optimizer lacks is not read.
 MEMORY, BETA2, EPS, WEIGHT_DECAY = range(4)
@@ -110,7 +111,7 @@ def optimizer_step(team, kind, params, grads, first, second, hyper, lr, step, sc
     team : int64
         Address of the words of a team.
     kind : int64
-        SGD, ..., ADAMW.
+        SGD, ..., PLAIN.
     params, grads, first, second : (D,) float32 or float64, all of one type, C-contiguous
         ``params`` is overwritten, and ``first`` and ``second``, the states s and q; those that the optimizer does not
         have are not touched and may be of length 0. Before step 1 the states are zeros.
@@ -119,7 +120,7 @@ def optimizer_step(team, kind, params, grads, first, second, hyper, lr, step, sc
     lr, scale : float64
         Learning rate, and what every gradient is multiplied by first, 1 unless it is to be clipped.
     step : int64
-        Number of this step, from 1. Adam's alone depends on it.
+        Number of this step, from 1. ADAM and ADAMW alone depend on it.
 
     Notes
     -----

@@ -542,3 +542,18 @@ def test_get_optimizer_refuses():
         get_optimizer(SGD(), lr=0.1)
     with pytest.raises(TypeError, match="momentum"):
         get_optimizer("sgd", momentum=0.9)
+
+
+@dtypes
+def test_adam_whose_states_are_taken_as_they_are(dtype):
+    p, grads = normal(1000, dtype), gradients(1000, dtype)
+    hyper = np.zeros(kernels.N_HYPER)
+    hyper[[kernels.MEMORY, kernels.BETA2, kernels.EPS, kernels.WEIGHT_DECAY]] = 0.9, 0.999, 1e-3, 0.1
+    x, s, q = p.astype(float), np.zeros(1000), np.zeros(1000)
+    first, second = np.zeros(1000, dtype), np.zeros(1000, dtype)
+    for step, g in enumerate(grads, 1):
+        kernels.optimizer_step(_team.current().address, kernels.PLAIN, p, g, first, second, hyper, 0.01, step, 0.5)
+        g = 0.5 * g + 0.1 * x
+        s, q = 0.9 * s + 0.1 * g, 0.999 * q + 0.001 * g * g
+        x -= 0.01 * s / (np.sqrt(q) + 1e-3)
+    np.testing.assert_allclose(p, x, rtol=10 * TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])

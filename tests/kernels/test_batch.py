@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from calls import FLOATS, address, team_for
 
-from fastbp.kernels.batch import ELEMENTS, KINDS, gather_kind, shuffle
+from fastbp.kernels.batch import ELEMENTS, KINDS, gather_kind, gather_sparse, shuffle
 
 
 def permutation(n, seed=0, epoch=0):
@@ -120,3 +120,18 @@ def test_any_number_of_threads_gathers_the_same(dtype, set_threads):
     for n in (1, 2, 3, 8):
         set_threads(n)
         np.testing.assert_array_equal(gathered(source, rows, dtype, 1 / 255), expected)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n_rows", [1, ROWS, 5 * ROWS + 3])
+def test_rows_of_a_sparse_matrix(dtype, n_rows):
+    rng = np.random.default_rng(0)
+    whole = np.where(rng.random((50, 30)) < 0.1, rng.standard_normal((50, 30)), 0).astype(dtype)
+    whole[3] = 0
+    row, column = whole.nonzero()
+    # Each element in two halves, which add up.
+    values, columns = np.repeat(whole[row, column] / 2, 2), np.repeat(column, 2)
+    starts = np.concatenate([[0], np.cumsum(2 * (whole != 0).sum(axis=1))])
+    rows, target = rng.integers(0, 50, n_rows), np.full((n_rows, 30), np.nan, dtype)
+    gather_sparse(team_for(dtype), address(values), address(columns), address(starts), rows, target)
+    np.testing.assert_array_equal(target, whole[rows])
