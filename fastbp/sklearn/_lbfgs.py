@@ -1,0 +1,50 @@
+"""The objective of L-BFGS: loss and gradient over all samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastbp.sklearn._network import ROWS_AT_A_TIME, Network
+from fastbp.sklearn._program import Program
+
+
+class Objective:
+    """Loss with penalty as a function of all weights in one float64 vector, matrices first, then biases.
+
+    Called with such a vector it returns the loss and its gradient. Samples are taken in blocks, so that activations,
+    and sparse samples made dense, stay small beside the data.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        *,
+        alpha: float,
+        dtype: np.dtype,
+    ) -> None:
+        n = X.shape[0]
+        rows = min(n, ROWS_AT_A_TIME)
+        p = self._program = Program(network, X, y, sample_weight, batch_size=rows, alpha=0.0, dtype=dtype)
+        weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
+        sums = np.add.reduceat(weights, np.arange(0, n, rows))
+        self._shares, self._decay = sums / sums.sum(), alpha / sums.sum()
+        p.parameters[:] = np.arange(p.parameters.size)
+        matrices, biases = p.weights()
+        self._places = np.concatenate([a.ravel() for a in matrices + biases]).astype(np.intp)
+        self._n_weights = sum(W.size for W in matrices)  # the penalty is theirs
+
+    def __call__(self, packed: np.ndarray) -> tuple[float, np.ndarray]:
+        p = self._program
+        p.parameters[self._places] = packed
+        loss, gradient = 0.0, np.zeros_like(packed)
+        for batch, share in enumerate(self._shares):
+            loss += share * p.batch_gradient(batch)
+            gradient += share * p.gradients[self._places]
+        weights = packed[: self._n_weights]
+        gradient[: self._n_weights] += self._decay * weights
+        return loss + 0.5 * self._decay * float(weights @ weights), gradient
