@@ -1,4 +1,4 @@
-"""The data sets to learn from: handwritten digits inside the package, MNIST and Fashion-MNIST from files."""
+"""The data sets to learn from: digits inside the package, MNIST and Fashion-MNIST from files or the network."""
 
 import os
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fastbp._download import fetched
 from fastbp.idx import IMAGES, LABELS, DatasetError, read_idx
 
 __all__ = ["Dataset", "DatasetError", "digits", "fashion_mnist", "mnist"]
 
+DATA_DIR = "FASTBP_DATA_DIR"  # environment variable with the folder for who names none
 DIGITS_FOLD = 5  # every fifth image is for testing, so that both parts hold every writer
 IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -56,28 +58,34 @@ def digits() -> Dataset:
     return Dataset("digits", x[~test], t[~test], x[test], t[test], scale=1 / 16)
 
 
-def mnist(data_dir: str | os.PathLike) -> Dataset:
+def mnist(data_dir: str | os.PathLike | None = None) -> Dataset:
     """Return MNIST, 28x28 handwritten digits, from its four IDX files.
 
     Parameters
     ----------
     data_dir : path
-        The folder with the files, ``.gz`` or unpacked; or one whose folder ``mnist`` has them.
+        The folder with the files, ``.gz`` or unpacked; or one whose folder ``mnist`` has them. By default what the
+        environment variable FASTBP_DATA_DIR says; without that, files are downloaded once into the user's cache folder
+        by pooch (``pip install 'fastbp[data]'``), and checked against the SHA-256 of the published ones.
 
     Raises
     ------
     DatasetError
-        A file is missing, damaged, truncated or does not go with the others. The message names it.
+        A file is missing, damaged, truncated or does not go with the others, or cannot be downloaded. The message
+        names it.
+    ImportError
+        Nothing says where the files are, and pooch is not installed.
     """
     return _idx_dataset("mnist", data_dir)
 
 
-def fashion_mnist(data_dir: str | os.PathLike) -> Dataset:
+def fashion_mnist(data_dir: str | os.PathLike | None = None) -> Dataset:
     """Return Fashion-MNIST, 28x28 pictures of ten kinds of clothing: as ``mnist`` does, ``fashion-mnist``."""
     return _idx_dataset("fashion-mnist", data_dir)
 
 
-def _idx_dataset(name: str, data_dir: str | os.PathLike) -> Dataset:
+def _idx_dataset(name: str, data_dir: str | os.PathLike | None) -> Dataset:
+    data_dir = data_dir or os.environ.get(DATA_DIR) or fetched(name)
     x_train_path, t_train_path, x_test_path, t_test_path = _find(name, Path(data_dir))
     x_train, t_train = _read_part(x_train_path, t_train_path)
     x_test, t_test = _read_part(x_test_path, t_test_path)
