@@ -6,7 +6,7 @@ from pathlib import Path as _Path
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
-from fastbp import optimizers, schedules
+from fastbp import datasets, optimizers, schedules
 from fastbp._team import get_num_threads, set_num_threads
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
@@ -18,6 +18,7 @@ from fastbp.history import History, TrainingState
 from fastbp.leaky_relu import LeakyRelu
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
+from fastbp.plots import plot_confusion, plot_weights
 from fastbp.relu import Relu
 from fastbp.sequential import Sequential, mlp
 from fastbp.sigmoid import Sigmoid
@@ -52,12 +53,15 @@ __all__ = [
     "TwoLayerNet",
     "cross_entropy_error",
     "from_torch",
+    "datasets",
     "get_num_threads",
     "load",
     "load_checkpoint",
     "mlp",
     "numerical_gradient",
     "optimizers",
+    "plot_confusion",
+    "plot_weights",
     "relu",
     "schedules",
     "set_num_threads",

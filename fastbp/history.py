@@ -1,9 +1,16 @@
 """What a training run came to, epoch by epoch."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastbp.plots import plot_history
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -31,6 +38,14 @@ class History:
     def arrays(self) -> dict[str, np.ndarray]:
         """The lists that have entries, as float64 arrays."""
         return {name: np.array(values) for name, values in self.lists().items() if values}
+
+    def plot(self) -> Figure:
+        """Return a picture of the losses by epoch, and of the validation accuracy where there is one.
+
+        ``history.plot().savefig("curves.png")`` writes it to a file. Raises ValueError before the first epoch's end,
+        ImportError without matplotlib.
+        """
+        return plot_history(self.lists())
 
 
 @dataclass(frozen=True)
