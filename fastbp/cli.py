@@ -1,34 +1,31 @@
-"""The ``fastbp`` command: its options, and how it ends.
+"""The ``fastbp`` command: its subcommands, and how it ends.
 
-The work itself is imported once the options are known to be right, so that help and mistakes are quick.
+A subcommand is a file of ``fastbp/commands``, imported when it is the one that runs.
 """
 
 import argparse
-import math
+import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from types import ModuleType
 
 from fastbp import __version__
-from fastbp.json_file import check_writable
+from fastbp.commands import CommandError
+from fastbp.commands._config import words_of
+from fastbp.commands._options import Parser
 
-EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batches: the book's 10,000
-LEARNING_RATES = {  # with which each optimizer learns the data above well in these epochs
-    "sgd": 0.1,
-    "momentum": 0.01,
-    "nesterov": 0.01,
-    "adagrad": 0.1,
-    "rmsprop": 0.001,
-    "adam": 0.001,
-    "adamw": 0.001,
+COMMANDS = {
+    "train": "train a network on a data set or a file of your own",
+    "predict": "say what a trained network makes of new data",
+    "evaluate": "measure a trained network on data with known targets",
 }
-MOST_THREADS = 1024
 EXAMPLES = """\
 examples:
   fastbp train
-  fastbp train --data mnist --data-dir ~/mnist --hidden 100 --json mnist.json
-  fastbp train --optimizer adam --epochs 50 --threads 1
+  fastbp train --data iris.csv --target species --save iris.safetensors
+  fastbp predict iris.safetensors --data new.csv
+  fastbp COMMAND --help
 """
 
 
@@ -39,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     130 interrupted; 141 nobody reads the output any more.
     """
     try:
-        code = _run(argv)
+        code = _run(sys.argv[1:] if argv is None else list(argv))
         if sys.stdout:
             sys.stdout.flush()
         return code
@@ -56,20 +53,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{where}{error.strerror or error}")
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: list[str]) -> int:
     try:
-        options = _parser().parse_args(argv)
-        _check_together(options)
+        command, options = _parsed(argv)
+        command.run(options)
     except SystemExit as end:  # how argparse ends: with 0 after help, with 2 after a mistake
         return int(end.code or 0)
-
-    from fastbp.train_command import CommandError, run
-
-    try:
-        run(options)
     except CommandError as error:
         return _fail(str(error), error.code)
+    except ImportError as error:  # an extra that is not installed
+        return _fail(str(error))
     return 0
+
+
+def _parsed(argv: list[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The command's module and its options. Of the others, only names and summaries are needed."""
+    raw = argparse.RawDescriptionHelpFormatter
+    description = "Neural networks trained on the CPU by compiled kernels."
+    parser = Parser("fastbp", description=description, epilog=EXAMPLES, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, formatter_class=raw)
+        if name == chosen:
+            module = importlib.import_module(f"fastbp.commands.{name}")
+            command.description = module.__doc__
+            command.epilog = module.EXAMPLES
+            module.add_options(command)
+            chosen_parser = command
+    options = parser.parse_args(argv)
+    if getattr(options, "config", None):
+        at = argv.index(options.command) + 1
+        options = parser.parse_args([*argv[:at], *words_of(options.config, chosen_parser), *argv[at:]])
+    return module, options
 
 
 def _fail(message: str, code: int = 1) -> int:
@@ -85,95 +102,3 @@ def _abandon_stdout() -> None:
             sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Parser(argparse.ArgumentParser):
-    """A mistake is told in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    description = "Neural networks trained on the CPU by compiled kernels."
-    parser = _Parser("fastbp", description=description, epilog=EXAMPLES, formatter_class=raw)
-    parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    about = "Train the book's two-layer network, with a line of loss and accuracy after each epoch."
-    short = "train a network"
-    train = commands.add_parser("train", help=short, description=about, epilog=EXAMPLES, formatter_class=raw)
-    add = train.add_argument
-    add("--data", choices=EPOCHS, default="digits", help="what to learn (default: %(default)s)")
-    add("--data-dir", metavar="DIR", help="folder with the four IDX files of mnist or fashion-mnist")
-    add("--hidden", metavar="N", type=_count, default=50, help="hidden units (default: %(default)s)")
-    epochs, rates = _listed(EPOCHS), _listed(LEARNING_RATES)
-    add("--epochs", metavar="N", type=_count, help=f"passes over the training images (default: {epochs})")
-    add("--batch-size", metavar="N", type=_count, default=100, help="images a step (default: %(default)s)")
-    optimizer = "how gradients move the weights (default: %(default)s)"
-    add("--optimizer", choices=LEARNING_RATES, default="sgd", help=optimizer)
-    add("--lr", metavar="X", type=_rate, help=f"learning rate (default: {rates})")
-    add("--seed", metavar="N", type=_seed, default=0, help="of weights and order (default: %(default)s)")
-    add("--dtype", choices=("float32", "float64"), default="float32", help="(default: %(default)s)")
-    threads = "threads to use, which changes no result (default: as many as there are cores)"
-    add("--threads", metavar="N", type=_threads, help=threads)
-    add("--json", metavar="FILE", type=_output, help="write there what the lines say, for scripts")
-    return parser
-
-
-def _listed(defaults: Mapping[str, float]) -> str:
-    return ", ".join(f"{value} for {name}" for name, value in defaults.items())
-
-
-def _check_together(options: argparse.Namespace) -> None:
-    """Check what no option can know alone, and fill in the defaults that depend on others."""
-    parser = _Parser("fastbp train")
-    if options.data == "digits" and options.data_dir is not None:
-        parser.error("--data-dir goes with --data mnist or fashion-mnist; the digits come with fastbp")
-    if options.data != "digits" and options.data_dir is None:
-        parser.error(f"--data {options.data} needs --data-dir, the folder with its four IDX files")
-    if options.epochs is None:
-        options.epochs = EPOCHS[options.data]
-    if options.lr is None:
-        options.lr = LEARNING_RATES[options.optimizer]
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1, 10**9)
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**64 - 1)
-
-
-def _threads(text: str) -> int:
-    return _whole(text, 1, MOST_THREADS)
-
-
-def _whole(text: str, least: int, most: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, got {text!r}")
-    return number
-
-
-def _rate(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number above 0, got {text!r}")
-    return number
-
-
-def _output(text: str) -> str:
-    try:
-        check_writable(text)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot write {text!r}: {error.strerror or error}") from None
-    return text

@@ -61,18 +61,21 @@ def plot_confusion(net: Sequential, x: ArrayLike, t: ArrayLike, names: Sequence[
     if len(x) == 0:
         raise ValueError("x must hold at least one sample, got none")
     pieces = [net.predict(x[begin : begin + ROWS_AT_A_TIME]) for begin in range(0, len(x), ROWS_AT_A_TIME)]
-    return confusion_figure(np.concatenate(pieces), t, names)
-
-
-def confusion_figure(scores: np.ndarray, t: np.ndarray, names: Sequence[Any] | None = None) -> Figure:
-    """``plot_confusion`` of scores (N, K) that are there already."""
+    scores = np.concatenate(pieces)
     n_classes = scores.shape[-1]
     if n_classes < 2:
         raise ValueError("a confusion matrix needs a network with an output for each class, this one has 1")
-    counts = confusion_counts(np.argmax(scores, axis=1), t if t.ndim == 1 else np.argmax(t, axis=1), n_classes)
-    labels = [str(name) for name in (range(n_classes) if names is None else names)]
-    if len(labels) != n_classes:
-        raise ValueError(f"names must be {n_classes}, one for each class, got {len(labels)}")
+    names = range(n_classes) if names is None else names
+    if len(names) != n_classes:
+        raise ValueError(f"names must be {n_classes}, one for each class, got {len(names)}")
+    return confusion_figure(np.argmax(scores, axis=1), t if t.ndim == 1 else np.argmax(t, axis=1), names)
+
+
+def confusion_figure(found: np.ndarray, labels: np.ndarray, names: Sequence[Any]) -> Figure:
+    """``plot_confusion`` of classes (N,) that are found already, among those called ``names``."""
+    n_classes = len(names)
+    counts = confusion_counts(found, labels, n_classes)
+    texts = [str(name) for name in names]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     numbered = n_classes <= MOST_NUMBERED
     side = 2.2 + (0.48 if numbered else 0.1) * n_classes
@@ -81,9 +84,8 @@ def confusion_figure(scores: np.ndarray, t: np.ndarray, names: Sequence[Any] | N
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted class", ylabel="true class")
     if numbered:
-        turned = {"rotation": 90} if max(map(len, labels)) > 3 else {}
-        axes.set_xticks(range(n_classes), labels, **turned)
-        axes.set_yticks(range(n_classes), labels)
+        axes.set_xticks(range(n_classes), texts, rotation=90 if max(map(len, texts)) > 3 else 0)
+        axes.set_yticks(range(n_classes), texts)
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 color = "white" if shares[row, column] > DARK else "black"

@@ -1,0 +1,16 @@
+"""The subcommands of ``fastbp``, one file each: its docstring is the help, and it has
+
+- EXAMPLES, shown below the help;
+- ``add_options(parser)``;
+- ``run(options)``, which does the work and raises CommandError where a user has to know why it cannot.
+
+Files with an underscore hold what several of them share.
+"""
+
+
+class CommandError(Exception):
+    """The command cannot go on; a line for the user, and the exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code

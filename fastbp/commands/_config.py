@@ -1,0 +1,58 @@
+"""Options from a TOML file."""
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+from fastbp.commands import CommandError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def words_of(path: str, parser: argparse.ArgumentParser) -> list[str]:
+    """The options in the file ``path`` as they would stand on the command line of ``parser``.
+
+    Keys are the long options' names. A value is true or false for a flag, a list for an option with several values,
+    a table for one of NAME=NUMBER. Raises CommandError for a key that is no option and for values that do not fit.
+    """
+    known = {flag[2:]: action for action in parser._actions for flag in action.option_strings if flag[:2] == "--"}
+    words: list[str] = []
+    for key, value in _read(path).items():
+        name = key.replace("_", "-")
+        if name not in known or name in ("config", "help"):
+            raise CommandError(f"{path}: there is no option {key!r}", 2)
+        words += _words(path, name, known[name], value)
+
+    def fail(message: str) -> NoReturn:
+        raise CommandError(f"{path}: {message}", 2)
+
+    told, parser.error = parser.error, fail  # type: ignore[method-assign]
+    try:
+        parser.parse_args(words)
+    finally:
+        parser.error = told  # type: ignore[method-assign]
+    return words
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: not TOML: {error}", 2) from None
+
+
+def _words(path: str, name: str, action: argparse.Action, value: Any) -> list[str]:
+    """The option as it would stand on the command line."""
+    if action.nargs == 0:  # a flag
+        if not isinstance(value, bool):
+            raise CommandError(f"{path}: {name} must be true or false, got {value!r}", 2)
+        return [f"--{name}"] if value else []
+    if isinstance(value, dict):
+        value = [f"{key}={number}" for key, number in value.items()]
+    if isinstance(value, list):
+        return [f"--{name}", *map(str, value)]
+    return [f"--{name}={value}"]

@@ -1,0 +1,121 @@
+"""A model of the command line: a network, and how data become its inputs and its outputs answers."""
+
+import argparse
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastbp import Sequential
+from fastbp.commands import CommandError
+from fastbp.commands._features import ArrayFeatures, Features, features_from
+from fastbp.commands._targets import Classes, Numbers, Targets, targets_from
+from fastbp.history import TrainingState
+from fastbp.model_file import Checkpoint, ModelFileError, load_checkpoint
+
+KEY = "data"  # of what is saved beside the network
+ROOM = 100_000  # bytes that a model file of any size has for it
+ROWS_AT_A_TIME = 1024  # of an evaluation: their floats stay in the cache, and bytes need no float copy of all
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a file that fastbp train --save or net.save has written")
+
+
+@dataclass
+class Model:
+    """A network with the way from data to its inputs (``features``) and from its outputs to answers (``targets``)."""
+
+    net: Sequential
+    features: Features
+    targets: Targets
+
+    @property
+    def dtype(self) -> str:
+        return self.net.params["W1"].dtype.name
+
+    def scores(self, x: np.ndarray, scale: float) -> np.ndarray:
+        """The network's outputs (N, K) for inputs as ``inputs_of`` returns them."""
+        pieces = []
+        for begin in range(0, len(x), ROWS_AT_A_TIME):
+            rows = x[begin : begin + ROWS_AT_A_TIME]
+            pieces.append(self.net.predict(np.multiply(rows, scale, dtype=self.dtype)))
+        return np.concatenate(pieces)
+
+    def found(self, scores: np.ndarray) -> np.ndarray:
+        """The numbers of the classes that ``scores`` (N, K) say; of one output, 1 where it is likelier than 0."""
+        if scores.shape[1] == 1:
+            return (self.net.lastLayer.probabilities(scores)[:, 0] > 0.5).astype(np.intp)
+        return np.argmax(scores, axis=1)
+
+    def answers(self, scores: np.ndarray) -> np.ndarray:
+        """Scores as classes (N,), or as numbers (N,) or (N, K)."""
+        if isinstance(self.targets, Classes):
+            return np.array(self.targets.values)[self.found(scores)]
+        return self.targets.decode(scores)
+
+    def measured(self, scores: np.ndarray, encoded: np.ndarray) -> dict[str, float]:
+        """How well ``scores`` fit encoded targets: the loss, and accuracy of classes or errors of numbers.
+
+        ``rmse`` and ``mae``, root mean squared and mean absolute error, are in the targets' own unit; ``r2`` is the
+        share of their variance that is explained.
+        """
+        measures = {"loss": float(copy.copy(self.net.lastLayer).forward(scores, encoded))}
+        if isinstance(self.targets, Classes):
+            return measures | {"accuracy": float(np.mean(self.found(scores) == encoded))}
+        errors = (scores - encoded) * np.array(self.targets.std)
+        spread = ((encoded - encoded.mean(axis=0)) * np.array(self.targets.std)) ** 2
+        rmse, mae = float(np.sqrt(np.mean(errors**2))), float(np.mean(np.abs(errors)))
+        total = float(spread.sum())
+        return measures | {"rmse": rmse, "mae": mae, "r2": 1 - float(np.sum(errors**2)) / total if total else 0.0}
+
+    def description(self) -> dict[str, Any]:
+        """What a file keeps beside the network."""
+        return {KEY: {"features": self.features.to_json(), "targets": self.targets.to_json()}}
+
+    def check_room(self) -> None:
+        """CommandError where ``description`` is too long for a model file."""
+        size = len(json.dumps(self.description()))
+        if size > ROOM:
+            raise CommandError(
+                f"how the data were prepared takes {size} bytes, and a model file has room for {ROOM}: "
+                f"--no-standardize, or --drop for columns with many categories"
+            )
+
+    def save(self, path: str, state: TrainingState | None = None) -> None:
+        self.net.save(path, state=state, extra=self.description())
+
+
+def load_checked(path: str) -> Checkpoint:
+    """The checkpoint in the file; CommandError where it is none."""
+    try:
+        return load_checkpoint(path)
+    except ModelFileError as error:
+        raise CommandError(str(error)) from None
+
+
+def load_model(path: str) -> Model:
+    """The model in the file. One that ``net.save`` wrote takes arrays as they are, and its classes are 0, 1, ..."""
+    return model_of(load_checked(path), path)
+
+
+def model_of(checkpoint: Checkpoint, path: str) -> Model:
+    net, extra = checkpoint.net, checkpoint.extra
+    if KEY not in extra:
+        n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+        return Model(net, ArrayFeatures(n_inputs), _plain_targets(net, n_outputs))
+    try:
+        parts = extra[KEY]
+        return Model(net, features_from(parts["features"]), targets_from(parts["targets"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CommandError(f"{path}: what it says about data is of another version of fastbp: {error}") from None
+
+
+def _plain_targets(net: Sequential, n_outputs: int) -> Targets:
+    if net.lastLayer.has_classes:
+        return Classes("class", list(range(n_outputs)))
+    if n_outputs == 1 and type(net.lastLayer).__name__ != "MeanSquaredError":
+        return Classes("class", [0, 1], binary=True)
+    return Numbers("target", [0.0] * n_outputs, [1.0] * n_outputs)

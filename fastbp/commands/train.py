@@ -1,0 +1,123 @@
+"""Train a network, with a line of loss and accuracy after each epoch.
+
+The data are a set that comes with fastbp, on which the book's two-layer network is trained unless --activation or
+other layers are asked for, or a file of your own: a table with a target column, or arrays. Whole numbers and text in
+the target are classes, other numbers are numbers to predict. Columns of text become one input for each category;
+numbers are standardised. How is saved with the network.
+"""
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from numba.core.event import TimingListener, install_listener
+
+from fastbp.commands import CommandError
+from fastbp.commands import _options as types
+from fastbp.commands._data import add_data_options, read_samples
+from fastbp.commands._model import Model, load_checked, model_of
+from fastbp.commands._network import add_network_options, choose_batch, complete, fit_settings, new_network
+from fastbp.commands._prepare import Prepared, prepare, prepare_as
+from fastbp.commands._progress import Progress, shown, totals_of
+from fastbp.commands._report import check_picture, write_report
+from fastbp.history import History, TrainingState
+
+EXAMPLES = """\
+examples:
+  fastbp train
+  fastbp train --data mnist --data-dir ~/mnist --hidden 100 --json mnist.json
+  fastbp train --optimizer adam --epochs 50 --threads 1
+  fastbp train --data iris.csv --target species --optimizer adam --save iris.safetensors
+  fastbp train --data houses.parquet --target price --hidden 64 32 --patience 10 --plot curves.png
+  fastbp train --config run.toml --lr 0.01
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_data_options(parser, default="digits")
+    add = parser.add_argument
+    add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, kept for testing (default: 0.2)")
+    add("--drop", metavar="COLUMN", nargs="+", default=[], help="columns to leave out")
+    add("--categorical", metavar="COLUMN", nargs="+", default=[], help="columns of numbers that are categories")
+    missing = "take missing numbers as the mean, missing categories as none (default: an error)"
+    add("--fill-missing", action="store_true", help=missing)
+    add("--no-standardize", action="store_true", help="take numbers as they are")
+    add("--scale", metavar="X", type=types.above_0, help="times each number of an array (default: 1/255 for bytes)")
+    add_network_options(parser)
+    add("--config", metavar="FILE", help="options from a TOML file; those given here win")
+    add("--save", metavar="FILE", type=types.output, help="write the trained model there (.safetensors)")
+    add("--save-state", action="store_true", help="save what --resume needs, too: two or three times the size")
+    add("--resume", metavar="MODEL", help="go on from a model saved with --save-state, up to --epochs in all")
+    add("--plot", metavar="FILE", type=types.output, help="write a picture of the curves there (.png, .svg, .pdf)")
+    report = "write there what the lines say, for scripts; - prints a line of JSON an epoch instead"
+    add("--json", metavar="FILE", type=types.output_or_stdout, help=report)
+    add("--no-progress", action="store_true", help="no progress bar on a terminal")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train as the parsed ``options`` say, tell, and write the files that are asked for."""
+    complete(options)
+    if options.save_state and not options.save:
+        raise CommandError("--save-state goes with --save", 2)
+    check_picture(options.plot)
+    model, data, state = _made(options)
+    if options.save:
+        model.check_room()
+    settings = fit_settings(options, model) | {"resume": state, "scale": data.scale, "sample_weight": data.weights}
+    _train(options, model, data, settings)
+
+
+def _made(options: argparse.Namespace) -> tuple[Model, Prepared, TrainingState | None]:
+    """The model to train, new or to go on with, its data, and the state to go on from."""
+    train, test = read_samples(options, weights=options.sample_weight)
+    if options.resume:
+        checkpoint = load_checked(options.resume)
+        if checkpoint.state is None:
+            raise CommandError(f"{options.resume} has no state to go on from: it was saved without --save-state", 2)
+        model = model_of(checkpoint, options.resume)
+        options.dtype = model.dtype
+        data = prepare_as(model, options, train, test)
+        choose_batch(options, len(data.x))
+        return model, data, checkpoint.state
+    data, features, targets = prepare(options, train, test)
+    choose_batch(options, len(data.x))
+    return Model(new_network(options, features.n_inputs, targets), features, targets), data, None
+
+
+def _train(options: argparse.Namespace, model: Model, data: Prepared, settings: dict[str, Any]) -> None:
+    progress = Progress(options, model, data)
+    progress.begin()
+    start = time.perf_counter()
+    with install_listener("numba:compile", TimingListener()) as compiling:
+        try:
+            history = model.net.fit(
+                data.x,
+                data.t,
+                validation_data=data.held,
+                callbacks=[progress],
+                progress=sys.stderr is not None and not options.no_progress,
+                **settings,
+            )
+        except FloatingPointError as error:
+            raise CommandError(str(error)) from None
+        except (ValueError, TypeError) as error:  # settings that do not go together, as fit tells them
+            raise CommandError(str(error), 2) from None
+        except KeyboardInterrupt:
+            if options.save and progress.epochs:
+                model.save(options.save)
+                print(f"fastbp: what is trained so far is in {options.save}", file=sys.stderr)
+            raise
+    seconds = time.perf_counter() - start
+    totals = totals_of(progress, seconds, compiling.duration if compiling.done else 0.0)
+    _write(options, model, history)
+    progress.end(totals)
+    if options.json != types.STDOUT:
+        write_report(options.json, {"options": shown(options), "epochs": progress.epochs, "totals": totals})
+
+
+def _write(options: argparse.Namespace, model: Model, history: History) -> None:
+    if options.save:
+        model.save(options.save, history.state if options.save_state else None)
+    if options.plot:
+        history.plot().savefig(options.plot)
