@@ -19,6 +19,11 @@ COMMANDS = {
     "train": "train a network on a data set or a file of your own",
     "predict": "say what a trained network makes of new data",
     "evaluate": "measure a trained network on data with known targets",
+    "inspect": "show what a model file holds",
+    "export": "write a model as ONNX, C, NumPy or PyTorch",
+    "gradcheck": "compare a network's gradients with central differences",
+    "warmup": "compile all kernels now, so that later runs start at once",
+    "info": "show CPU, threads, cache and versions",
 }
 EXAMPLES = """\
 examples:

@@ -1,0 +1,113 @@
+"""Compare the gradients that backpropagation finds with central differences, in float64.
+
+The network is one of the given layers, or that of a model file. Samples and targets are drawn at random; of each
+parameter, some entries are checked, drawn at random too. The error is the largest difference, as a share of the
+parameter's largest gradient. Ends with 1 if one is above the limit.
+
+Two things are left out of what is checked: Dropout, which has no gradient of its own, and the eps that the book's
+softmax loss adds to probabilities, which its gradient ignores.
+"""
+
+import argparse
+
+import numpy as np
+
+import fastbp
+from fastbp import BinaryCrossEntropy, Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp.affine import Affine
+from fastbp.commands import CommandError
+from fastbp.commands import _options as types
+from fastbp.commands._model import load_checked
+from fastbp.sequential import ACTIVATIONS
+
+EXAMPLES = """\
+examples:
+  fastbp gradcheck --layers 20 30 5 --activation tanh
+  fastbp gradcheck --layers 8 16 1 --loss mse
+  fastbp gradcheck iris.safetensors
+"""
+LOSSES = {"softmax": lambda: SoftmaxWithLoss(eps=0), "sigmoid": SigmoidWithLoss, "mse": MeanSquaredError}
+STEP = 1e-6  # error about STEP**2 from the formula, 1e-16 / STEP from rounding; few kinks of relu lie so near
+LIMIT = 1e-6
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", nargs="?", help="a model file")
+    add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
+    add("--activation", choices=ACTIVATIONS, help="of the new network (default: relu)")
+    add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
+    add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
+    add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")
+    add("--seed", metavar="N", type=types.seed, default=0, help="of all that is drawn (default: %(default)s)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print a table of the parameters; CommandError if a gradient is wrong."""
+    rng = np.random.default_rng(options.seed)
+    net = _network(options)
+    n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+    x = rng.standard_normal((options.samples, n_inputs))
+    found = checked(net, x, _targets(net, options.samples, n_outputs, rng), options.entries, rng)
+    print(f"{'parameter':<10}{'shape':<14}{'entries':>8}{'largest':>12}{'error':>12}")
+    for name, (entries, largest, error) in found.items():
+        shape = " x ".join(map(str, net.params[name].shape))
+        print(f"{name:<10}{shape:<14}{entries:>8}{largest:>12.3e}{error:>12.1e}  {'ok' if error <= LIMIT else 'WRONG'}")
+    wrong = [name for name, (_, _, error) in found.items() if not error <= LIMIT]
+    if wrong:
+        raise CommandError(f"the gradient of {', '.join(wrong)} is off by more than {LIMIT:g}")
+
+
+def _network(options: argparse.Namespace) -> Sequential:
+    """The network to check, in float64 and without Dropout."""
+    if (options.model is None) == (options.layers is None):
+        raise CommandError("gradcheck needs either MODEL or --layers", 2)
+    if options.model is None:
+        if len(options.layers) < 2:
+            raise CommandError("--layers must be at least inputs and outputs", 2)
+        loss = LOSSES[options.loss or "softmax"]()
+        return fastbp.mlp(options.layers, options.activation or "relu", dtype=np.float64, seed=options.seed, loss=loss)
+    if options.activation or options.loss:
+        raise CommandError("--activation and --loss go with --layers, MODEL has its own", 2)
+    saved = load_checked(options.model).net
+    layers = [layer for layer in saved.layers.values() if not isinstance(layer, Dropout)]
+    for layer in layers:
+        if isinstance(layer, Affine):
+            layer.W = layer.W.astype(np.float64)
+            layer.b = None if layer.b is None else layer.b.astype(np.float64)
+    if isinstance(saved.lastLayer, SoftmaxWithLoss):
+        saved.lastLayer.eps = 0.0
+    return Sequential(layers, saved.lastLayer)
+
+
+def _targets(net: Sequential, n: int, n_outputs: int, rng: np.random.Generator) -> np.ndarray:
+    if net.lastLayer.has_classes:
+        return rng.integers(0, n_outputs, n)
+    if isinstance(net.lastLayer, (SigmoidWithLoss, BinaryCrossEntropy)):
+        return rng.integers(0, 2, (n, n_outputs)).astype(np.float64)
+    return rng.standard_normal((n, n_outputs))
+
+
+def checked(
+    net: Sequential, x: np.ndarray, t: np.ndarray, entries: int, rng: np.random.Generator
+) -> dict[str, tuple[int, float, float]]:
+    """For each parameter: how many entries were checked, its largest gradient, and the error."""
+    gradients = net.gradient(x, t)
+    found = {}
+    for name, parameter in net.params.items():
+        gradient = gradients[name].ravel()
+        places = np.sort(rng.permutation(parameter.size)[:entries])
+        numbers = parameter.reshape(-1)  # a view: parameters are contiguous
+        by_differences = np.empty(len(places))
+        for n, place in enumerate(places):
+            value = numbers[place]
+            numbers[place] = value + STEP
+            above = float(net.loss(x, t))
+            numbers[place] = value - STEP
+            below = float(net.loss(x, t))
+            numbers[place] = value
+            by_differences[n] = (above - below) / (2 * STEP)
+        largest = float(np.abs(gradient).max())
+        difference = float(np.abs(gradient[places] - by_differences).max())
+        found[name] = len(places), largest, difference / max(largest, LIMIT)
+    return found

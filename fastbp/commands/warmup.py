@@ -1,0 +1,93 @@
+"""Compile all kernels for float32 and float64 and keep them on disk, so that later runs start at once.
+
+That takes up to a minute, once for each version of fastbp and kind of CPU; with the cache filled, a second or two.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+import fastbp
+from fastbp import Affine, Sequential, Sigmoid
+from fastbp.architecture import LAYERS, LOSSES
+from fastbp.commands.info import cache
+from fastbp.optimizers import Optimizer
+
+EXAMPLES = """\
+examples:
+  fastbp warmup
+  NUMBA_CACHE_DIR=/var/cache/fastbp fastbp warmup
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """There is nothing to choose."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Use everything once, with a progress bar on a terminal, and say where the machine code is."""
+    start = time.perf_counter()
+    work = list(_work())
+    with tqdm(work, unit="part", disable=None, leave=False) as bar:
+        for name, use in bar:
+            bar.set_description(name)
+            use()
+    folder, size = cache()
+    where = f"{size / 1e6:.1f} MB in {folder}" if folder else "kept nowhere: no folder can be written"
+    print(f"{len(work)} parts ready in {time.perf_counter() - start:.1f} s, {where}")
+
+
+def _work() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Names of parts, and functions that use all kernels of each."""
+    for dtype in ("float32", "float64"):
+        x = np.random.default_rng(0).random((8, 4)).astype(dtype)
+        yield f"functions in {dtype}", partial(_functions, x)
+        for name, layer in LAYERS.items():
+            yield f"{name} in {dtype}", partial(_layer, layer, x)
+        for name, loss in LOSSES.items():
+            yield f"{name} in {dtype}", partial(_loss, loss, x)
+        for optimizer in Optimizer.__subclasses__():
+            yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
+
+
+def _functions(x: np.ndarray) -> None:
+    fastbp.sigmoid(x)
+    fastbp.relu(x)
+    fastbp.cross_entropy_error(fastbp.softmax(x), np.zeros(len(x), int))
+    for two in (fastbp.AddLayer(), fastbp.MulLayer()):
+        two.backward(two.forward(x, x))
+    one = fastbp.Softmax()
+    one.backward(one.forward(x))
+
+
+def _affine(x: np.ndarray) -> Affine:
+    return Affine(np.full((4, 4), 0.1, x.dtype), np.zeros(4, x.dtype))
+
+
+def _layer(layer: type, x: np.ndarray) -> None:
+    """Layer by layer and compiled; twice in a row, since the first of two may be computed within the product before."""
+    between = [] if layer is Affine else [layer(), layer()]
+    net = Sequential([_affine(x), *between, Affine(np.full((4, 4), 0.1, x.dtype), None)])
+    t = np.zeros(len(x), int)
+    net.gradient(x, t)
+    net.fit(x, t, batch_size=3, seed=0, progress=False, validation_data=(x, t))
+    net.step(x, t)
+
+
+def _loss(loss: type, x: np.ndarray) -> None:
+    net = Sequential([_affine(x), Sigmoid()], loss())
+    rows, weights = np.full(x.shape, 0.25, x.dtype), np.ones(len(x), x.dtype)
+    for t in (rows, np.zeros(len(x), int)) if net.lastLayer.has_classes else (rows,):
+        net.lastLayer.forward(net.predict(x), t, weights)
+        net.lastLayer.backward()
+        net.fit(x, t, batch_size=3, seed=0, progress=False, sample_weight=weights)
+
+
+def _optimizer(optimizer: type[Optimizer], x: np.ndarray) -> None:
+    optimizer().update({"W": x.copy()}, {"W": x})
+    net = Sequential([_affine(x)])
+    net.fit(x, np.zeros(len(x), int), optimizer=optimizer(), seed=0, progress=False, clip_norm=1.0)
