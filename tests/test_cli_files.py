@@ -397,3 +397,11 @@ def test_a_table_and_arrays_are_not_taken_for_each_other(folder, capsys):
     assert "was trained on arrays" in refused(capsys, "predict", "model", "--data", "flowers.csv")
     message = refused(capsys, "predict", "model", "--data", "digits")
     assert "the samples are of shape (360, 64), the network has 6 inputs" in message
+
+
+def test_large_whole_numbers_stay_different_classes(folder):
+    first = 2**60
+    rows = "".join(f"{i},{first + i % 2}\n" for i in range(20))
+    (folder / "large.csv").write_text("a,b\n" + rows)
+    run("train", "--data", "large.csv", "--target", "b", "--epochs", "1", "--save", "model")
+    assert fastbp.load_checkpoint("model").extra["data"]["targets"]["values"] == [first, first + 1]

@@ -126,8 +126,10 @@ def _column(table: Table, name: str) -> np.ndarray:
         )
     if numbers is None:
         return text
-    whole = all(entry.lstrip("+-").isdecimal() for entry in text)
-    return numbers.astype(np.int64) if whole else numbers
+    if not all(entry.lstrip("+-").isdecimal() for entry in text):
+        return numbers
+    whole = [int(entry) for entry in text]  # not by way of floats, where large ones are no longer different
+    return np.array(whole, np.int64) if max(map(abs, whole)) < 1 << 63 else text
 
 
 def _from_npz(options: argparse.Namespace, targets: bool, weights: str | None) -> tuple[Samples, Samples | None]:

@@ -1,6 +1,5 @@
 """How samples become the rows of numbers that a network takes: learnt from training data, kept in the model file."""
 
-import sys
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.commands import CommandError
+from fastbp.commands._report import tell
 from fastbp.commands._tables import Table, is_missing
 
 MOST_CATEGORIES = 1000  # in a column; more are names or numbers of the samples
@@ -96,9 +96,9 @@ class TableFeatures:
         known = places >= 0
         x[np.flatnonzero(known), at + places[known]] = 1
         unknown = sorted(set(entries[~known & ~missing]))
-        if unknown and sys.stderr:
+        if unknown:
             few = ", ".join(map(repr, unknown[:3])) + ", ..." * (len(unknown) > 3)
-            print(f"fastbp: column {name!r} has categories not seen in training, taken as none: {few}", file=sys.stderr)
+            tell(f"column {name!r} has categories not seen in training, taken as none: {few}")
         return len(categories)
 
     def to_json(self) -> dict[str, Any]:
@@ -155,9 +155,22 @@ def inputs_of(features: Features, x: Any, dtype: str) -> tuple[np.ndarray, float
 
 
 def features_from(description: dict[str, Any]) -> Features:
-    """What ``to_json`` has told of."""
+    """What ``to_json`` has told of. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
     fields = {name: value for name, value in description.items() if name != "kind"}
-    return TableFeatures(**fields) if description["kind"] == "table" else ArrayFeatures(**fields)
+    if description["kind"] == "table":
+        table = TableFeatures(**fields)
+        for column in table.columns:
+            if "categories" in column:
+                column["categories"] = [str(category) for category in column["categories"]]
+            else:
+                column.update(mean=float(column["mean"]), std=float(column["std"]))
+            column["name"] = str(column["name"])
+        return table
+    array = ArrayFeatures(**fields)
+    array.scale, array.mean, array.std = float(array.scale), list(map(float, array.mean)), list(map(float, array.std))
+    if {len(array.mean), len(array.std)} not in ({0}, {array.n_inputs}):
+        raise ValueError(f"{array.n_inputs} inputs with {len(array.mean)} means and {len(array.std)} deviations")
+    return array
 
 
 def _categories(name: str, entries: np.ndarray) -> list[str]:

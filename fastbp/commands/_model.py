@@ -103,14 +103,17 @@ def load_model(path: str) -> Model:
 
 def model_of(checkpoint: Checkpoint, path: str) -> Model:
     net, extra = checkpoint.net, checkpoint.extra
+    n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
     if KEY not in extra:
-        n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
         return Model(net, ArrayFeatures(n_inputs), _plain_targets(net, n_outputs))
     try:
         parts = extra[KEY]
-        return Model(net, features_from(parts["features"]), targets_from(parts["targets"]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CommandError(f"{path}: what it says about data is of another version of fastbp: {error}") from None
+        model = Model(net, features_from(parts["features"]), targets_from(parts["targets"]))
+        if (model.features.n_inputs, model.targets.n_outputs) != (n_inputs, n_outputs):
+            raise ValueError(f"{model.features.n_inputs} inputs and {model.targets.n_outputs} outputs do not fit")
+        return model
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CommandError(f"{path}: what it says about data is not what fastbp train writes: {error!r}") from None
 
 
 def _plain_targets(net: Sequential, n_outputs: int) -> Targets:

@@ -1,9 +1,12 @@
-"""What --json writes, a file when all is done or lines on stdout while it is; and whether --plot can."""
+"""What commands write beside their lines: reports, pictures, words of warning."""
 
+import io
 import json
+import sys
 from typing import Any
 
 from fastbp._extra import needed
+from fastbp._files import write_whole
 from fastbp.commands import CommandError
 from fastbp.commands._options import STDOUT
 from fastbp.json_file import write_json
@@ -20,6 +23,19 @@ def write_report(path: str | None, report: dict[str, Any]) -> None:
 def print_line(value: dict[str, Any]) -> None:
     """One line of JSON, on its way at once."""
     print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def tell(message: str) -> None:
+    """A line on stderr, if there is one."""
+    if sys.stderr:
+        print(f"fastbp: {message}", file=sys.stderr)
+
+
+def write_picture(path: str, figure: Any) -> None:
+    """Write a matplotlib Figure, in the format that the name ends in."""
+    image = io.BytesIO()
+    figure.savefig(image, format=path.rpartition(".")[2].lower())
+    write_whole(path, image.getvalue())
 
 
 def check_picture(path: str | None) -> None:

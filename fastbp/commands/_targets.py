@@ -77,9 +77,18 @@ Targets = Classes | Numbers
 
 
 def targets_from(description: dict[str, Any]) -> Targets:
-    """What ``to_json`` has told of."""
+    """What ``to_json`` has told of. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
     fields = {name: value for name, value in description.items() if name != "kind"}
-    return Classes(**fields) if description["kind"] == "classes" else Numbers(**fields)
+    if description["kind"] == "classes":
+        classes = Classes(**fields)
+        if not isinstance(classes.values, list) or {type(value) for value in classes.values} not in ({int}, {str}):
+            raise ValueError(f"the classes are {classes.values!r:.80}")
+        return classes
+    numbers = Numbers(**fields)
+    numbers.mean, numbers.std = list(map(float, numbers.mean)), list(map(float, numbers.std))
+    if len(numbers.mean) != len(numbers.std):
+        raise ValueError(f"{len(numbers.mean)} means and {len(numbers.std)} deviations")
+    return numbers
 
 
 def learn_targets(name: str, entries: np.ndarray, rows: np.ndarray, loss: str | None) -> Targets:

@@ -11,8 +11,9 @@ from fastbp.commands import _options as types
 from fastbp.commands._data import add_data_options, read_samples, targets_of
 from fastbp.commands._features import inputs_of
 from fastbp.commands._model import add_model_argument, load_model
-from fastbp.commands._report import check_picture, write_report
+from fastbp.commands._report import check_picture, write_picture, write_report
 from fastbp.commands._targets import Classes
+from fastbp.plots import confusion_figure
 
 EXAMPLES = """\
 examples:
@@ -48,6 +49,4 @@ def run(options: argparse.Namespace) -> None:
         print("  ".join(f"{name} {value:.4g}" for name, value in measures.items()), f" of {len(scores)} samples")
     write_report(options.json, {"samples": len(scores)} | measures)
     if options.plot and classes is not None:
-        from fastbp.plots import confusion_figure
-
-        confusion_figure(model.found(scores), encoded, classes.values).savefig(options.plot)
+        write_picture(options.plot, confusion_figure(model.found(scores), encoded, classes.values))

@@ -6,12 +6,14 @@ that part is taken.
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
 import numpy as np
 
+from fastbp._files import write_whole
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import add_data_options, read_samples
@@ -52,10 +54,13 @@ def run(options: argparse.Namespace) -> None:
     if options.output is None:
         _write(sys.stdout, model, answers, shares)
     elif options.output.endswith(".npy"):
-        np.save(options.output, answers if shares is None else shares)
+        array = io.BytesIO()
+        np.save(array, answers if shares is None else shares)
+        write_whole(options.output, array.getvalue())
     else:
-        with open(options.output, "w", newline="", encoding="utf-8") as file:
-            _write(file, model, answers, shares)
+        text = io.StringIO()
+        _write(text, model, answers, shares)
+        write_whole(options.output, text.getvalue().encode())
 
 
 def _of_each_class(model: Model, scores: np.ndarray) -> np.ndarray:

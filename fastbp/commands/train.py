@@ -20,7 +20,7 @@ from fastbp.commands._model import Model, load_checked, model_of
 from fastbp.commands._network import add_network_options, choose_batch, complete, fit_settings, new_network
 from fastbp.commands._prepare import Prepared, prepare, prepare_as
 from fastbp.commands._progress import Progress, shown, totals_of
-from fastbp.commands._report import check_picture, write_report
+from fastbp.commands._report import check_picture, tell, write_picture, write_report
 from fastbp.history import History, TrainingState
 
 EXAMPLES = """\
@@ -106,7 +106,7 @@ def _train(options: argparse.Namespace, model: Model, data: Prepared, settings: 
         except KeyboardInterrupt:
             if options.save and progress.epochs:
                 model.save(options.save)
-                print(f"fastbp: what is trained so far is in {options.save}", file=sys.stderr)
+                tell(f"what is trained so far is in {options.save}")
             raise
     seconds = time.perf_counter() - start
     totals = totals_of(progress, seconds, compiling.duration if compiling.done else 0.0)
@@ -120,4 +120,4 @@ def _write(options: argparse.Namespace, model: Model, history: History) -> None:
     if options.save:
         model.save(options.save, history.state if options.save_state else None)
     if options.plot:
-        history.plot().savefig(options.plot)
+        write_picture(options.plot, history.plot())
