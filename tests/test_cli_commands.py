@@ -358,7 +358,7 @@ def test_gradcheck_of_nothing_or_too_much(capsys):
     assert "MODEL has its own" in refused(capsys, "gradcheck", "model", "--loss", "mse", code=2)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_after_warmup_no_process_compiles_anything(folder):
     env = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache")}
     run = subprocess.run([*FASTBP, "warmup"], capture_output=True, text=True, timeout=300, env=env)

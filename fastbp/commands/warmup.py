@@ -5,14 +5,17 @@ That takes up to a minute, once for each version of fastbp and kind of CPU; with
 
 import argparse
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 from tqdm import tqdm
 
 import fastbp
 from fastbp import Affine, Sequential, Sigmoid
+from fastbp._slices import LEAST_SLICES, SLICE_BYTES
 from fastbp.architecture import LAYERS, LOSSES
 from fastbp.commands.info import cache
 from fastbp.optimizers import Optimizer
@@ -46,12 +49,15 @@ def _work() -> Iterator[tuple[str, Callable[[], object]]]:
     for dtype in ("float32", "float64"):
         x = np.random.default_rng(0).random((8, 4)).astype(dtype)
         yield f"functions in {dtype}", partial(_functions, x)
+        yield f"samples in {dtype}", partial(_samples, x)
         for name, layer in LAYERS.items():
             yield f"{name} in {dtype}", partial(_layer, layer, x)
         for name, loss in LOSSES.items():
             yield f"{name} in {dtype}", partial(_loss, loss, x)
         for optimizer in Optimizer.__subclasses__():
             yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
+        if find_spec("sklearn"):
+            yield f"scikit-learn's estimators in {dtype}", partial(_estimators, x)
 
 
 def _functions(x: np.ndarray) -> None:
@@ -62,6 +68,13 @@ def _functions(x: np.ndarray) -> None:
         two.backward(two.forward(x, x))
     one = fastbp.Softmax()
     one.backward(one.forward(x))
+
+
+def _samples(x: np.ndarray) -> None:
+    """Of another type, and in a batch so large that it is computed in slices."""
+    net = Sequential([_affine(x)])
+    many = -(-LEAST_SLICES * SLICE_BYTES // x.nbytes) * len(x)
+    net.fit(np.ones((many, 4), np.uint8), np.zeros(many, int), batch_size=many, progress=False)
 
 
 def _affine(x: np.ndarray) -> Affine:
@@ -91,3 +104,15 @@ def _optimizer(optimizer: type[Optimizer], x: np.ndarray) -> None:
     optimizer().update({"W": x.copy()}, {"W": x})
     net = Sequential([_affine(x)])
     net.fit(x, np.zeros(len(x), int), optimizer=optimizer(), seed=0, progress=False, clip_norm=1.0)
+
+
+def _estimators(x: np.ndarray) -> None:
+    from scipy.sparse import csr_array
+
+    from fastbp.sklearn import MLPClassifier, MLPRegressor
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that one epoch does not converge
+        for samples in (x, csr_array(x)):
+            MLPClassifier(max_iter=1, dtype=x.dtype.name).fit(samples, np.arange(len(x)) % 3)
+            MLPRegressor(max_iter=1, dtype=x.dtype.name, solver="sgd").fit(samples, x[:, 0])
