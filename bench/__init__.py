@@ -1,1 +1,1 @@
-"""Benchmarks: ``python -m bench`` prints every row, ``python -m bench.bench_gemm`` those of one file."""
+"""Benchmarks of fastbp beside its peers. ``fastbp bench`` runs them; README.md says how to read and extend them."""

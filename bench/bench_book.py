@@ -1,113 +1,240 @@
-"""The book's training loop with its NumPy layers and with fastbp's: 784-50-10, batch 100, lr 0.1, all cores.
+"""The book's whole job: a network of 784-50-10 learns MNIST in mini-batches of 100 drawn at random, lr 0.1.
 
-    python -m bench.bench_book [--data-dir DIR]
-
-The loop is the book's: mini-batches by ``np.random.choice``, the update in NumPy; only the layers differ. The data are
-MNIST's training images where their folder is given, else random numbers of the same shape.
+A call trains from the first weights. Loops draw their mini-batches as the book's does or all at once; ``fit`` of
+fastbp and of scikit-learn shuffle the images anew for each pass over them.
 """
 
-import argparse
-from collections import OrderedDict
+import warnings
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 
 import fastbp
-from bench import runner
-from fastbp import datasets, reference
+from fastbp import reference
 
-WIDTHS = (10, 12, 12, 12, 8)
-STEPS = 100
+from . import mnist, peers
+from .networks import Network
+from .row import Expected, Row, Work, rows
+from .servers import all_cores
+from .steps_jax import loss_function, step
+from .steps_numpy import Net
+
+BATCH, RATE, STD = 100, 0.1, 0.01
+APART = 0.03  # accuracies after the same number of steps on other mini-batches are no further apart
 
 
-class BookNet:
-    """Affine, Relu, Affine and SoftmaxWithLoss as in the book, made of the layers in ``layers``."""
+class Book(Network):
+    """The network with the book's learning rate and first weights."""
 
-    def __init__(self, layers, dtype):
+    @property
+    def rate(self) -> float:
+        return RATE
+
+    def parameters(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         rng = np.random.default_rng(0)
-        self.params = {
-            "W1": (0.01 * rng.standard_normal((784, 50))).astype(dtype),
-            "b1": np.zeros(50, dtype),
-            "W2": (0.01 * rng.standard_normal((50, 10))).astype(dtype),
-            "b2": np.zeros(10, dtype),
-        }
-        self.layers = OrderedDict(
-            Affine1=layers.Affine(self.params["W1"], self.params["b1"]),
-            Relu1=layers.Relu(),
-            Affine2=layers.Affine(self.params["W2"], self.params["b2"]),
+        shapes = list(pairwise(self.sizes))
+        weights = [np.float32(STD) * rng.standard_normal(shape, np.float32) for shape in shapes]
+        return weights, [np.zeros(o, np.float32) for _, o in shapes]
+
+
+NETWORK = Book((784, 50, 10), BATCH)
+
+
+def batches(steps: int) -> np.ndarray:
+    """The rows of every mini-batch, (steps, BATCH)."""
+    return np.random.default_rng(1).integers(0, mnist.TRAIN, (steps, BATCH))
+
+
+def work(train: Callable[[], object], scores: Callable[[np.ndarray], np.ndarray], units: float = 1) -> Work:
+    """A training and its test accuracy, which is the same every time, from ``scores`` of images in 0..1."""
+
+    @cache
+    def accuracy() -> float:
+        images = mnist.images()
+        return float(np.mean(np.argmax(scores(mnist.scaled(images.x_test)), axis=1) == images.t_test))
+
+    return Work(train, lambda: [np.array(accuracy())], units, lambda: {"test_accuracy": accuracy()})
+
+
+def fastbp_fit(steps: int) -> Work:
+    images = mnist.images()
+    nets: list = []
+
+    def train() -> None:
+        (W1, W2), (b1, b2) = NETWORK.parameters()
+        net = fastbp.Sequential([fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2)])
+        nets[:] = [net]
+        sgd = fastbp.optimizers.SGD(lr=RATE)
+        epochs = -(-steps * BATCH // mnist.TRAIN)
+        net.fit(
+            images.x_train,
+            images.t_train,
+            scale=mnist.SCALE,
+            epochs=epochs,
+            batch_size=BATCH,
+            optimizer=sgd,
+            max_steps=steps,
+            seed=0,
+            progress=False,
         )
-        self.last_layer = layers.SoftmaxWithLoss()
 
-    def gradient(self, x, t):
-        for layer in self.layers.values():
-            x = layer.forward(x)
-        self.last_layer.forward(x, t)
-        dout = self.last_layer.backward(1)
-        for layer in reversed(self.layers.values()):
-            dout = layer.backward(dout)
-        first, second = self.layers["Affine1"], self.layers["Affine2"]
-        return {"W1": first.dW, "b1": first.db, "W2": second.dW, "b2": second.db}
+    return work(train, lambda x: nets[0].predict(x))
 
 
-def train(net, x_train, t_train, steps, seed):
-    """``steps`` steps of the book's loop; returns the losses."""
-    np.random.seed(seed)
-    losses = []
-    for _ in range(steps):
-        batch_mask = np.random.choice(len(x_train), 100)
-        grads = net.gradient(x_train[batch_mask], t_train[batch_mask])
-        for key in net.params:
-            net.params[key] -= 0.1 * grads[key]
-        losses.append(float(net.last_layer.loss))
-    return losses
+def book_loop(layers: ModuleType, dtype: str, steps: int) -> Work:
+    """The book's script, with the layers of a module: images float32, targets one-hot, the update in NumPy."""
+    images = mnist.images()
+    x_train, t_train = mnist.scaled(images.x_train), np.eye(10, dtype=dtype)[images.t_train]
+    nets: list = []
+
+    def train() -> None:
+        net = layers.TwoLayerNet(784, 50, 10, weight_init_std=STD, dtype=np.dtype(dtype), seed=0)
+        nets[:] = [net]
+        np.random.seed(1)
+        for _ in range(steps):
+            mask = np.random.choice(len(x_train), BATCH)
+            gradients = net.gradient(x_train[mask], t_train[mask])
+            for key in net.params:
+                net.params[key] -= RATE * gradients[key]
+
+    return work(train, lambda x: nets[0].predict(x))
 
 
-def load(data_dir: str, x_dtype: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Training images and one-hot rows."""
-    if data_dir:
-        data = datasets.mnist(data_dir)
-        x, labels = data.x_train * np.float32(data.scale), data.t_train
-    else:
-        rng = np.random.default_rng(0)
-        x, labels = rng.random((60_000, 784), dtype=np.float32), rng.integers(0, 10, 60_000)
-    return x.astype(x_dtype), np.eye(10, dtype=dtype)[labels]
+def book_layers(steps: int) -> Work:
+    return book_loop(reference, "float64", steps)
 
 
-def steps_with(layers, data_dir: str, x_dtype: str, dtype: str):
-    """What does STEPS steps with ``layers`` at each call."""
-    net = BookNet(layers, dtype)
-    x, t = load(data_dir, x_dtype, dtype)
-    return lambda: train(net, x, t, STEPS, seed=1)
+def book_layers_float32(steps: int) -> Work:
+    return book_loop(reference, "float32", steps)
 
 
-def numpy_steps(*arguments):
-    return steps_with(reference, *arguments)
+def fastbp_layers(steps: int) -> Work:
+    return book_loop(fastbp, "float64", steps)
 
 
-def fastbp_steps(*arguments):
-    return steps_with(fastbp, *arguments)
+def numpy_loop(steps: int) -> Work:
+    images = mnist.images()
+    x_train, t_train = mnist.scaled(images.x_train), images.t_train
+    nets: list = []
+
+    def train() -> None:
+        net = Net(NETWORK)
+        nets[:] = [net]
+        x, t = np.empty((BATCH, 784), np.float32), np.empty(BATCH, np.intp)
+        for mask in batches(steps):
+            np.take(x_train, mask, axis=0, out=x)
+            np.take(t_train, mask, out=t)
+            net.train(x, t)
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        (W1, W2), (b1, b2) = nets[0].weights, nets[0].biases
+        return np.maximum(x @ W1 + b1, 0) @ W2 + b2
+
+    return work(train, scores)
 
 
-def check(data_dir: str, x_dtype: str, dtype: str) -> None:
-    """Both providers' losses agree over the first STEPS steps."""
-    first = [steps_with(layers, data_dir, x_dtype, dtype)() for layers in (reference, fastbp)]
-    apart = np.max(np.abs(np.subtract(*first)))
-    if not apart < (1e-6 if dtype == "float64" else 1e-3):
-        raise AssertionError(f"the losses are {apart} apart within {STEPS} steps")
+def torch_loop(steps: int) -> Work:
+    from .steps_torch import build
+
+    torch = peers.torch()
+    images = mnist.images()
+    x_train, t_train = torch.from_numpy(mnist.scaled(images.x_train)), torch.from_numpy(images.t_train)
+    nets: list = []
+
+    def train() -> None:
+        net, optimizer, measure = build(NETWORK)
+        nets[:] = [net]
+        for mask in torch.from_numpy(batches(steps)):
+            optimizer.zero_grad()
+            measure(net(x_train[mask]), t_train[mask]).backward()
+            optimizer.step()
+
+    return work(train, lambda x: nets[0](torch.from_numpy(x)).detach().numpy())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", default="", help="folder of the MNIST files")
-    data_dir = parser.parse_args().data_dir
-    cores = fastbp.get_num_threads()
-    print(f"microseconds a step, {cores} threads")
-    runner.print_row("images", "weights", "NumPy", "fastbp", "ratio", widths=WIDTHS)
-    for x_dtype, dtype in (("float64", "float64"), ("float32", "float64"), ("float32", "float32")):
-        check(data_dir, x_dtype, dtype)
-        plain, ours = runner.processes_in_turns([numpy_steps, fastbp_steps], data_dir, x_dtype, dtype, cores=cores)
-        times = [f"{1e6 * timing.median / STEPS:.0f}" for timing in (plain, ours)]
-        runner.print_row(x_dtype, dtype, *times, f"{plain.ratio_to(ours):.2f}", widths=WIDTHS)
+def jax_scan(steps: int) -> Work:
+    jax = peers.jax()
+    images, loss = mnist.images(), loss_function(NETWORK)
+    x_train, t_train = (jax.numpy.asarray(a) for a in (mnist.scaled(images.x_train), images.t_train.astype(np.int32)))
+    trained: list = []
+
+    @jax.jit
+    def train_on(parameters, masks, x_train, t_train):
+        def body(parameters, mask):
+            return step(NETWORK, loss, (parameters, [], 0, 0), x_train[mask], t_train[mask])[0], None
+
+        return jax.lax.scan(body, parameters, masks)[0]
+
+    def train() -> None:
+        parameters = list(zip(*NETWORK.parameters(), strict=True))
+        masks = batches(steps).astype(np.int32)
+        trained[:] = [jax.block_until_ready(train_on(parameters, masks, x_train, t_train))]
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        (W1, b1), (W2, b2) = ((np.asarray(W), np.asarray(b)) for W, b in trained[0])
+        return np.maximum(x @ W1 + b1, 0) @ W2 + b2
+
+    return work(train, scores)
 
 
-if __name__ == "__main__":
-    main()
+def sklearn_fit(steps: int) -> Work:
+    """``fit`` for as many whole passes as have so many steps; the time is counted for the steps asked for."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from .steps_sklearn import build
+
+    images = mnist.images()
+    x_train, t_train = mnist.scaled(images.x_train), images.t_train
+    passes = -(-steps * BATCH // mnist.TRAIN)
+    nets: list = []
+
+    def train() -> None:
+        net = build(NETWORK, max_iter=passes, n_iter_no_change=passes + 1, random_state=0)
+        nets[:] = [net]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # so many passes and no more is what is asked for
+            net.fit(x_train, t_train)
+
+    return work(train, lambda x: nets[0].predict_proba(x), passes * mnist.TRAIN / BATCH / steps)
+
+
+def expected(steps: int) -> Expected:
+    """The test accuracy of the book's layers, as a number that others may miss by APART."""
+    plain = book_layers(steps)
+    plain.call()
+    return [(plain.answer()[0], 1.0)]
+
+
+PROVIDERS = {
+    "fastbp": fastbp_fit,
+    "fastbp layers": fastbp_layers,
+    "book": book_layers,
+    "book float32": book_layers_float32,
+    "numpy": numpy_loop,
+    "torch": torch_loop,
+    "jax scan": jax_scan,
+    "scikit-learn": sklearn_fit,
+}
+
+ROWS = [
+    Row(
+        "book",
+        f"{steps:,} steps on {mnist.name()}",
+        (steps,),
+        threads=threads,
+        flops=steps * NETWORK.flops,
+        tolerance=APART / float(np.finfo(np.float32).eps),
+        quick=steps == 1000 and threads == 1,
+        turns=2,
+    )
+    for steps in (1000, 10_000)
+    for threads in sorted({1, all_cores()})
+]
+
+
+@rows(ROWS, PROVIDERS)
+def bench_book(measure, row, provider):
+    measure(PROVIDERS, expected)

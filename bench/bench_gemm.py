@@ -1,36 +1,44 @@
-"""Matrix products of one training step in their three forms, against NumPy's BLAS and the FMA peak; one thread.
+"""Matrix products of training steps, in their three forms.
 
-    python -m bench.bench_gemm            (NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= for the AVX2 row of the table)
-
-fastbp is called from compiled code, as its networks do; NumPy from Python with ``out=``. Every answer is checked
-against float64 before it is timed. ``share`` is fastbp's part of the peak measured in the same run.
+fastbp is called from compiled code, as its networks do; the others from Python, into an array made beforehand where
+they can.
 """
 
-from bench import runner
+import math
 
-runner.pin_to_one_core()
+import numpy as np
 
-import numpy as np  # noqa: E402
+from fastbp import _team
+from fastbp.kernels._jit import kernel
+from fastbp.kernels.gemm import LINEAR, NOTHING, gemm
+from fastbp.kernels.memory import address
 
-from bench.limits import peak_gflops  # noqa: E402
-from fastbp import _team  # noqa: E402
-from fastbp.kernels._jit import kernel  # noqa: E402
-from fastbp.kernels.gemm import LINEAR, NOTHING, gemm  # noqa: E402
-from fastbp.kernels.isa import ISA  # noqa: E402
-from fastbp.kernels.memory import address  # noqa: E402
+from . import peers
+from .row import Expected, Row, Work, rows
 
-SHAPES = [
-    (100, 784, 50),
-    (100, 50, 10),
-    (128, 784, 512),
-    (128, 512, 512),
-    (32, 64, 64),
-    (256, 256, 256),
-    (1024, 1024, 1024),
-    (2048, 2048, 2048),
-]
+# Rows, inputs, outputs.
+QUICK = ((100, 784, 50), (100, 50, 10), (1024, 1024, 1024))
+SHAPES = (*QUICK, (32, 64, 64), (128, 784, 512), (128, 512, 512), (256, 256, 256), (2048, 2048, 2048))
 FORMS = ("x W", "x.T dout", "dout W.T")
-WIDTHS = (9, 16, 9, 9, 9, 7, 7)
+
+
+def factors(form: str, shape: tuple[int, int, int], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """The two factors, which are views where a form has a transpose."""
+    n, i, o = shape
+    rng = np.random.default_rng(0)
+    x, w, dout = (rng.standard_normal(s).astype(dtype) for s in ((n, i), (i, o), (n, o)))
+    return {"x W": (x, w), "x.T dout": (x.T, dout), "dout W.T": (dout, w.T)}[form]
+
+
+def expected(form: str, shape: tuple[int, int, int], dtype: str) -> Expected:
+    """In float64; errors are in units of the products' absolute sums."""
+    a, b = (factor.astype(np.float64) for factor in factors(form, shape, dtype))
+    return [(a @ b, np.abs(a) @ np.abs(b))]
+
+
+def operand_bytes(shape: tuple[int, int, int], dtype: str) -> float:
+    """Of both factors and their product."""
+    return np.dtype(dtype).itemsize * sum(math.prod(shape) / side for side in shape)
 
 
 @kernel
@@ -42,58 +50,63 @@ def repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one):
         gemm(team, shape, at_a, at_b, at_c, (NOTHING, 0), one, LINEAR)
 
 
-def operands(form: str, shape: tuple[int, int, int], dtype: type):
-    """The two factors as NumPy has them, for fastbp with their strides, and what their product should be."""
-    m, k, n = shape
-    rng = np.random.default_rng(0)
-    x, w, dout = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
+def fastbp_product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
+    a, b = factors(form, shape, dtype)
+    c = np.empty((a.shape[0], b.shape[1]), dtype)
+    team, one = _team.address_for(np.dtype(dtype)), np.dtype(dtype).type(1)
+    repeats = max(1, round(2e7 / 2 / math.prod(shape)))  # so that the one call from Python does not count
+    operands = [value for m in (a, b) for value in (m.T if m.flags.f_contiguous else m, _strides(m))]
+    return Work(lambda: repeat_gemm(team, repeats, *operands, c, one), lambda: [c], repeats)
+
+
+def _strides(matrix: np.ndarray) -> tuple[int, int]:
+    return matrix.strides[0] // matrix.itemsize, matrix.strides[1] // matrix.itemsize
+
+
+def numpy_product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
+    a, b = factors(form, shape, dtype)
+    c = np.empty((a.shape[0], b.shape[1]), dtype)
+    return Work(lambda: np.dot(a, b, out=c), lambda: [c])
+
+
+def torch_product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
+    torch = peers.torch()
+    a, b = (torch.from_numpy(factor) for factor in factors(form, shape, dtype))
+    c = torch.empty((a.shape[0], b.shape[1]), dtype=a.dtype)
+    return Work(lambda: torch.mm(a, b, out=c), lambda: [c.numpy()])
+
+
+def jax_product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
+    """The transpose is written in the function, so that the compiler may choose how to read it."""
+    a, b = factors(form, shape, dtype)
     if form == "x W":
-        return (x, w), (x, (k, 1)), (w, (n, 1))
+        return peers.jitted(lambda x, w: x @ w, a, b, dtype=dtype)
     if form == "x.T dout":
-        return (x.T, dout), (x, (1, k)), (dout, (n, 1))
-    return (dout, w.T), (dout, (n, 1)), (w, (1, n))
+        return peers.jitted(lambda x, dout: x.T @ dout, a.T, b, dtype=dtype)
+    return peers.jitted(lambda dout, w: dout @ w.T, a, b.T, dtype=dtype)
 
 
-def row(form: str, shape: tuple[int, int, int], dtype: type, seconds: float) -> tuple[float, float, float]:
-    """GFLOP/s of fastbp and of NumPy, and how many times as fast fastbp is."""
-    (a, b), (at_a, a_strides), (at_b, b_strides) = operands(form, shape, dtype)
-    ours, blas = np.empty((a.shape[0], b.shape[1]), dtype), np.empty((a.shape[0], b.shape[1]), dtype)
-    team = _team.address_for(np.dtype(dtype))
-    flops = 2 * shape[0] * shape[1] * shape[2]
-    repeats = max(1, round(2e7 / flops))  # so that the one call from Python does not count
+PROVIDERS = {"fastbp": fastbp_product, "numpy": numpy_product, "torch": torch_product, "jax": jax_product}
 
-    def fastbp_gemm() -> None:
-        repeat_gemm(team, repeats, at_a, a_strides, at_b, b_strides, ours, dtype(1))
-
-    def numpy_gemm() -> None:
-        for _ in range(repeats):
-            np.dot(a, b, out=blas)
-
-    fastbp_gemm()
-    error = np.abs(ours - a.astype(float) @ b.astype(float)) / (np.abs(a).astype(float) @ np.abs(b).astype(float))
-    if not np.max(error) < (1e-5 if dtype is np.float32 else 1e-14):
-        raise AssertionError(f"{form} {shape} {dtype.__name__}: residual {np.max(error)}")
-    first, second = runner.in_turns([fastbp_gemm, numpy_gemm], seconds=seconds)
-    scale = 1e-9 * flops * repeats
-    return scale / first.median, scale / second.median, second.ratio_to(first)
+ROWS = [
+    Row(
+        "gemm",
+        f"{form} {'x'.join(map(str, shape))}",
+        (form, shape, dtype),
+        dtype=dtype,
+        threads=1,
+        flops=2 * math.prod(shape),
+        moved=operand_bytes(shape, dtype),
+        working_set=operand_bytes(shape, dtype),
+        tolerance=4 * math.sqrt(max(shape)),  # rounding errors of a long sum are as good as random
+        quick=shape in QUICK and dtype == "float32",
+    )
+    for dtype in ("float32", "float64")
+    for shape in SHAPES
+    for form in FORMS
+]
 
 
-def main() -> None:
-    given = runner.options(__doc__.splitlines()[0])
-    print(f"table row {ISA.name}")
-    for dtype in (np.float32, np.float64):
-        runner.print_row("form", "M x K x N", dtype.__name__, "numpy", "peak", "ratio", "share", widths=WIDTHS)
-        for shape in SHAPES:
-            for form in FORMS:
-                name = "x".join(map(str, shape))
-                if given.only not in f"{form} {name} {dtype.__name__}":
-                    continue
-                seconds = 0.1 if given.quick else 1.5
-                peak = peak_gflops(dtype, seconds=seconds / 5)
-                ours, blas, ratio = row(form, shape, dtype, seconds)
-                cells = form, name, f"{ours:.1f}", f"{blas:.1f}", f"{peak:.1f}", f"{ratio:.2f}", f"{ours / peak:.2f}"
-                runner.print_row(*cells, widths=WIDTHS)
-
-
-if __name__ == "__main__":
-    main()
+@rows(ROWS, PROVIDERS)
+def bench_gemm(measure, row, provider):
+    measure(PROVIDERS, expected)

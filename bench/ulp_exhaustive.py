@@ -1,6 +1,6 @@
 """The largest error of exp and of sigmoid over every float32, in units in the last place.
 
-    python -m bench.ulp_exhaustive        (a few minutes)
+    python -m fastbp.bench.ulp_exhaustive        (a few minutes)
 
 The yardstick is NumPy's float64 function rounded nowhere. exp must stay within 2, sigmoid within 4; the exit code says
 whether they did.

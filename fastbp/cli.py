@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "show what a model file holds",
     "export": "write a model as ONNX, C, NumPy or PyTorch",
     "gradcheck": "compare a network's gradients with central differences",
+    "bench": "run the benchmarks",
     "warmup": "compile all kernels now, so that later runs start at once",
     "info": "show CPU, threads, cache and versions",
 }

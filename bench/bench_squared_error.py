@@ -1,0 +1,60 @@
+"""The mean squared error of a batch, and its gradient."""
+
+import numpy as np
+
+from fastbp import _team
+from fastbp.kernels.mean_squared_error import mean_squared_error_backward, mean_squared_error_forward
+
+from . import peers
+from .losses import expected, loss_rows, scores_and_targets
+from .row import Work, rows
+
+
+def fastbp_loss(loss, shape):
+    x, t = scores_and_targets(loss, shape)
+    y, dx, losses, no_weights = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
+    team, share, value = _team.current().address, np.float32(1 / len(x)), np.zeros(())
+
+    def call():
+        value[...] = mean_squared_error_forward(team, x, t, no_weights, y, losses)
+        mean_squared_error_backward(team, y, t, no_weights, share, dx)
+
+    return Work(call, lambda: [value, dx])
+
+
+def numpy_loss(loss, shape):
+    x, t = scores_and_targets(loss, shape)
+    d, value, scale = np.empty_like(x), np.zeros(()), np.float32(2 / x.size)
+
+    def call():
+        np.subtract(x, t, out=d)
+        value[...] = np.dot(d.ravel(), d.ravel()) / np.float32(x.size)
+        np.multiply(d, scale, out=d)
+
+    return Work(call, lambda: [value, d])
+
+
+def torch_loss(loss, shape):
+    torch = peers.torch()
+    x, t = map(torch.from_numpy, scores_and_targets(loss, shape))
+    x.requires_grad_()
+    last: list = []
+
+    def call():
+        value = torch.nn.functional.mse_loss(x, t)
+        last[:] = value, *torch.autograd.grad(value, x)
+
+    return Work(call, lambda: [a.detach().numpy() for a in last])
+
+
+def jax_loss(loss, shape):
+    jax = peers.jax()
+    return peers.jitted(jax.value_and_grad(lambda x, t: jax.numpy.mean((x - t) ** 2)), *scores_and_targets(loss, shape))
+
+
+PROVIDERS = {"fastbp": fastbp_loss, "numpy": numpy_loss, "torch": torch_loss, "jax": jax_loss}
+
+
+@rows(loss_rows("MeanSquaredError", label_targets=False), PROVIDERS)
+def bench_squared_error(measure, row, provider):
+    measure(PROVIDERS, expected)

@@ -1,0 +1,47 @@
+"""Train for a few steps in a fresh process, and print the bytes by which its peak of memory grew.
+
+python -m fastbp.bench.memory_probe fastbp
+"""
+
+import resource
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from .networks import Network
+
+NETWORK = Network((1024, 1024, 1024, 1024), 1024)
+STEPS = {  # module of this package, function, and what to import beforehand
+    "fastbp": ("steps_fastbp", "fastbp_steps", "fastbp.fit"),
+    "numpy": ("steps_numpy", "numpy_steps", "numpy"),
+    "torch": ("steps_torch", "torch_steps", "torch"),
+    "jax": ("steps_jax", "jax_steps", "jax.numpy"),
+    "scikit-learn": ("steps_sklearn", "sklearn_steps", "sklearn.neural_network"),
+}
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main(provider: str) -> None:
+    module, function, library = STEPS[provider]
+    import_module(library)
+    steps = getattr(import_module(f".{module}", __package__), function)
+    forget_peak()
+    before = peak_bytes()
+    work = steps(NETWORK)
+    for _ in range(3):
+        work.call()
+    print(peak_bytes() - before)
+
+
+def forget_peak() -> None:
+    """Let the peak start anew from what is in use, where the system can: imports have theirs too."""
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,62 @@
+"""Training steps by fastbp: many in one call of its executor, as ``fit`` does them, on a mini-batch that is chosen."""
+
+import numpy as np
+
+import fastbp
+from fastbp import _team
+from fastbp._run import Run
+from fastbp._samples import Samples
+from fastbp._slices import rows_of_slice
+from fastbp._stepper import Batch, Stepper
+from fastbp.kernels.program import STEP_WORDS, train
+
+from .networks import Network, flat
+from .row import Work
+
+
+def fastbp_steps(network: Network) -> Work:
+    weights, biases = network.parameters()
+    kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
+    layers = [layer for W, b in zip(weights, biases, strict=True) for layer in (fastbp.Affine(W, b), kind())]
+    net = fastbp.Sequential(layers[:-1], fastbp.MeanSquaredError() if network.loss == "mse" else None)
+    x, t = network.data()
+    optimizer = fastbp.optimizers.get_optimizer(network.optimizer)
+    rates, losses = np.full(network.steps, network.rate), np.zeros(network.steps)
+
+    def answer() -> list[np.ndarray]:
+        affines = net._affines()
+        return flat([layer.W for layer in affines], [layer.b for layer in affines])
+
+    if rows_of_slice(net, len(x)):  # slices are copied from the data set one after the other
+        run = Run(
+            net,
+            Samples("x", x, 1.0),
+            t,
+            epochs=1,
+            batch_size=len(x),
+            optimizer=optimizer,
+            shuffle=False,
+            seed=0,
+            sample_weight=None,
+            class_weight=None,
+            clip_norm=None,
+            resume=None,
+        )
+
+        def call() -> None:
+            run.execute(rates, losses)
+            run.step += network.steps
+    else:
+        stepper = Stepper(net, optimizer)
+        batch = Batch(stepper, net, len(x), t)
+        batch.x[...], batch.t[...] = x, t
+        order, words, done = np.arange(len(x)), np.zeros(STEP_WORDS, np.int64), 0
+
+        def call() -> None:
+            nonlocal done
+            team = _team.address_for(x.dtype)
+            program = batch.table, batch.table, order, len(x), False
+            train(team, *program, done, rates, losses, words, stepper.one)
+            done += network.steps
+
+    return Work(call, answer, network.steps)

@@ -1,0 +1,104 @@
+"""Measure fastbp beside NumPy, PyTorch, JAX and scikit-learn, as far as they are installed."""
+
+import argparse
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fastbp.commands import CommandError
+from fastbp.commands import _options as types
+
+SUITE = ("pytest", "pytest_benchmark")
+EXAMPLES = """\
+examples:
+  fastbp bench
+  fastbp bench --only "step 784" --json new.json --compare old.json
+  fastbp bench --full --report report
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--full", action="store_true", help="all rows, and longer, for figures to be quoted (default: two minutes)")
+    add("--only", metavar="PATTERN", type=_pattern, default="", help="rows whose name this regular expression finds")
+    add("--json", metavar="FILE", type=types.output, help="write all that was measured there")
+    add("--compare", metavar="OLD.json", help="say what got slower since, and end with exit code 1 if something did")
+    add("--report", metavar="DIR", help="write a page with plots there")
+    add("--readme", metavar="FILE", help="write the table of whole jobs between the marks of this file")
+    add("--results", metavar="FILE", help="measure nothing; take what --json wrote there")
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"must be a regular expression, got {text!r}: {error}") from None
+    return text
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure what the parsed ``options`` say, or read it from a file; print and write what they ask for."""
+    for needed in SUITE:
+        if importlib.util.find_spec(needed) is None:
+            raise CommandError(f"bench needs {needed.replace('_', '-')}: pip install 'fastbp[bench]'")
+    if options.report and importlib.util.find_spec("matplotlib") is None:
+        raise CommandError("bench --report needs matplotlib: pip install 'fastbp[plot]'")
+
+    from fastbp.bench import compare, readme, results, table
+
+    try:
+        old = results.load(options.compare) if options.compare else None
+        with tempfile.TemporaryDirectory() as folder:
+            path = options.results or str(Path(folder, "run.json"))
+            if not options.results:
+                measure(path, full=options.full, only=options.only)
+            found = results.load(path)
+            if options.json:
+                shutil.copyfile(path, options.json)
+    except results.NotARun as error:
+        raise CommandError(str(error)) from None
+    print(table.text(found))
+    if options.report:
+        from fastbp.bench import page
+
+        print(f"\nreport: {page.write(found, options.report)}")
+    if options.readme:
+        try:
+            readme.write(found, options.readme)
+        except readme.NoMarks as error:
+            raise CommandError(str(error)) from None
+    if old is not None:
+        changes = compare.changes(old, found)
+        print(f"\n{compare.text(changes)}")
+        slower = sum(change.verdict == compare.SLOWER for change in changes)
+        if slower:
+            raise CommandError(f"{slower} row{'s' * (slower > 1)} got slower")
+    if found.failures:
+        raise CommandError("\n".join(["some benchmarks failed", *found.failures]))
+
+
+def measure(path: str, *, full: bool = False, only: str = "") -> None:
+    """Run the suite in a process of its own, which writes the JSON file ``path``; CommandError where it can not."""
+    import pytest
+
+    from fastbp.bench import results
+
+    suite = Path(str(importlib.util.find_spec("fastbp.bench").origin)).parent  # type: ignore[union-attr]
+    command = [sys.executable, "-m", "pytest", "-s", "--benchmark-quiet", str(suite)]
+    command += [f"--only={only}", f"--benchmark-json={path}", *["--full"] * full]
+    search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryFile("w+") as log:
+        environment = os.environ | {"PYTHONPATH": search}
+        code = subprocess.run(command, stdout=log, env=environment).returncode
+        log.seek(0)
+        said = log.read().strip()
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise CommandError(f"--only {only}: no benchmark has such a name", code=2)
+    failed = code == pytest.ExitCode.TESTS_FAILED and os.path.exists(path) and results.load(path).failures
+    if not os.path.exists(path) or (code != pytest.ExitCode.OK and not failed):
+        raise CommandError(f"the benchmarks did not run:\n{said}")
