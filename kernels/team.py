@@ -10,6 +10,7 @@ the number of its part, and the number of the member who runs it, whose scratch 
 """
 
 import sys
+import time
 
 from llvmlite import ir
 from numba import types
@@ -24,6 +25,7 @@ SIZE, STOP, FUNCTION, ARGUMENTS, SCRATCH, TILES32, TILES64, GEMM32, GEMM64 = ran
 GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
 OPERANDS = 48  # of the product being called for, see gemm
 MUTEX, CONDITION = 64, 80
+ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
 WORDS = 96
 
 CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
@@ -32,6 +34,11 @@ SCRATCH_BYTES = 3 << 19  # of each member
 ZERO_BYTES = 512  # zeros that lie before the scratch memory of each member
 
 LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake
+
+# Where the owner waits for help longer than it worked itself, a member lost its core to another program in the middle
+# of a part. The next jobs are then done without help, after each further stall twice as many.
+STALL = 200_000  # nanoseconds of waiting below which nothing follows
+MOST_ALONE = 1 << 12
 
 HIGH = 1 << 32  # the unit of the high half of a ticket
 
@@ -92,6 +99,8 @@ if THREADS_WORK:
     condition_wait = _external("pthread_cond_wait", 2)
     condition_broadcast = _external("pthread_cond_broadcast", 1)
     sched_yield = _external("sched_yield", 0)
+    clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
+    MONOTONIC = time.CLOCK_MONOTONIC
 
 
 @intrinsic
@@ -175,7 +184,11 @@ def _take_parts(team, member):
 def spread(team, parts, job):
     """Have the team whose words start at address ``team`` do all ``parts`` of ``job``; return when they are done."""
     function, arguments = job
-    if parts < LEAST_PARTS or load(team + 8 * SIZE) == 1:
+    shared = parts >= LEAST_PARTS and load(team + 8 * SIZE) > 1
+    if shared and load(team + 8 * ALONE) > 0:
+        store(team + 8 * ALONE, load(team + 8 * ALONE) - 1)
+        shared = False
+    if not shared:
         for part in range(parts):
             _call(function, arguments, part, 0)
         return
@@ -184,13 +197,28 @@ def spread(team, parts, job):
     atomic_store(team + 8 * LEFT, parts)
     atomic_store(team + 8 * TICKET, parts * HIGH)
     _wake(team)
+    begin = _nanoseconds(team)
     _take_parts(team, 0)
+    done = _nanoseconds(team)
     spins = 0
     while atomic_load(team + 8 * LEFT) > 0:
         relax()
         spins += 1
         if spins > SPINS:
             _give_way()
+    _learn(team, done - begin, _nanoseconds(team) - done)
+
+
+@kernel
+def _learn(team, worked, waited):
+    """Draw the consequences of how long the owner ``worked`` on a job and then ``waited`` for help, in nanoseconds."""
+    patience = load(team + 8 * PATIENCE)
+    if waited > STALL and waited > worked:
+        patience = min(MOST_ALONE, max(1, 2 * patience))
+        store(team + 8 * ALONE, patience)
+    elif patience > 0:
+        patience -= 1
+    store(team + 8 * PATIENCE, patience)
 
 
 if THREADS_WORK and not config.DISABLE_JIT:
@@ -198,6 +226,11 @@ if THREADS_WORK and not config.DISABLE_JIT:
     @kernel
     def _give_way():
         sched_yield()
+
+    @kernel
+    def _nanoseconds(team):
+        clock_gettime(MONOTONIC, team + 8 * CLOCK)
+        return load(team + 8 * CLOCK) * 1_000_000_000 + load(team + 8 * CLOCK + 8)
 
     @kernel
     def _wake(team):
@@ -249,6 +282,10 @@ else:
     @kernel
     def _give_way():
         relax()
+
+    @kernel
+    def _nanoseconds(team):
+        return 0
 
     @kernel
     def _wake(team):

@@ -15,8 +15,9 @@ from calls import python, python_json, team_for, uncached
 
 import fastbp
 from fastbp import _team
+from fastbp.kernels.memory import address, atomic_load
 from fastbp.kernels.sigmoid import sigmoid_forward
-from fastbp.kernels.team import CHUNK, MUTEX, THREADS_WORK, package, parts_of, spread
+from fastbp.kernels.team import CHUNK, MUTEX, THREADS_WORK, package, parts_of, relax, spread
 
 if THREADS_WORK:
     from fastbp.kernels.team import mutex_lock, mutex_unlock
@@ -85,6 +86,40 @@ def test_every_part_is_done_once_by_a_member(set_threads, n):
         assert done.tolist() == [1] * parts + [0]
         assert by[n] == 0
         assert by.sum() == parts
+
+
+@uncached
+def wait_or_count(stalled, spins, by, part, member):
+    by[member] += 1
+    if member > 0:
+        stalled[0] = 1
+        for _ in range(spins):
+            relax()
+    elif spins:  # the owner leaves a part to others
+        while atomic_load(address(stalled)) == 0:
+            relax()
+
+
+@uncached
+def stall(team, spins, stalled, by):
+    spread(team, 4, package(wait_or_count, (stalled, spins, by)))
+
+
+@needs_threads
+def test_after_a_member_was_stalled_the_next_jobs_are_done_without_help_and_then_with_it_again(set_threads):
+    set_threads(2)
+    team = team_for(np.float32)
+    for stalls, alone in ((1, 1), (2, 2), (3, 4)):
+        by = np.zeros(2, np.int64)
+        stall(team, 2_000_000, np.zeros(1, np.int64), by)
+        assert by[1] > 0, stalls
+        by[:] = 0
+        for _ in range(alone):
+            stall(team, 0, np.zeros(1, np.int64), by)
+        assert by.tolist() == [4 * alone, 0]
+    by = np.zeros(2, np.int64)
+    stall(team, 2_000_000, np.zeros(1, np.int64), by)
+    assert by[1] > 0
 
 
 @needs_threads
