@@ -147,7 +147,7 @@ def _gb_per_second(kind: str, working_set: int, threads: int, best_rate: Callabl
         KERNELS[kind](first, first + apart, first + 2 * apart, count, repeats)
 
     calls = [lambda part=part: call(part) for part in memory]
-    return 1e-9 * moved * repeats * best_rate(calls, 0.1)
+    return 1e-9 * moved * repeats * best_rate(calls, 0.05)
 
 
 def _aligned(elements: int) -> np.ndarray:

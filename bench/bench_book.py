@@ -87,7 +87,7 @@ def fastbp_fit(steps: int) -> Work:
 def book_loop(layers: ModuleType, dtype: str, steps: int) -> Work:
     """The book's script, with the layers of a module: images float32, targets one-hot, the update in NumPy."""
     images = mnist.images()
-    x_train, t_train = mnist.scaled(images.x_train), np.eye(10, dtype=dtype)[images.t_train]
+    x_train, t_train = mnist.x_train(), np.eye(10, dtype=dtype)[images.t_train]
     nets: list = []
 
     def train() -> None:
@@ -117,7 +117,7 @@ def fastbp_layers(steps: int) -> Work:
 
 def numpy_loop(steps: int) -> Work:
     images = mnist.images()
-    x_train, t_train = mnist.scaled(images.x_train), images.t_train
+    x_train, t_train = mnist.x_train(), images.t_train
     nets: list = []
 
     def train() -> None:
@@ -141,7 +141,7 @@ def torch_loop(steps: int) -> Work:
 
     torch = peers.torch()
     images = mnist.images()
-    x_train, t_train = torch.from_numpy(mnist.scaled(images.x_train)), torch.from_numpy(images.t_train)
+    x_train, t_train = torch.from_numpy(mnist.x_train()), torch.from_numpy(images.t_train)
     nets: list = []
 
     def train() -> None:
@@ -158,7 +158,7 @@ def torch_loop(steps: int) -> Work:
 def jax_scan(steps: int) -> Work:
     jax = peers.jax()
     images, loss = mnist.images(), loss_function(NETWORK)
-    x_train, t_train = (jax.numpy.asarray(a) for a in (mnist.scaled(images.x_train), images.t_train.astype(np.int32)))
+    x_train, t_train = (jax.numpy.asarray(a) for a in (mnist.x_train(), images.t_train.astype(np.int32)))
     trained: list = []
 
     @jax.jit
@@ -187,7 +187,7 @@ def sklearn_fit(steps: int) -> Work:
     from .steps_sklearn import build
 
     images = mnist.images()
-    x_train, t_train = mnist.scaled(images.x_train), images.t_train
+    x_train, t_train = mnist.x_train(), images.t_train
     passes = -(-steps * BATCH // mnist.TRAIN)
     nets: list = []
 

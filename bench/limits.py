@@ -46,7 +46,7 @@ def multiply_adds(steps, one):
     return _multiply_adds(steps, one)
 
 
-def peak_gflops(dtype: type, threads: int = 1, seconds: float = 0.3) -> float:
+def peak_gflops(dtype: type, threads: int = 1, seconds: float = 0.1) -> float:
     """Multiply-add rate of ``threads`` threads together, in GFLOP/s."""
     one = dtype(0.5)
     flops = 2 * STEPS * CHAINS * ISA.lanes(np.dtype(dtype).itemsize)

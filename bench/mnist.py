@@ -52,3 +52,9 @@ def images() -> Images:
 def scaled(x: np.ndarray) -> np.ndarray:
     """Pixels as float32 in 0..1."""
     return x * np.float32(SCALE)
+
+
+@lru_cache(maxsize=1)
+def x_train() -> np.ndarray:
+    """The training images, scaled."""
+    return scaled(images().x_train)

@@ -8,6 +8,7 @@ from .results import Result, Run
 from .table import amount, jobs, machine
 
 BEGIN, END = "<!-- benchmarks: written by fastbp bench --readme -->", "<!-- end of benchmarks -->"
+PEERS = ("numpy", "torch", "jax", "jax scan", "scikit-learn", "book")
 JOBS = {"book": "whole job", "step": "step", "start": "start", "memory": "memory"}
 
 
@@ -28,7 +29,8 @@ def write(run: Run, path: str | os.PathLike) -> None:
 def text(run: Run) -> str:
     """The table: whole jobs and steps, each peer's ratio to fastbp in brackets, bold where the peer takes less."""
     results = [result for job, found in jobs(run) if job in JOBS for result in found]
-    peers = list(dict.fromkeys(peer for result in results for peer in result.peers))
+    timed = {peer for result in results for peer in result.peers}
+    peers = [peer for peer in PEERS if peer in timed]
     return "\n".join([f"{machine(run)}.", "", *_rows(results, peers)])
 
 

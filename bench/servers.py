@@ -22,6 +22,18 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 
 BLOCK = 5e-5  # seconds of calls that are timed together, so that reading the clock does not count
 
+Clock = Callable[[], float]
+
+
+def clock_for(threads: int, fresh: bool) -> Clock:
+    """What tells the seconds of a row.
+
+    On one core it is the time that the process itself has had it: what a neighbour takes of the core, in slices as
+    long as many of the calls, is no part of it. Threads that wait for each other, and calls that are processes, are
+    timed by the wall's clock.
+    """
+    return time.process_time if threads == 1 and not fresh else time.perf_counter
+
 
 @dataclass(frozen=True)
 class Made:
@@ -95,34 +107,34 @@ def make(state: dict, provider: str, maker: Callable[..., Work], arguments: tupl
     return Made(answer, first)
 
 
-def warm_up(state: dict, provider: str, least: float) -> float | None:
+def warm_up(state: dict, provider: str, least: float, clock: Clock) -> float | None:
     """Call until the times settle; choose how many calls a turn of ``least`` seconds has.
 
     A call that takes as long as a turn needs no settling and is one: seconds of a unit then, else None.
     """
     work = state[provider]
-    once = _seconds(work.call, 1)
+    once = _seconds(work.call, 1, clock)
     if once >= least:
-        state[provider, "plan"] = 1, 1
+        state[provider, "plan"] = 1, 1, clock
         return once / work.units
-    once = min(_seconds(work.call, 1) for _ in range(2))
+    once = min(_seconds(work.call, 1, clock) for _ in range(2))
     if once < BLOCK:
-        once = min(_seconds(work.call, 20) for _ in range(3))
+        once = min(_seconds(work.call, 20, clock) for _ in range(3))
     calls = max(1, round(BLOCK / max(once, 1e-9)))
-    state[provider, "plan"] = calls, max(1, round(least / (calls * max(once, 1e-9))))
+    state[provider, "plan"] = calls, max(1, round(least / (calls * max(once, 1e-9)))), clock
     return None
 
 
 def take_turn(state: dict, provider: str) -> float:
     """Seconds of one unit of work: the median over the blocks of a turn, most of which no other process interrupts."""
     work: Work = state[provider]
-    calls, blocks = state[provider, "plan"]
+    calls, blocks, clock = state[provider, "plan"]
     if blocks > 1:  # bring code and data back into the caches from which the others have driven them
         work.call()
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return statistics.median(_seconds(work.call, calls) for _ in range(blocks)) / work.units
+        return statistics.median(_seconds(work.call, calls, clock) for _ in range(blocks)) / work.units
     finally:
         if collecting:
             gc.enable()
@@ -138,8 +150,8 @@ def finish(state: dict, provider: str) -> tuple[float, Mapping[str, object]]:
     return units, facts
 
 
-def _seconds(call: Callable[[], object], calls: int) -> float:
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object], calls: int, clock: Clock) -> float:
+    start = clock()
     for _ in range(calls):
         call()
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls

@@ -1,12 +1,13 @@
 """A run as a table of text: fastbp's time and share of the limit, and each peer's time and ratio."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 from .results import Entry, Result, Run
 
 LOSES = "<"
 HEAD = f"A peer's ratio is its time (or bytes) over fastbp's; {LOSES} marks the peers that take less than fastbp."
+PEERS = ("numpy", "torch", "torch compiled", "jax", "jax scan", "scikit-learn", "book", "book float32", "fastbp layers")
 ORDER = ("book", "step", "start", "memory", "layer", "gemm")  # of the jobs; the rest follows
 
 
@@ -54,8 +55,8 @@ def _place(result: Result) -> tuple[int, str]:
 
 def _block(results: Sequence[Result]) -> str:
     """The rows of one job, with a column for each of its peers."""
-    peers = list(dict.fromkeys(name for result in results for name in (*result.entries, *result.absent)))
-    peers = [name for name in peers if name != "fastbp"]
+    peers: Collection[str] = {name for result in results for name in (*result.entries, *result.absent)}
+    peers = [name for name in PEERS if name in peers]
     cells = [[results[0].info["job"], "threads", "fastbp", "limit", *peers]]
     for result in results:
         ours = result.ours

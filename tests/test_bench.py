@@ -13,7 +13,7 @@ from fastbp.bench.laboratory import MODULES, Laboratory
 from fastbp.bench.networks import Network
 from fastbp.bench.networks import expected as expected_parameters
 from fastbp.bench.row import Row, Unsuitable, Work, errors
-from fastbp.bench.servers import BLOCK, Server, take_turn, warm_up
+from fastbp.bench.servers import BLOCK, Server, clock_for, take_turn, warm_up
 from fastbp.bench.statistics import ratios, spread
 from fastbp.bench.steps_fastbp import fastbp_steps
 from fastbp.bench.steps_numpy import numpy_steps
@@ -142,8 +142,8 @@ def test_a_provider_that_breaks_is_a_failure_only_of_our_own(provider, failed, l
 def test_a_turn_is_as_long_as_asked_in_blocks_long_enough_to_be_timed():
     calls = []
     state = {"numpy": Work(lambda: calls.append(1), list)}
-    warm_up(state, "numpy", least=0.01)
-    calls_a_block, blocks = state["numpy", "plan"]
+    warm_up(state, "numpy", 0.01, time.perf_counter)
+    calls_a_block, blocks, _ = state["numpy", "plan"]
     before = len(calls)
     seconds = take_turn(state, "numpy")
     assert len(calls) - before == 1 + calls_a_block * blocks, "one call to warm up, and the blocks"
@@ -153,8 +153,14 @@ def test_a_turn_is_as_long_as_asked_in_blocks_long_enough_to_be_timed():
 
 def test_a_call_as_long_as_a_turn_is_one():
     state = {"numpy": Work(lambda: time.sleep(0.01), list, units=10)}
-    assert 0.001 <= warm_up(state, "numpy", least=0.005) < 0.005
-    assert state["numpy", "plan"] == (1, 1)
+    assert 0.001 <= warm_up(state, "numpy", 0.005, time.perf_counter) < 0.005
+    assert state["numpy", "plan"][:2] == (1, 1)
+
+
+def test_rows_on_one_core_are_timed_without_what_a_neighbour_takes_of_it():
+    assert clock_for(1, fresh=False) is time.process_time
+    assert clock_for(2, fresh=False) is time.perf_counter
+    assert clock_for(1, fresh=True) is time.perf_counter, "the time of other processes is none of the server's own"
 
 
 def affinity(state):
