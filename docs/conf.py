@@ -16,7 +16,7 @@ html_theme = "alabaster"  # comes with Sphinx
 html_theme_options = {
     "description": "Neural networks trained on the CPU by compiled kernels",
     "fixed_sidebar": True,
-    "page_width": "1080px",
+    "page_width": "1180px",
     "font_family": "system-ui, sans-serif",
     "head_font_family": "system-ui, sans-serif",
 }
