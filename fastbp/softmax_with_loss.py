@@ -127,8 +127,8 @@ class SoftmaxWithLoss:
 
     def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
-        if labels and not weights and not self.eps and not self.label_smoothing and columns <= LONGEST:
-            return p.loss("softmax_loss_of_few", x, columns, targets, weights, in_place=True)
+        if labels and not weights and not self.label_smoothing and columns <= LONGEST:
+            return p.loss("softmax_loss_of_few", x, columns, targets, weights, self.eps, in_place=True)
         operation = "softmax_loss_of_labels" if labels else "softmax_loss_of_rows"
         return p.loss(operation, x, columns, targets, weights, self.eps, self.label_smoothing, in_place=True)
 

@@ -89,9 +89,23 @@ def _even(total, largest):
 
 
 @kernel(inline=True)
+def _thin(shape, a, size):
+    """How many last columns are too few for a vector and computed apart. Along k, where A is ``x`` or ``dout``, that is
+    the same for any number of rows: a row's result does not depend on how many there are."""
+    rows, columns, depth = shape
+    _, a_row, a_k = a
+    lanes = VECTOR_BYTES // size
+    rest = columns % lanes
+    if not MASKS or rest > min(MOST_THIN, lanes // 4) or columns < lanes or columns > THIN_COLUMNS:
+        return 0
+    if a_k == 1:
+        return rest if THIN_DEPTH <= depth <= THIN_BYTES // size else 0
+    return rest if a_row == 1 and rows >= lanes else 0
+
+
+@kernel(inline=True)
 def _plan(shape, a, b, size):
-    """How a whole product is computed: depth and columns of a block, whether A and B are packed, and how many last
-    columns are too few for a vector."""
+    """How a whole product is computed: depth and columns of a block, and whether A and B are packed."""
     rows, columns, depth = shape
     _, a_row, a_k = a
     _, _, b_col = b
@@ -100,12 +114,7 @@ def _plan(shape, a, b, size):
     large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
     pack_b = b_col != 1 or large or (ragged and not MASKS)
     block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
-    lanes = VECTOR_BYTES // size
-    rest = columns % lanes
-    thin = 0 < rest <= min(MOST_THIN, lanes // 4) and lanes < columns <= THIN_COLUMNS and rows >= lanes and MASKS
-    if a_row != 1:
-        thin &= a_k == 1 and THIN_DEPTH <= depth <= THIN_BYTES // size
-    return block_k // size, block_n, steep and large and STEEP_PACK, pack_b, rest if thin else 0
+    return block_k // size, block_n, steep and large and STEEP_PACK, pack_b
 
 
 @kernel(inline=True)
@@ -117,7 +126,7 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
     block_k, block_n, pack_a, pack_b, thin = plan
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    if thin and columns % lanes and activation != SIGMOID:
+    if thin and columns % lanes:
         columns -= thin
         _thin_columns((rows, thin, depth), a, b, c, start, columns, alpha, activation, tiles, scratch)
     k_blocks, shallow, deeper = _even(depth, block_k)
@@ -168,10 +177,14 @@ def _thin_columns(shape, a, b, c, start, j, alpha, activation, tiles, scratch):
     if start[0] == NOTHING:
         start = (zeros, 0)
     floor = like(0.0 if activation == RELU else -INFINITY, alpha)
-    if a[1] == 1:
+    if a[2] != 1:
         columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch)
     else:
         columns_along_k(shape, a, b, c, start, alpha, floor, scratch)
+    if activation == SIGMOID:
+        for i in range(shape[0]):
+            row = view(c[0] + size * i * c[1], shape[1], alpha)
+            sigmoid_serial(row, row)
 
 
 @kernel(inline=True)
@@ -346,11 +359,12 @@ def gemm_of_words(team, alpha):
     if rows <= 0 or columns <= 0:
         return
     one_block = columns * size_of(alpha) <= MAX_VECTORS * VECTOR_BYTES and depth * size_of(alpha) <= STEEP_K
-    if one_block and rows * columns * depth <= SMALL and activation != SIGMOID:
+    thin = _thin(shape, a, size_of(alpha))
+    if one_block and (thin == 0 or a[2] != 1) and rows * columns * depth <= SMALL and activation != SIGMOID:
         floor = like(0.0 if activation == RELU else -INFINITY, alpha)
         _small(shape, a, b, c, start, alpha, floor, tiles, scratch)
         return
-    plan = _plan(shape, a, b, size_of(alpha))
+    plan = (*_plan(shape, a, b, size_of(alpha)), thin)
     grid = (1, 1)
     if load(team + 8 * SIZE) > 1 and 2 * rows * columns * depth >= PARALLEL_FLOPS:
         grid = _grid(shape, size_of(alpha), plan)

@@ -198,10 +198,11 @@ def _tell_loss(step, loss, n_rows):
 
 @kernel
 def softmax_loss_of_few(team, row, step, one):
-    """Softmax and cross-entropy for at most LONGEST classes; targets are labels (N,), without weights."""
+    """Softmax and cross-entropy for at most LONGEST classes; targets are labels (N,), without weights. Number: eps."""
     x, labels, dx, losses = _word(row, 0), _word(row, 1), _word(row, 4), _word(row, 7)
     n_rows, n_columns = _word(row, 5), _word(row, 6)
-    loss = softmax_xent_short(team, x, labels, _share(step, one), dx, losses, n_rows, n_columns)
+    eps = float_of_bits(_word(row, 8))
+    loss = softmax_xent_short(team, x, labels, eps, _share(step, one), dx, losses, n_rows, n_columns)
     _tell_loss(step, loss, n_rows)
 
 

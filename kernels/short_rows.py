@@ -121,12 +121,13 @@ def softmax_short_rows(x, y, begin, end, tops, totals, scratch):
 
 
 @kernel
-def xent_short_rows(x, labels, share, dx, losses, n_rows, n_columns, scratch):
-    """Cross-entropy of softmax, and its gradient, against labels: what ``softmax_xent`` computes, without eps, weights
-    and smoothing, for rows of at most LONGEST columns.
+def xent_short_rows(x, labels, eps, share, dx, losses, n_rows, n_columns, scratch):
+    """Cross-entropy of softmax, and its gradient, against labels: what ``softmax_xent`` computes, without weights and
+    smoothing, for rows of at most LONGEST columns.
 
     x, dx : addresses of (N, K) elements of the type of ``share``
     labels : address of (N,) int64
+    eps : float64, added to each probability before its logarithm
     losses : address of (N,) float64
     scratch : address of SCRATCH_BYTES
     """
@@ -137,12 +138,17 @@ def xent_short_rows(x, labels, share, dx, losses, n_rows, n_columns, scratch):
         at = x + size * first * n_columns
         tops, totals = _softmax_lines(at, rows, n_columns, width, scratch, share)
         loss = view(losses + 8 * first, rows, 1.0)
-        for n in range(rows):
-            loss[n] = log(like(totals[n], 1.0))
         scores, lines = view(at, rows * n_columns, share), view(scratch, n_columns * width, share)
         for n in range(rows):
+            loss[n] = totals[n]
+        if eps > 0:
+            for n in range(rows):
+                loss[n] = lines[load(labels + 8 * (first + n)) * width + n] + eps
+        for n in range(rows):
+            loss[n] = log(loss[n])
+        for n in range(rows):
             label = load(labels + 8 * (first + n))
-            loss[n] += tops[n] - scores[n * n_columns + label]
+            loss[n] = -loss[n] if eps > 0 else loss[n] + (tops[n] - scores[n * n_columns + label])
             lines[label * width + n] -= like(1, share)
         for i in range(lines.size):
             lines[i] *= share

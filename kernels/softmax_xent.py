@@ -148,13 +148,14 @@ def softmax_xent_backward(team, y, t, weights, smoothing, share, dx):
 
 
 @kernel
-def _short(team, x, labels, share, dx, losses, n_rows, n_columns, part, member):
+def _short(team, x, labels, eps, share, dx, losses, n_rows, n_columns, part, member):
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
     skipped = size_of(share) * begin * n_columns
     xent_short_rows(
         x + skipped,
         labels + 8 * begin,
+        eps,
         share,
         dx + skipped,
         losses + 8 * begin,
@@ -165,9 +166,9 @@ def _short(team, x, labels, share, dx, losses, n_rows, n_columns, part, member):
 
 
 @kernel
-def softmax_xent_short(team, x, labels, share, dx, losses, n_rows, n_columns):
+def softmax_xent_short(team, x, labels, eps, share, dx, losses, n_rows, n_columns):
     """``softmax_xent_forward`` and ``_backward`` in one go, see ``xent_short_rows``; returns the mean loss."""
-    arguments = (team, x, labels, share, dx, losses, n_rows, n_columns)
+    arguments = (team, x, labels, eps, share, dx, losses, n_rows, n_columns)
     spread(team, parts_of_rows(n_rows, n_columns), package(_short, arguments))
     return mean_loss(view(losses, n_rows, 1.0))
 

@@ -432,10 +432,11 @@ def test_same_bits_for_w_in_any_layout(dtype):
 @dtypes
 def test_rows_do_not_depend_on_the_rest_of_the_batch(dtype):
     rng = np.random.default_rng(8)
-    a, b = rng.standard_normal((40, 300)).astype(dtype), rng.standard_normal((300, 77)).astype(dtype)
-    whole = gemm(a, b, np.empty((40, 77), dtype))
-    for first, last in [(0, 1), (3, 9), (17, 40)]:
-        assert_same_bits(gemm(a[first:last], b, np.empty((last - first, 77), dtype)), whole[first:last])
+    for n in (77, lanes_of(dtype) + 1, lanes_of(dtype) + 2):
+        a, b = rng.standard_normal((40, 300)).astype(dtype), rng.standard_normal((300, n)).astype(dtype)
+        whole = gemm(a, b, np.empty((40, n), dtype))
+        for first, last in [(0, 1), (3, 9), (17, 40)]:
+            assert_same_bits(gemm(a[first:last], b, np.empty((last - first, n), dtype)), whole[first:last])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
