@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from .laboratory import SLOW_TO_COMPILE, Laboratory, Outcome
+from .laboratory import FULL_ONLY, Laboratory, Outcome
 from .machine import description
 from .replay import replay
 from .row import Expected, Row, Work
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     full, only = config.getoption("full"), re.compile(config.getoption("only"), re.IGNORECASE)
 
     def is_chosen(item: pytest.Item) -> bool:
-        in_form = full or (_row(item).quick and _provider(item) not in SLOW_TO_COMPILE)
+        in_form = full or (_row(item).quick and _provider(item) not in FULL_ONLY)
         return in_form and only.search(_row(item).label) is not None
 
     chosen = [item for item in items if is_chosen(item)]

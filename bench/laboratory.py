@@ -23,7 +23,7 @@ MODULES = {  # what each family of providers needs: the module, and the name it 
 }
 FOLDER = "FASTBP_BENCH_FOLDER"  # the environment variable with the folder for files that live as long as the run
 OURS = ("fastbp", "numpy", "book")  # families that have to work; a peer that can not run leaves a reason in the table
-SLOW_TO_COMPILE = ("torch compiled",)  # providers that are in the full form only
+FULL_ONLY = ("torch compiled", "book float32")  # providers that the quick form has no time for
 
 
 @dataclass(frozen=True)

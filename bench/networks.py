@@ -14,7 +14,7 @@ from .row import Expected
 
 RATES = {"sgd": 0.05, "adam": 1e-3}
 BETA1, BETA2, ADAM_EPS = 0.9, 0.999, 1e-8
-FLOPS_A_CALL, MOST_STEPS = 2e8, 400  # steps are done in calls of so much work, in which Python's part does not count
+FLOPS_A_CALL, MOST_STEPS = 2e8, 200  # of a call of many steps, in which Python's part does not count
 
 KINK = 16  # rows' worth of gradient; a single unit made up 14 of them in a network 8 layers deep
 

@@ -5,9 +5,11 @@ at its first row and used for all later ones. So no provider's waiting threads n
 all of a row run on the same cores.
 """
 
+import contextlib
 import gc
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,10 +87,12 @@ class Server:
 def _serve(pipe, affinity: list[int]) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, affinity)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     state: dict[str, Work] = {}
-    while (question := pipe.recv()) is not None:
-        function, arguments = question
-        pipe.send(function(state, *arguments))
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while (question := pipe.recv()) is not None:
+            function, arguments = question
+            pipe.send(function(state, *arguments))
 
 
 def make(state: dict, provider: str, maker: Callable[..., Work], arguments: tuple) -> Made:
