@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from .installed import installed_bytes
-from .row import Expected, Row, Work, rows
+from .installed import installed_bytes, needed
+from .row import Expected, Row, Unsuitable, Work, rows
 from .servers import all_cores
 
 IMPORTS = {
@@ -96,6 +96,8 @@ def import_of(provider: str, kind: str) -> Work:
 
 
 def size_of(provider: str, kind: str) -> Work:
+    if not needed(provider):
+        raise Unsuitable("runs from a checkout, and what it needs is told by an installation only")
     return Work(lambda: None, lambda: [np.zeros(0)], facts=lambda: {"bytes": installed_bytes(provider)})
 
 

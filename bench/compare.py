@@ -13,6 +13,7 @@ from .results import Result, Run
 from .statistics import Spread, ratios
 
 LEAST = 1.10  # changes below it are noise: another run of the same code differs so much, by where its memory lies
+FEW, LEAST_OF_FEW = 5, 1.5  # fewer turns say little of the noise: it takes more then
 
 SLOWER, FASTER, SAME = "slower", "faster", "same"
 
@@ -25,6 +26,7 @@ class Change:
     yardstick: str
     before: Spread
     now: Spread
+    turns: int
 
     @property
     def factor(self) -> float:
@@ -34,9 +36,10 @@ class Change:
     @property
     def verdict(self) -> str:
         """Slower or faster only where the ranges between the 20 % and 80 % quantiles do not meet."""
-        if self.now.low > self.before.high and self.factor > LEAST:
+        least = LEAST if self.turns >= FEW else LEAST_OF_FEW
+        if self.now.low > self.before.high and self.factor > least:
             return SLOWER
-        if self.now.high < self.before.low and self.factor < 1 / LEAST:
+        if self.now.high < self.before.low and self.factor < 1 / least:
             return FASTER
         return SAME
 
@@ -47,9 +50,11 @@ def changes(before: Run, now: Run) -> list[Change]:
     found = []
     for result in now.results:
         if result.ours and result.label in old:
-            yardstick = _yardstick(before, old[result.label], now, result)
-            spreads = (_in_units_of(yardstick, r) for r in (old[result.label], result))
-            found.append(Change(result.label, yardstick, *spreads))
+            both = old[result.label], result
+            yardstick = _yardstick(before, both[0], now, result)
+            first, second = (_in_units_of(yardstick, r) for r in both)
+            turns = min(len(r.ours.figures) for r in both if r.ours)
+            found.append(Change(result.label, yardstick, first, second, turns))
     return found
 
 

@@ -137,3 +137,5 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         if any(amounts):
             least = limits(info["threads"]).seconds(info["dtype"], *amounts, info["working_set"])
             info["limit_seconds"], info["share_of_limit"] = least, least / info["seconds"]["median"]
+        if "needed_bytes" in info["facts"]:
+            info["share_of_limit"] = info["facts"]["needed_bytes"] / info["facts"]["bytes"]

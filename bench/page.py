@@ -23,7 +23,7 @@ TITLES = {
     "gemm": "Matrix products",
     "adam": "One step of Adam over a flat vector",
 }
-HEAD = ("row", "provider", "median", "20 %", "80 %", "of limit", "GFLOP/s", "GB/s", "ratio", "compiling", "error")
+HEAD = ("row", "provider", "median", "20 %", "80 %", "of limit", "GFLOP/s", "GB/s", "ratio", "compiling", "error", "")
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid #ccc; padding-top: 1rem; }
@@ -95,7 +95,7 @@ def _table(results: list[Result]) -> Iterator[str]:
             cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
             yield f'<tr class="{" ".join(classes)}">{cells}</tr>'
         for provider, reason in result.absent.items():
-            yield f'<tr class="absent"><td></td><td>{escape(provider)}</td><td colspan="9">{escape(reason)}</td></tr>'
+            yield f'<tr class="absent"><td></td><td>{escape(provider)}</td><td colspan="10">{escape(reason)}</td></tr>'
     yield "</table></div>"
 
 
@@ -111,6 +111,7 @@ def _cells(result: Result, entry: Entry) -> list[str]:
         "" if ratio is None or entry.provider == "fastbp" else f"{ratio.median:.2f}",
         f"{info['compile_seconds']:.2f} s" if info["compile_seconds"] else "",
         f"{info['max_error']:.1e}" if info["max_error"] else "",
+        f"{info['facts']['test_accuracy']:.1%} of the test images" if "test_accuracy" in info["facts"] else "",
     ]
 
 

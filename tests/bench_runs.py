@@ -28,6 +28,7 @@ def made_run(seconds, absent=(), versions=None, more=None):
                 "bytes": 0.0,
                 "compile_seconds": 0.25,
                 "max_error": 1e-7,
+                "facts": {},
                 **(more or {}).get(label, {}),
             },
         }

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 from bench_runs import made_run, run_of
 
 from fastbp.bench import compare, results, table
+from fastbp.bench.installed import installed_bytes, needed
 from fastbp.bench.laboratory import MODULES, Laboratory
+from fastbp.bench.memory_probe import NETWORK
 from fastbp.bench.networks import Network
 from fastbp.bench.networks import expected as expected_parameters
 from fastbp.bench.row import Row, Unsuitable, Work, errors
@@ -292,6 +296,12 @@ def test_a_peer_of_another_version_is_no_yardstick():
     assert verdict(before, now, versions={"numpy": "1"}) == "same"
 
 
+def test_few_turns_need_a_larger_change():
+    before, slower = {"fastbp": [1.0] * 4, "numpy": [2.0] * 4}, {"fastbp": [1.4] * 4, "numpy": [2.0] * 4}
+    assert verdict(before, slower) == "same"
+    assert verdict(before, {"fastbp": [1.6] * 4, "numpy": [2.0] * 4}) == "slower"
+
+
 def test_rows_without_a_peer_are_compared_by_their_times():
     assert verdict({"fastbp": times(1)}, {"fastbp": times(2)}) == "slower"
 
@@ -308,3 +318,21 @@ def test_a_comparison_says_what_changed_by_how_much():
         "slower by 2.00: row (0.5 to 1 of numpy's)",
         "0 of 1 rows are as fast as before, within the noise.",
     ]
+
+
+# ---- sizes and memory ----------------------------------------------------------------------------------
+
+
+def test_an_installed_size_counts_what_a_package_needs():
+    assert {"pytest", "pluggy", "packaging"} <= needed("pytest")
+    assert installed_bytes("pytest") > installed_bytes("pluggy") > 10_000
+
+
+def test_what_is_not_installed_needs_nothing():
+    assert needed("no-such-distribution") == set()
+
+
+def test_the_memory_of_a_training_is_more_than_its_parameters():
+    command = [sys.executable, "-m", "fastbp.bench.memory_probe", "numpy"]
+    grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert NETWORK.parameter_bytes < grown < 20 * (NETWORK.parameter_bytes + NETWORK.activation_bytes)
