@@ -1,6 +1,7 @@
 """``fastbp bench``, as a user calls it."""
 
 import json
+import os
 
 import pytest
 
@@ -14,8 +15,14 @@ ROW = "softmax loss 100x10 "
 def file(tmp_path_factory):
     """What ``--json`` writes of one small row."""
     path = tmp_path_factory.mktemp("bench") / "run.json"
-    assert cli.main(["bench", "--only", ROW, "--json", str(path)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path.parent)
+        assert cli.main(["bench", "--only", ROW, "--json", str(path)]) == 0
     return path
+
+
+def test_nothing_else_is_left_behind(file):
+    assert os.listdir(file.parent) == ["run.json"]
 
 
 def test_one_row_is_measured_checked_and_recorded(file):

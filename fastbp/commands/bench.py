@@ -90,6 +90,7 @@ def measure(path: str, *, full: bool = False, only: str = "") -> None:
 
     suite = Path(str(importlib.util.find_spec("fastbp.bench").origin)).parent  # type: ignore[union-attr]
     command = [sys.executable, "-m", "pytest", "-s", "--benchmark-quiet", str(suite)]
+    command += [f"--benchmark-storage=file://{Path(path).parent}"]  # else it makes a folder where we are
     command += [f"--only={only}", f"--benchmark-json={path}", *["--full"] * full]
     search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryFile("w+") as log:
