@@ -8,7 +8,8 @@ cache, or ends in a vector that the CPU cannot mask; then it is packed into pane
 
 ``_plan`` decides all this from the whole product's shape and strides. The cut of k follows from K and A alone, and
 the cut of C into blocks, tiles and parts for several threads changes no bit of the result (see ``tile``): it is the
-same for any number of threads and for W in any layout.
+same for any number of threads and for W in any layout. A few last columns that would fill little of a vector are
+computed apart (see ``thin``).
 """
 
 from llvmlite import ir
