@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp import _team
-from fastbp.kernels.mean_squared_error import mean_squared_error_backward, mean_squared_error_forward
+from fastbp.kernels.element_losses import SQUARED, element_loss
 
 from . import peers
 from .losses import expected, loss_rows, scores_and_targets
@@ -12,12 +12,11 @@ from .row import Work, rows
 
 def fastbp_loss(loss, shape):
     x, t = scores_and_targets(loss, shape)
-    y, dx, losses, no_weights = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
+    y, dx, partial, no_weights = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
     team, share, value = _team.current().address, np.float32(1 / len(x)), np.zeros(())
 
     def call():
-        value[...] = mean_squared_error_forward(team, x, t, no_weights, y, losses)
-        mean_squared_error_backward(team, y, t, no_weights, share, dx)
+        value[...] = element_loss(team, SQUARED, x, t, no_weights, share, y, partial, dx)
 
     return Work(call, lambda: [value, dx])
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
 from fastbp._lowering import Lowering
+from fastbp.kernels.element_losses import element_loss_backward, element_loss_forward
 
 NO_WEIGHTS32, NO_WEIGHTS64 = (np.empty(0, dtype) for dtype in _check.FLOATS)
 
@@ -33,12 +34,10 @@ def as_weights(sample_weight: Any, n_rows: int, dtype: np.dtype) -> np.ndarray:
 
 
 class RealTargetLoss:
-    """A loss whose targets are real numbers of the shape of ``x``; subclasses name its kernels and its operation."""
+    """A loss whose targets are real numbers of the shape of ``x``; subclasses name its kind."""
 
     has_classes = False  # whether targets are classes, of which the highest score is the prediction
-    _kernel_forward: Any
-    _kernel_backward: Any
-    _operation: str
+    _kind: int  # in kernels.element_losses
 
     def __init__(self) -> None:
         self.loss: Any = None
@@ -75,8 +74,9 @@ class RealTargetLoss:
         rows = (n_rows, x.size // n_rows)
         targets = _check.ready(t, x.dtype).reshape(rows)
         weights = as_weights(sample_weight, n_rows, x.dtype)
-        y, losses = np.empty(x.shape, x.dtype), np.empty(n_rows)
-        loss = self._kernel_forward(_team.current().address, x.reshape(rows), targets, weights, y.reshape(rows), losses)
+        y, partial = np.empty(x.shape, x.dtype), np.empty(n_rows)
+        team = _team.current().address
+        loss = element_loss_forward(team, self._kind, x.reshape(rows), targets, weights, y.reshape(rows), partial)
         self.t, self._targets, self._weights = t, targets, weights
         self.y, self.loss = _check.of_type(y, dtype), dtype.type(loss)
         return self.loss
@@ -92,9 +92,8 @@ class RealTargetLoss:
         rows = self._targets.shape
         share = y.dtype.type(float(dout) / rows[0])
         dx = np.empty(y.shape, y.dtype)
-        self._kernel_backward(
-            _team.current().address, y.reshape(rows), self._targets, self._weights, share, dx.reshape(rows)
-        )
+        team = _team.current().address
+        element_loss_backward(team, self._kind, y.reshape(rows), self._targets, self._weights, share, dx.reshape(rows))
         return _check.of_type(dx, dtype)
 
     def _check_values(self, x: np.ndarray) -> None:
@@ -111,7 +110,7 @@ class RealTargetLoss:
 
     def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
-        return p.loss(self._operation, x, columns, targets, weights)
+        return p.loss("real_target_loss", x, columns, targets, weights, self._kind)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} is no loss of classes: its network has no probabilities")

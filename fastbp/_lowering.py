@@ -123,17 +123,17 @@ class Lowering:
         return y, columns, backward
 
     def loss(
-        self, operation: str, x: int, columns: int, targets: int, weights: int, *numbers: float, in_place: bool = False
+        self, operation: str, x: int, columns: int, targets: int, weights: int, *operands: int, in_place: bool = False
     ) -> int:
         """Write a loss with its gradient; returns the address of the gradient with respect to ``x``.
 
-        ``in_place`` says that the gradient may be written over the loss layer's output.
+        ``operands`` are those beyond what all losses have. ``in_place`` says that the gradient may be written over the
+        loss layer's output.
         """
         dx = self.buffer("loss dx", columns)
         y = dx if in_place else self.buffer("loss y", columns)
         losses = self.buffer("losses", 1, _check.FLOAT64)
-        extra = [bits(number) for number in numbers]
-        self.emit(operation, x, targets, weights, y, dx, self.rows, columns, losses, *extra)
+        self.emit(operation, x, targets, weights, y, dx, self.rows, columns, losses, *operands)
         return dx
 
     def optimizer(self, optimizer: Optimizer, first: np.ndarray, second: np.ndarray, limit: float) -> None:

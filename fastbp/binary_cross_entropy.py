@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp._loss import RealTargetLoss
-from fastbp.kernels.binary_cross_entropy import binary_cross_entropy_backward, binary_cross_entropy_forward
+from fastbp.kernels.element_losses import BINARY
 
 
 class BinaryCrossEntropy(RealTargetLoss):
@@ -26,9 +26,7 @@ class BinaryCrossEntropy(RealTargetLoss):
     0.490415
     """
 
-    _operation = "binary_cross_entropy_loss"
-    _kernel_forward = staticmethod(binary_cross_entropy_forward)
-    _kernel_backward = staticmethod(binary_cross_entropy_backward)
+    _kind = BINARY
 
     def _check_values(self, x: np.ndarray) -> None:
         if x.min() >= 0 and x.max() <= 1:

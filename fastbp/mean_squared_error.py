@@ -1,7 +1,7 @@
 """The mean squared error as a layer."""
 
 from fastbp._loss import RealTargetLoss
-from fastbp.kernels.mean_squared_error import mean_squared_error_backward, mean_squared_error_forward
+from fastbp.kernels.element_losses import SQUARED
 
 
 class MeanSquaredError(RealTargetLoss):
@@ -24,6 +24,4 @@ class MeanSquaredError(RealTargetLoss):
     2.5
     """
 
-    _operation = "mean_squared_error_loss"
-    _kernel_forward = staticmethod(mean_squared_error_forward)
-    _kernel_backward = staticmethod(mean_squared_error_backward)
+    _kind = SQUARED

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp._loss import RealTargetLoss
-from fastbp.kernels.binary_cross_entropy import sigmoid_xent_backward, sigmoid_xent_forward
+from fastbp.kernels.element_losses import OF_SCORES
 from fastbp.sigmoid import Sigmoid
 
 
@@ -27,9 +27,7 @@ class SigmoidWithLoss(RealTargetLoss):
     0.346574
     """
 
-    _operation = "sigmoid_loss"
-    _kernel_forward = staticmethod(sigmoid_xent_forward)
-    _kernel_backward = staticmethod(sigmoid_xent_backward)
+    _kind = OF_SCORES
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """1 / (1 + exp(-scores))."""

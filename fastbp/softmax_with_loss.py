@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
 from fastbp._loss import as_weights
-from fastbp._lowering import Lowering
+from fastbp._lowering import Lowering, bits
 from fastbp._targets import as_targets
 from fastbp.kernels.short_rows import LONGEST
 from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
@@ -127,10 +127,11 @@ class SoftmaxWithLoss:
 
     def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
+        eps, smoothing = bits(self.eps), bits(self.label_smoothing)
         if labels and not weights and not self.label_smoothing and columns <= LONGEST:
-            return p.loss("softmax_loss_of_few", x, columns, targets, weights, self.eps, in_place=True)
+            return p.loss("softmax_loss_of_few", x, columns, targets, weights, eps, in_place=True)
         operation = "softmax_loss_of_labels" if labels else "softmax_loss_of_rows"
-        return p.loss(operation, x, columns, targets, weights, self.eps, self.label_smoothing, in_place=True)
+        return p.loss(operation, x, columns, targets, weights, eps, smoothing, in_place=True)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """softmax(scores)."""

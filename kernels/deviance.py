@@ -14,11 +14,12 @@ theirs.) The loss of a batch is ``sum_n weights[n] l[n] / sum_n weights[n]``, an
 
 from ._jit import kernel
 from .elementary import exp, log, logistic
-from .memory import address, like, size_of
-from .reduce import row_sum
-from .row_losses import mean_rows, weigh_losses, weigh_rows
+from .memory import address, like, size_of, view
+from .reduce import row_sum, wide_sum
+from .row_losses import weigh_losses, weigh_rows
+from .short_rows import SCRATCH_BYTES
 from .softmax import parts_of_rows, rows_of_part, softmax_rows
-from .team import package, spread
+from .team import package, scratch_of, spread
 
 SOFTMAX, LOGISTIC, EXP, IDENTITY = range(4)
 
@@ -32,12 +33,12 @@ def _probability(p):
 
 
 @kernel
-def _outputs(team, member, kind, x, y, losses, begin, end):
-    """``y`` of rows ``begin`` to ``end``; ``losses`` may be overwritten."""
+def _outputs(team, member, kind, x, y, totals, begin, end):
+    """``y`` of rows ``begin`` to ``end``; ``totals``, a float64 for each, may be overwritten."""
     size = (end - begin) * x.shape[1]
     score, out = x[begin:end].reshape(size), y[begin:end].reshape(size)
     if kind == SOFTMAX:
-        softmax_rows(team, member, x, y, begin, end, losses)
+        softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, totals)
     elif kind == LOGISTIC:
         for i in range(size):
             out[i] = logistic(score[i])
@@ -50,16 +51,25 @@ def _outputs(team, member, kind, x, y, losses, begin, end):
 
 
 @kernel
-def _losses(kind, y, t, terms, losses, begin, end):
-    """The losses of rows ``begin`` to ``end``; ``terms``, of the shape of ``y``, is overwritten."""
-    n_columns = y.shape[1]
-    size = (end - begin) * n_columns
+def _sum_of_rows(y, t, weights, losses, begin, end):
+    """The sum of the losses of SOFTMAX of rows ``begin`` to ``end``; ``losses``, a float64 for each, is overwritten."""
+    for n in range(begin, end):
+        right = y.dtype.type(0)
+        for k in range(y.shape[1]):
+            right += y[n, k] * t[n, k]
+        losses[n - begin] = -log(like(_probability(right), 1.0))
+    weigh_losses(losses, weights[begin:end])
+    return row_sum(address(losses), losses.size, 1.0)
+
+
+@kernel
+def _sum_of_elements(kind, y, t, weights, terms, begin, end):
+    """The same of the other kinds; ``terms``, of the shape of ``y``, is overwritten."""
+    size = (end - begin) * y.shape[1]
     value, target, term = y[begin:end].reshape(size), t[begin:end].reshape(size), terms[begin:end].reshape(size)
-    one, zero, half = y.dtype.type(1), y.dtype.type(0), y.dtype.type(0.5)
-    if kind == SOFTMAX:
-        for i in range(size):
-            term[i] = value[i] * target[i]
-    elif kind == LOGISTIC:
+    one, zero = y.dtype.type(1), y.dtype.type(0)
+    half_share = y.dtype.type(0.5) / like(y.shape[1], one)
+    if kind == LOGISTIC:
         for i in range(size):
             term[i] = -log(_probability(value[i] if target[i] == one else one - value[i]))
     elif kind == EXP:
@@ -69,29 +79,27 @@ def _losses(kind, y, t, terms, losses, begin, end):
     else:
         for i in range(size):
             difference = value[i] - target[i]
-            term[i] = half * difference * difference
-    mean_rows(terms, losses, begin, end)
-    if kind != IDENTITY:
-        for n in range(begin, end):
-            losses[n] *= n_columns
-    if kind == SOFTMAX:
-        for n in range(begin, end):
-            losses[n] = -log(like(_probability(like(losses[n], one)), 1.0))
+            term[i] = half_share * difference * difference
+    weigh_rows(terms[begin:end], weights[begin:end])
+    return wide_sum(address(term), size, one)
 
 
 @kernel
-def _part(team, kind, x, t, weights, share, y, dx, losses, part, member):
+def _part(team, kind, x, t, weights, share, y, dx, partial, part, member):
     n_rows, n_columns = x.shape
     rows = rows_of_part(n_rows, n_columns)
     begin, end = part * rows, min(n_rows, (part + 1) * rows)
+    losses = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * rows, end - begin, 1.0)  # behind softmax_rows' own
     _outputs(team, member, kind, x, y, losses, begin, end)
-    _losses(kind, y, t, dx, losses, begin, end)
-    weigh_losses(losses, weights, begin, end)
+    if kind == SOFTMAX:
+        partial[part] = _sum_of_rows(y, t, weights, losses, begin, end)
+    else:
+        partial[part] = _sum_of_elements(kind, y, t, weights, dx, begin, end)
     size = (end - begin) * n_columns
     value, target, out = y[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
     for i in range(size):
         out[i] = (value[i] - target[i]) * share
-    weigh_rows(dx, weights, begin, end)
+    weigh_rows(dx[begin:end], weights[begin:end])
 
 
 @kernel
@@ -106,7 +114,7 @@ def sum_of_weights(weights, n_rows):
 
 
 @kernel
-def deviance(team, kind, x, t, weights, y, dx, losses):
+def deviance(team, kind, x, t, weights, y, dx, partial):
     """The loss of a batch and its gradient, by the formulas above. The same bits for any number of threads.
 
     Parameters
@@ -118,18 +126,14 @@ def deviance(team, kind, x, t, weights, y, dx, losses):
     weights : (N,) of the type of ``x``, or of length 0: all rows count the same
     y : (N, K), overwritten with the outputs; must not be ``x``
     dx : (N, K), overwritten with ``weights[n] (y - t) / sum_n weights[n]``; must not be ``x``, ``y`` or ``t``
-    losses : (N,) float64, overwritten
+    partial : (N,) float64, of which the first parts_of_rows(N, K) are overwritten
 
     Returns
     -------
     loss : float64
     """
-    n_rows = x.shape[0]
-    total = sum_of_weights(weights, n_rows)
+    total = sum_of_weights(weights, x.shape[0])
     share = 1.0 / total if total != 0 else 0.0
-    spread(
-        team,
-        parts_of_rows(*x.shape),
-        package(_part, (team, kind, x, t, weights, x.dtype.type(share), y, dx, losses)),
-    )
-    return row_sum(address(losses), n_rows, 1.0) * share
+    parts = parts_of_rows(*x.shape)
+    spread(team, parts, package(_part, (team, kind, x, t, weights, x.dtype.type(share), y, dx, partial)))
+    return row_sum(address(partial), parts, 1.0) * share

@@ -12,17 +12,11 @@ import numpy as np
 from ._jit import kernel
 from .affine import sum_rows
 from .batch import gather, gather_kind, gather_sparse
-from .binary_cross_entropy import (
-    binary_cross_entropy_backward,
-    binary_cross_entropy_forward,
-    sigmoid_xent_backward,
-    sigmoid_xent_forward,
-)
 from .deviance import deviance, sum_of_weights
 from .dropout import dropout_backward, dropout_forward
+from .element_losses import element_loss
 from .gemm import LINEAR, NOTHING, gemm
 from .leaky_relu import leaky_relu_backward, leaky_relu_forward
-from .mean_squared_error import mean_squared_error_backward, mean_squared_error_forward
 from .memory import bits_of_float, float_of_bits, like, load, store, view
 from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .penalty import l2_penalty
@@ -168,7 +162,7 @@ def sigmoid_back(team, row, step, one):
 
 @kernel(inline=True)
 def _batch_of(row, one):
-    """The matrices that begin every loss's operands: x, y and dx (N, K), weights (N,) or (0,), losses (N,)."""
+    """What begins every loss's operands: x, y and dx (N, K), weights (N,) or (0,), losses (N,) of rows or of parts."""
     n_rows, n_columns = _word(row, 5), _word(row, 6)
     x, y = _matrix(_word(row, 0), n_rows, n_columns, one), _matrix(_word(row, 3), n_rows, n_columns, one)
     dx, losses = _matrix(_word(row, 4), n_rows, n_columns, one), view(_word(row, 7), n_rows, 1.0)
@@ -229,30 +223,12 @@ def softmax_loss_of_rows(team, row, step, one):
 
 
 @kernel
-def binary_cross_entropy_loss(team, row, step, one):
-    """Binary cross-entropy of probabilities; targets (N, K)."""
+def real_target_loss(team, row, step, one):
+    """A loss that is a mean over elements; targets (N, K). Further operand: its kind."""
     x, y, dx, weights, losses = _batch_of(row, one)
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    _tell_loss(step, binary_cross_entropy_forward(team, x, t, weights, y, losses), losses.size)
-    binary_cross_entropy_backward(team, y, t, weights, _share(step, one), dx)
-
-
-@kernel
-def sigmoid_loss(team, row, step, one):
-    """Binary cross-entropy of scores; targets (N, K)."""
-    x, y, dx, weights, losses = _batch_of(row, one)
-    t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    _tell_loss(step, sigmoid_xent_forward(team, x, t, weights, y, losses), losses.size)
-    sigmoid_xent_backward(team, y, t, weights, _share(step, one), dx)
-
-
-@kernel
-def mean_squared_error_loss(team, row, step, one):
-    """Mean squared error; targets (N, K)."""
-    x, y, dx, weights, losses = _batch_of(row, one)
-    t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    _tell_loss(step, mean_squared_error_forward(team, x, t, weights, y, losses), losses.size)
-    mean_squared_error_backward(team, y, t, weights, _share(step, one), dx)
+    loss = element_loss(team, _word(row, 8), x, t, weights, _share(step, one), y, losses, dx)
+    _tell_loss(step, loss, losses.size)
 
 
 @kernel

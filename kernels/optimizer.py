@@ -16,14 +16,9 @@ gradient times ``scale`` plus ``weight_decay p``; ``t`` counts steps from 1::
 
 import math
 
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
 from ._jit import kernel
 from .memory import address
-from .simd import I32, I64, Vectors, element_type
+from .reduce import row_sum, sum_of_squares
 from .team import package, part_of, parts_of, spread
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
@@ -31,8 +26,6 @@ SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 # Entries of ``hyper``. The first is the momentum, RMSprop's decay or Adam's beta1; what an optimizer lacks is not read.
 MEMORY, BETA2, EPS, WEIGHT_DECAY = range(4)
 N_HYPER = 4
-
-LANES = 32  # partial sums of a squared norm: four vectors of 64 bytes, to hide the latency of an addition
 
 
 @kernel
@@ -138,44 +131,10 @@ def optimizer_step(team, kind, params, grads, first, second, hyper, lr, step, sc
     spread(team, parts_of(params.size), job)
 
 
-@intrinsic
-def _squares(typingctx, at, count, one):
-    """Sum, in float64, of the squares of the ``count`` elements of the type of ``one`` from address ``at`` on.
-
-    LLVM may not reorder a sum by itself; here the order is written down: a partial sum a lane, halved at the end.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        pointer, count = arguments[0], arguments[1]
-        source, wide = Vectors(builder, element_type(one)), Vectors(builder, ir.DoubleType())
-        pointer = source.pointer(pointer)
-        total = cgutils.alloca_once_value(builder, wide.zero(LANES))
-
-        def add(vector):
-            if source.bytes == 4:
-                vector = builder.fpext(vector, wide.type(LANES))
-            builder.store(wide.fmuladd(vector, vector, builder.load(total)), total)
-
-        whole = builder.sdiv(count, I64(LANES))
-        with cgutils.for_range(builder, whole) as loop:
-            add(source.load(source.at(pointer, builder.mul(loop.index, I64(LANES))), LANES))
-        done = builder.mul(whole, I64(LANES))
-        rest = builder.sub(count, done)
-        with builder.if_then(builder.icmp_signed(">", rest, I64(0))):
-            add(source.load(source.at(pointer, done), LANES, source.first_lanes(rest, LANES)))
-        vector, lanes = builder.load(total), LANES
-        while lanes > 1:
-            lanes //= 2
-            vector = builder.fadd(*wide.halves(vector))
-        return builder.extract_element(vector, I32(0))
-
-    return types.float64(types.int64, types.int64, one), codegen
-
-
 @kernel
 def _squares_of_part(grads, partial, part, member):
     begin, end = part_of(grads.size, part)
-    partial[part] = _squares(address(grads[begin:end]), end - begin, grads.dtype.type(1))
+    partial[part] = sum_of_squares(address(grads[begin:end]), end - begin, grads.dtype.type(1))
 
 
 @kernel
@@ -183,14 +142,11 @@ def squared_norm(team, grads, partial):
     """``sum(grads ** 2)`` in float64 for either type, NaN and infinities included.
 
     grads : (D,) float32 or float64, C-contiguous
-    partial : (parts_of(D),) float64, overwritten; the sum of each part, added up in their order at the end
+    partial : (parts_of(D),) float64, overwritten with the sum of each part
 
-    The same bits for any number of threads. Relative error: (CHUNK / LANES + parts) eps of float64 at most (tests). A
-    float64 gradient beyond 1e154 overflows to infinity.
+    The same bits for any number of threads. The relative error is that of sums of CHUNK squares, a chain for each lane
+    of ``reduce``, and of the parts (tests). A float64 gradient beyond 1e154 overflows to infinity.
     """
     parts = parts_of(grads.size)
     spread(team, parts, package(_squares_of_part, (grads, partial)))
-    total = 0.0
-    for part in range(parts):
-        total += partial[part]
-    return total
+    return row_sum(address(partial), parts, 1.0)

@@ -1,4 +1,4 @@
-"""The largest element and the sum of a row, in vectors.
+"""The largest element, the sum, and sums in float64, of a row, in vectors.
 
 LLVM does not vectorise these from Python: it may not reorder a sum, nor lose a NaN on the way to a maximum. Here
 the order is written down, a few vectors of partial results that are halved at the end, so that the result depends on
@@ -24,20 +24,31 @@ def _sum(v: Vectors, a, b):
     return v.builder.fadd(a, b)
 
 
-def _reduction(name: str, combine, neutral: float):
-    """An intrinsic ``name(address, count, one)`` over ``count`` elements of the type of ``one``."""
+def _add_square(v: Vectors, a, b):
+    return v.fmuladd(b, b, a)
+
+
+def _reduction(name: str, combine, neutral: float, *, take=None, wide: bool = False):
+    """An intrinsic ``name(address, count, one)`` over ``count`` elements of the type of ``one``.
+
+    ``combine`` makes one of two partial results, and ``take``, unless it is the same, of a partial result and a vector
+    of elements. Where ``wide``, both work on float64, which is the type of the result.
+    """
+    take = take or combine
 
     def codegen(context, builder, signature, arguments):
-        element = element_type(signature.return_type)
+        element, result = element_type(signature.args[-1]), element_type(signature.return_type)
         lanes = ISA.lanes(element_bytes(element))
         address, count, _ = arguments
-        v = Vectors(builder, element)
+        v, partials = Vectors(builder, element), Vectors(builder, result)
         pointer = v.pointer(address)
-        start = ir.Constant(v.type(lanes), [neutral] * lanes)
+        nothing = ir.Constant(v.type(lanes), [neutral] * lanes)
+        start = ir.Constant(partials.type(lanes), [neutral] * lanes)
         partial = [cgutils.alloca_once_value(builder, start) for _ in range(CHAINS)]
 
         def add(slot, vector):
-            builder.store(combine(v, builder.load(slot), vector), slot)
+            vector = builder.fpext(vector, start.type) if element != result else vector
+            builder.store(take(partials, builder.load(slot), vector), slot)
 
         step = I64(CHAINS * lanes)
         whole = builder.sdiv(count, step)
@@ -50,17 +61,17 @@ def _reduction(name: str, combine, neutral: float):
         with cgutils.for_range(builder, rest) as loop:
             at = builder.add(done, builder.mul(loop.index, I64(lanes)))
             mask = v.first_lanes(builder.sub(count, at), lanes)
-            add(partial[0], builder.select(mask, v.load(v.at(pointer, at), lanes, mask), start))
+            add(partial[0], builder.select(mask, v.load(v.at(pointer, at), lanes, mask), nothing))
         vector = builder.load(partial[0])
         for slot in partial[1:]:
-            vector = combine(v, vector, builder.load(slot))
+            vector = combine(partials, vector, builder.load(slot))
         while lanes > 1:
             lanes //= 2
-            vector = combine(v, *v.halves(vector))
+            vector = combine(partials, *partials.halves(vector))
         return builder.extract_element(vector, ir.IntType(32)(0))
 
     def reduction(typingctx, address, count, one):
-        return one(types.int64, types.int64, one), codegen
+        return (types.float64 if wide else one)(types.int64, types.int64, one), codegen
 
     reduction.__name__ = name
     return intrinsic(reduction)
@@ -69,3 +80,5 @@ def _reduction(name: str, combine, neutral: float):
 # Of a row that holds NaN: NaN, any of its elements, or -inf. (What softmax makes of such a row is NaN all the same.)
 row_max = _reduction("row_max", _larger, float("-inf"))
 row_sum = _reduction("row_sum", _sum, 0.0)
+wide_sum = _reduction("wide_sum", _sum, 0.0, wide=True)
+sum_of_squares = _reduction("sum_of_squares", _sum, 0.0, take=_add_square, wide=True)

@@ -8,46 +8,20 @@ from ._jit import kernel
 from .memory import address
 from .reduce import row_sum
 
-SHORT = 16  # columns that are added one by one sooner than as a vector
+
+@kernel
+def weigh_losses(losses, weights):
+    """``losses[n] *= weights[n]``; nothing where ``weights`` has no elements."""
+    for n in range(weights.size):
+        losses[n] *= weights[n]
 
 
 @kernel
-def mean_rows(values, losses, begin, end):
-    """``losses[n] = mean_k values[n, k]`` for rows ``begin`` to ``end``; the sum is taken in the type of ``values``."""
-    n_columns = values.shape[1]
-    if n_columns == 1:
-        column, out = values[begin:end].reshape(end - begin), losses[begin:end]
-        for n in range(out.size):
-            out[n] = column[n]
-    elif n_columns <= SHORT:
-        for n in range(begin, end):
-            total = values[n, 0]
-            for k in range(1, n_columns):
-                total += values[n, k]
-            losses[n] = total
-        out = losses[begin:end]
-        for n in range(out.size):
-            out[n] /= n_columns
-    else:
-        for n in range(begin, end):
-            losses[n] = row_sum(address(values[n]), n_columns, values.dtype.type(1)) / n_columns
-
-
-@kernel
-def weigh_losses(losses, weights, begin, end):
-    """``losses[n] *= weights[n]`` for rows ``begin`` to ``end``; nothing where ``weights`` has no elements."""
-    if weights.size > 0:
-        for n in range(begin, end):
-            losses[n] *= weights[n]
-
-
-@kernel
-def weigh_rows(dx, weights, begin, end):
-    """``dx[n, k] *= weights[n]`` for rows ``begin`` to ``end``; nothing where ``weights`` has no elements."""
-    if weights.size > 0:
-        for n in range(begin, end):
-            for k in range(dx.shape[1]):
-                dx[n, k] *= weights[n]
+def weigh_rows(dx, weights):
+    """``dx[n, k] *= weights[n]``; nothing where ``weights`` has no elements."""
+    for n in range(weights.size):
+        for k in range(dx.shape[1]):
+            dx[n, k] *= weights[n]
 
 
 @kernel

@@ -50,7 +50,6 @@ def _each_strip(name: str, emit):
 def _emit_shift(v: Vectors, count, at, lanes):
     builder = v.builder
     top = cgutils.alloca_once_value(builder, v.load(at(I64(0)), lanes))
-    builder.store(v.load(at(I64(0)), lanes), top)
     with cgutils.for_range(builder, count) as line:
         value = v.load(at(line.index), lanes)
         so_far = builder.load(top)
@@ -63,7 +62,6 @@ def _emit_shift(v: Vectors, count, at, lanes):
 def _emit_normalize(v: Vectors, count, at, lanes):
     builder = v.builder
     total = cgutils.alloca_once_value(builder, v.zero(lanes))
-    builder.store(v.zero(lanes), total)
     with cgutils.for_range(builder, count) as line:
         builder.store(builder.fadd(builder.load(total), v.load(at(line.index), lanes)), total)
     share = builder.fdiv(ir.Constant(v.type(lanes), [1.0] * lanes), builder.load(total))

@@ -72,7 +72,7 @@ def _forward(team, x, t, weights, eps, smoothing, y, losses, part, member):
         _losses_of_rows(x, t, eps, y, tops, losses, begin, end)
     if smoothing > 0:
         _smooth(x, eps, smoothing, y, losses, begin, end)
-    weigh_losses(losses, weights, begin, end)
+    weigh_losses(losses[begin:end], weights[begin:end])
 
 
 @kernel
@@ -133,7 +133,7 @@ def _backward(y, t, weights, smoothing, share, dx, part, member):
         target = t[begin:end].reshape(size)
         for i in range(size):
             out[i] = (probability[i] - kept * target[i] - floor) * share
-    weigh_rows(dx, weights, begin, end)
+    weigh_rows(dx[begin:end], weights[begin:end])
 
 
 @kernel

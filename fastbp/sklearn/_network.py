@@ -94,15 +94,12 @@ class Network:
     def evaluate(self, X: Any, t: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, float]:
         """Outputs for ``X``, and their loss against ``t`` (N, K) without penalty."""
         x = self.scores(X)
-        y, dx, losses = np.empty_like(x), np.empty_like(x), np.empty(len(x))
+        y, dx, partial = np.empty_like(x), np.empty_like(x), np.empty(len(x))
         weights = as_weights(None, len(x), x.dtype) if sample_weight is None else sample_weight.astype(x.dtype)
         targets = np.ascontiguousarray(t, x.dtype)
-        loss = deviance(_team.current().address, self.kind, x, targets, weights, y, dx, losses)
+        loss = deviance(_team.current().address, self.kind, x, targets, weights, y, dx, partial)
         return y, float(loss)
 
     def lower_loss(self, p: Lowering, x: int, columns: int, t: int, weights: int, total: int) -> int:
         """Write the loss and its gradient, whose address is returned; ``total`` receives the sum of the weights."""
-        y, dx = p.buffer("loss y", columns), p.buffer("loss dx", columns)
-        losses = p.buffer("losses", 1, np.dtype(np.float64))
-        p.emit("deviance_loss", x, t, weights, y, dx, p.rows, columns, losses, self.kind, total)
-        return dx
+        return p.loss("deviance_loss", x, columns, t, weights, self.kind, total)

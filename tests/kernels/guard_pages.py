@@ -1,6 +1,6 @@
 """Kernels on operands that lie between inaccessible pages: reading or writing one element too many ends the process.
 
-Run in a process of its own, by ``test_gemm`` and ``testreduce_row``.
+Run in a process of its own, by ``test_gemm`` and ``test_reduce``.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from calls import FLOATS, FORMS, address, blocks, gemm, uncached, whole_numbers
 
 from fastbp.kernels.gemm import RELU, STEEP
 from fastbp.kernels.isa import ISA
-from fastbp.kernels.reduce import row_max, row_sum
+from fastbp.kernels.reduce import row_max, row_sum, sum_of_squares, wide_sum
 
 
 class Arena:
@@ -77,7 +77,8 @@ def products(form):
 
 @uncached
 def reduce_row(at, count, one):
-    return row_max(at, count, one), row_sum(at, count, one)
+    sums = row_sum(at, count, one), wide_sum(at, count, one), sum_of_squares(at, count, one)
+    return row_max(at, count, one), sums
 
 
 def reductions():
@@ -85,4 +86,5 @@ def reductions():
     for dtype in FLOATS:
         for count, at_end in itertools.product(range(1, 101), (True, False)):
             row = arena.hold(np.arange(count, dtype=dtype), at_end)
-            assert reduce_row(address(row), count, dtype(1)) == (count - 1, count * (count - 1) // 2)
+            total, squares = int(row.sum()), int((row.astype(np.int64) ** 2).sum())
+            assert reduce_row(address(row), count, dtype(1)) == (count - 1, (total, total, squares))

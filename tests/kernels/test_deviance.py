@@ -41,8 +41,8 @@ def plain(kind, x, t, weights, eps):
 
 
 def compiled(kind, x, t, weights):
-    y, dx, losses = np.full_like(x, np.nan), np.full_like(x, np.nan), np.full(len(x), np.nan)
-    loss = deviance(team_for(x.dtype), KINDS[kind], x, t.astype(x.dtype), weights, y, dx, losses)
+    y, dx, partial = np.full_like(x, np.nan), np.full_like(x, np.nan), np.full(len(x), np.nan)
+    loss = deviance(team_for(x.dtype), KINDS[kind], x, t.astype(x.dtype), weights, y, dx, partial)
     return y, loss, dx
 
 

@@ -1,4 +1,4 @@
-"""The largest element and the sum of a row of any length, against NumPy."""
+"""The largest element and the sums of a row of any length, against NumPy."""
 
 import sys
 
@@ -9,7 +9,7 @@ from calls import FLOATS, address, python, uncached
 from fastbp.kernels import reduce
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
-row_max, row_sum = reduce.row_max, reduce.row_sum
+row_max, row_sum, wide_sum, sum_of_squares = reduce.row_max, reduce.row_sum, reduce.wide_sum, reduce.sum_of_squares
 LENGTHS = range(101)
 
 
@@ -21,6 +21,20 @@ def row_max_of(at, count, one):
 @uncached
 def row_sum_of(at, count, one):
     return row_sum(at, count, one)
+
+
+@uncached
+def wide_sum_of(at, count, one):
+    return wide_sum(at, count, one)
+
+
+@uncached
+def sum_of_squares_of(at, count, one):
+    return sum_of_squares(at, count, one)
+
+
+SUMS = {"row": row_sum_of, "wide": wide_sum_of, "squares": sum_of_squares_of}
+sums = pytest.mark.parametrize("name", SUMS)
 
 
 def inside(values, frame):
@@ -36,9 +50,9 @@ def largest(values, frame=np.inf):
     return row_max_of(address(row), row.size, values.dtype.type(1))
 
 
-def total(values, frame=np.nan):
+def total(name, values, frame=np.nan):
     row = inside(values, frame)
-    return row_sum_of(address(row), row.size, values.dtype.type(1))
+    return SUMS[name](address(row), row.size, values.dtype.type(1))
 
 
 def normal(n, dtype, seed=0):
@@ -83,42 +97,55 @@ def test_max_of_nothing_is_minus_infinity(dtype):
     assert largest(np.empty(0, dtype)) == -np.inf
 
 
+@sums
 @dtypes
-def test_sum_of_whole_numbers_is_exact_for_any_length(dtype):
+def test_sum_of_whole_numbers_is_exact_for_any_length(name, dtype):
     rng = np.random.default_rng(0)
     for n in LENGTHS:
         row = rng.integers(-1000, 1001, n).astype(dtype)
-        assert total(row) == row.sum()
+        exact = np.sum((row.astype(np.int64)) ** (2 if name == "squares" else 1))
+        assert total(name, row) == exact
 
 
+@sums
 @dtypes
-def test_every_element_counts_once_in_the_sum(dtype):
+def test_every_element_counts_once_in_the_sum(name, dtype):
     for n in LENGTHS:
         for i in range(n):
             row = np.zeros(n, dtype)
             row[i] = 1
-            assert total(row) == 1, (n, i)
+            assert total(name, row) == 1, (n, i)
 
 
+@sums
 @dtypes
 @pytest.mark.parametrize("n", [1, 15, 100, 1000, 100_000])
-def test_error_of_the_sum(dtype, n):
+def test_error_of_the_sum(name, dtype, n):
     row = normal(n, dtype)
-    exact, size = np.sum(row, dtype=np.longdouble), np.sum(np.abs(row), dtype=np.longdouble)
+    terms = row.astype(np.longdouble) ** (2 if name == "squares" else 1)
+    eps = np.finfo(dtype if name == "row" else np.float64).eps
     # One partial sum a lane, 2 lanes at the least.
-    assert abs(total(row) - exact) <= (n / 2 + 4) * np.finfo(dtype).eps * size / 2
+    assert abs(total(name, row) - terms.sum()) <= (n / 2 + 4) * eps * np.abs(terms).sum() / 2
 
 
 @dtypes
-def test_nan_and_infinities_in_the_sum(dtype):
+def test_wide_sums_do_not_overflow_in_float32(dtype):
+    row = np.full(50, np.finfo(np.float32).max, dtype)
+    assert total("wide", row) == 50 * float(np.finfo(np.float32).max)
+    assert np.isfinite(total("squares", row))
+
+
+@sums
+@dtypes
+def test_nan_and_infinities_in_the_sum(name, dtype):
     for n in LENGTHS[2:]:
         row = normal(n, dtype)
         row[n // 3] = np.inf
-        assert total(row) == np.inf
+        assert total(name, row) == np.inf
         row[-1] = -np.inf
-        assert np.isnan(total(row))
+        assert total(name, row) == np.inf if name == "squares" else np.isnan(total(name, row))
         row[-1] = np.nan
-        assert np.isnan(total(row))
+        assert np.isnan(total(name, row))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
