@@ -23,6 +23,7 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 """Environment from which NumPy, scikit-learn, PyTorch and fastbp take their threads when they are imported."""
 
 BLOCK = 5e-5  # seconds of calls that are timed together, so that reading the clock does not count
+SETTLE = 0.05  # seconds before a turn of several threads: its own wake up, and those of the turn before fall asleep
 
 Clock = Callable[[], float]
 
@@ -35,6 +36,11 @@ def clock_for(threads: int, fresh: bool) -> Clock:
     timed by the wall's clock.
     """
     return time.process_time if threads == 1 and not fresh else time.perf_counter
+
+
+def settling_for(threads: int, fresh: bool) -> float:
+    """For how many seconds calls are made before a turn is timed; 0 for those that bring the caches back at most."""
+    return SETTLE if threads > 1 and not fresh else 0.0
 
 
 @dataclass(frozen=True)
@@ -111,29 +117,32 @@ def make(state: dict, provider: str, maker: Callable[..., Work], arguments: tupl
     return Made(answer, first)
 
 
-def warm_up(state: dict, provider: str, least: float, clock: Clock) -> float | None:
-    """Call until the times settle; choose how many calls a turn of ``least`` seconds has.
+def warm_up(state: dict, provider: str, least: float, clock: Clock, settling: float) -> float | None:
+    """Call until the times settle; choose how many calls a turn of ``least`` seconds has, after ``settling`` seconds.
 
     A call that takes as long as a turn needs no settling and is one: seconds of a unit then, else None.
     """
     work = state[provider]
     once = _seconds(work.call, 1, clock)
     if once >= least:
-        state[provider, "plan"] = 1, 1, clock
-        return once / work.units
+        state[provider, "plan"] = 1, 1, clock, settling
+        return None if settling else once / work.units
     once = min(_seconds(work.call, 1, clock) for _ in range(2))
     if once < BLOCK:
         once = min(_seconds(work.call, 20, clock) for _ in range(3))
     calls = max(1, round(BLOCK / max(once, 1e-9)))
-    state[provider, "plan"] = calls, max(1, round(least / (calls * max(once, 1e-9)))), clock
+    state[provider, "plan"] = calls, max(1, round(least / (calls * max(once, 1e-9)))), clock, settling
     return None
 
 
 def take_turn(state: dict, provider: str) -> float:
     """Seconds of one unit of work: the median over the blocks of a turn, most of which no other process interrupts."""
     work: Work = state[provider]
-    calls, blocks, clock = state[provider, "plan"]
+    calls, blocks, clock, settling = state[provider, "plan"]
+    begin = time.perf_counter()
     if blocks > 1:  # bring code and data back into the caches from which the others have driven them
+        work.call()
+    while time.perf_counter() - begin < settling:
         work.call()
     collecting = gc.isenabled()
     gc.disable()

@@ -285,10 +285,10 @@ def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, par
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
     vectors = (columns + lanes - 1) // lanes
-    i = _share(rows, grid[0], part // grid[1])
-    i_end = _share(rows, grid[0], part // grid[1] + 1)
-    j = lanes * _share(vectors, grid[1], part % grid[1])
-    j_end = min(columns, lanes * _share(vectors, grid[1], part % grid[1] + 1))
+    i = _share(rows, grid[0], part % grid[0])
+    i_end = _share(rows, grid[0], part % grid[0] + 1)
+    j = lanes * _share(vectors, grid[1], part // grid[0])
+    j_end = min(columns, lanes * _share(vectors, grid[1], part // grid[0] + 1))
     _block(
         (i_end - i, j_end - j, depth),
         (a[0] + size * i * a[1], a[1], a[2]),
@@ -304,18 +304,19 @@ def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, par
 
 
 @kernel(inline=True)
-def _grid(shape, size, plan):
-    """Into how many parts a large product is cut, by rows and by columns: none is smaller than two tiles."""
+def _grid(shape, size):
+    """Into how many parts a large product is cut, by rows and by columns.
+
+    By columns first: a member mostly meets the same columns of W again in the next step, in its own cache, and parts
+    that share no columns pack no piece of B twice.
+    """
     rows, columns, depth = shape
     wanted = FEW_PARTS if 2 * rows * columns * depth < MANY_FLOPS else MOST_PARTS
     vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
-    most_columns = max(1, vectors // (2 * MAX_VECTORS))
+    most_columns = max(1, vectors // MAX_VECTORS)
     most_rows = max(1, rows // (2 * TILE_ROWS[MAX_VECTORS - 1]))
-    if plan[3]:  # parts that share no columns pack no piece of B twice
-        by_columns = min(wanted, most_columns)
-        return min(wanted // by_columns, most_rows), by_columns
-    by_rows = min(wanted, most_rows)
-    return by_rows, min(wanted // by_rows, most_columns)
+    by_columns = min(wanted, most_columns)
+    return min(wanted // by_columns, most_rows), by_columns
 
 
 @kernel
@@ -368,7 +369,7 @@ def gemm_of_words(team, alpha):
     plan = (*_plan(shape, a, b, size_of(alpha)), thin)
     grid = (1, 1)
     if load(team + 8 * SIZE) > 1 and 2 * rows * columns * depth >= PARALLEL_FLOPS:
-        grid = _grid(shape, size_of(alpha), plan)
+        grid = _grid(shape, size_of(alpha))
     job = package(_part, (team, shape, a, b, c, start, alpha, activation, plan, tiles, grid))
     spread(team, grid[0] * grid[1], job)
 

@@ -17,7 +17,7 @@ from fastbp.bench.memory_probe import NETWORK
 from fastbp.bench.networks import Network
 from fastbp.bench.networks import expected as expected_parameters
 from fastbp.bench.row import Row, Unsuitable, Work, errors
-from fastbp.bench.servers import BLOCK, Server, clock_for, take_turn, warm_up
+from fastbp.bench.servers import BLOCK, SETTLE, Server, clock_for, settling_for, take_turn, warm_up
 from fastbp.bench.statistics import ratios, spread
 from fastbp.bench.steps_fastbp import fastbp_steps
 from fastbp.bench.steps_numpy import numpy_steps
@@ -146,8 +146,8 @@ def test_a_provider_that_breaks_is_a_failure_only_of_our_own(provider, failed, l
 def test_a_turn_is_as_long_as_asked_in_blocks_long_enough_to_be_timed():
     calls = []
     state = {"numpy": Work(lambda: calls.append(1), list)}
-    warm_up(state, "numpy", 0.01, time.perf_counter)
-    calls_a_block, blocks, _ = state["numpy", "plan"]
+    warm_up(state, "numpy", 0.01, time.perf_counter, 0.0)
+    calls_a_block, blocks = state["numpy", "plan"][:2]
     before = len(calls)
     seconds = take_turn(state, "numpy")
     assert len(calls) - before == 1 + calls_a_block * blocks, "one call to warm up, and the blocks"
@@ -157,8 +157,20 @@ def test_a_turn_is_as_long_as_asked_in_blocks_long_enough_to_be_timed():
 
 def test_a_call_as_long_as_a_turn_is_one():
     state = {"numpy": Work(lambda: time.sleep(0.01), list, units=10)}
-    assert 0.001 <= warm_up(state, "numpy", 0.005, time.perf_counter) < 0.005
+    assert 0.001 <= warm_up(state, "numpy", 0.005, time.perf_counter, 0.0) < 0.005
     assert state["numpy", "plan"][:2] == (1, 1)
+
+
+def test_threads_have_settled_before_a_turn_of_several_is_timed():
+    assert settling_for(1, fresh=False) == settling_for(2, fresh=True) == 0
+    times = []
+    state = {"numpy": Work(lambda: times.append(time.perf_counter()), list)}
+    warm_up(state, "numpy", 0.001, time.perf_counter, settling_for(2, fresh=False))
+    start = time.perf_counter()
+    take_turn(state, "numpy")
+    assert SETTLE <= times[-1] - start < 20 * SETTLE
+    long = {"numpy": Work(lambda: time.sleep(0.01), list)}
+    assert warm_up(long, "numpy", 0.005, time.perf_counter, SETTLE) is None, "no time of a first call counts"
 
 
 def test_rows_on_one_core_are_timed_without_what_a_neighbour_takes_of_it():
