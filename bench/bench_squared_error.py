@@ -12,11 +12,11 @@ from .row import Work, rows
 
 def fastbp_loss(loss, shape):
     x, t = scores_and_targets(loss, shape)
-    y, dx, partial, no_weights = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
+    dx, partial, no_weights = np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
     team, share, value = _team.current().address, np.float32(1 / len(x)), np.zeros(())
 
     def call():
-        value[...] = element_loss(team, SQUARED, x, t, no_weights, share, y, partial, dx)
+        value[...] = element_loss(team, SQUARED, x, t, no_weights, share, partial, dx)
 
     return Work(call, lambda: [value, dx])
 

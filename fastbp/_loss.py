@@ -110,7 +110,7 @@ class RealTargetLoss:
 
     def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
-        return p.loss("real_target_loss", x, columns, targets, weights, self._kind)
+        return p.loss("real_target_loss", x, columns, targets, weights, self._kind, in_place=True)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} is no loss of classes: its network has no probabilities")

@@ -14,11 +14,17 @@ A batch of N rows and K columns has the loss ``sum_n weights[n] sum_k l[n, k] / 
 rows, not by the sum of the weights, so that a row of weight 2 counts as the row given twice does in a batch of that N.
 """
 
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
 from ._jit import kernel
 from .elementary import exp_nonpositive, log, log1p, logistic
+from .isa import ISA
 from .memory import address, like
-from .reduce import row_sum, wide_sum
+from .reduce import in_chains, row_sum, wide_sum
 from .row_losses import weigh_rows
+from .simd import Vectors, element_type
 from .softmax import parts_of_rows, rows_of_part
 from .team import package, spread
 
@@ -101,10 +107,50 @@ def _backward(kind, y, t, weights, share, dx, part, member):
     weigh_rows(dx[begin:end], weights[begin:end])
 
 
+@intrinsic
+def _squares(typingctx, x, t, count, scale, dx):
+    """``dx = (x - t) scale`` for ``count`` elements from three addresses on; returns sum((x - t)^2), float64.
+
+    In one pass, of which memory is the limit where the arrays do not fit the cache.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        x, t, count, scale, dx = arguments
+        v, wide = Vectors(builder, element_type(signature.args[3])), Vectors(builder, ir.DoubleType())
+        lanes = ISA.lanes(v.bytes)
+        x, t, dx = v.pointer(x), v.pointer(t), v.pointer(dx)
+        scales = v.splat(scale, lanes)
+
+        def visit(so_far, at, mask):
+            difference = builder.fsub(v.load(v.at(x, at), lanes, mask), v.load(v.at(t, at), lanes, mask))
+            v.store(builder.fmul(difference, scales), v.at(dx, at), mask)
+            difference = v.widened(difference)
+            return wide.fmuladd(difference, difference, so_far)
+
+        return in_chains(v, count, wide.zero(lanes), visit, builder.fadd)
+
+    return types.float64(types.int64, types.int64, types.int64, scale, types.int64), codegen
+
+
 @kernel
-def _both(kind, x, t, weights, share, y, partial, dx, part, member):
-    _forward(kind, x, t, weights, y, partial, part, member)
-    _backward(kind, y, t, weights, share, dx, part, member)
+def _both(kind, x, t, weights, share, partial, dx, part, member):
+    begin, end = _rows(x, part)
+    size = (end - begin) * x.shape[1]
+    of_element = share / like(x.shape[1], share)
+    value, target, out = x[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
+    if kind == SQUARED and weights.size == 0:
+        scale = like(2, share) * of_element
+        partial[part] = _squares(address(value), address(target), size, scale, address(out))
+        return
+    _losses(kind, value, target, out)
+    weigh_rows(dx[begin:end], weights[begin:end])
+    partial[part] = wide_sum(address(out), size, share)
+    if kind == OF_SCORES:
+        for i in range(size):
+            out[i] = (logistic(value[i]) - target[i]) * of_element
+    else:
+        _slopes(kind, value, target, of_element, out)
+    weigh_rows(dx[begin:end], weights[begin:end])
 
 
 @kernel(inline=True)
@@ -146,7 +192,7 @@ def element_loss_backward(team, kind, y, t, weights, share, dx):
 
 
 @kernel
-def element_loss(team, kind, x, t, weights, share, y, partial, dx):
-    """``element_loss_forward`` and ``element_loss_backward`` in one go; ``dx`` must be neither ``x`` nor ``y``."""
-    spread(team, parts_of_rows(*x.shape), package(_both, (kind, x, t, weights, share, y, partial, dx)))
+def element_loss(team, kind, x, t, weights, share, partial, dx):
+    """``element_loss_forward`` and ``element_loss_backward`` in one go, without ``y``; ``dx`` must not be ``x``."""
+    spread(team, parts_of_rows(*x.shape), package(_both, (kind, x, t, weights, share, partial, dx)))
     return _mean(partial, x.shape)

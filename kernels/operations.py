@@ -224,10 +224,10 @@ def softmax_loss_of_rows(team, row, step, one):
 
 @kernel
 def real_target_loss(team, row, step, one):
-    """A loss that is a mean over elements; targets (N, K). Further operand: its kind."""
-    x, y, dx, weights, losses = _batch_of(row, one)
+    """A loss that is a mean over elements; targets (N, K). Further operand: its kind. ``y`` is not written."""
+    x, _, dx, weights, losses = _batch_of(row, one)
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    loss = element_loss(team, _word(row, 8), x, t, weights, _share(step, one), y, losses, dx)
+    loss = element_loss(team, _word(row, 8), x, t, weights, _share(step, one), losses, dx)
     _tell_loss(step, loss, losses.size)
 
 

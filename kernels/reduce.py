@@ -11,9 +11,42 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .isa import ISA
-from .simd import I64, Vectors, element_bytes, element_type
+from .simd import I32, I64, Vectors, element_type
 
 CHAINS = 4  # vectors of partial results: enough to hide the latency of an addition
+
+
+def in_chains(v: Vectors, count, start, visit, combine):
+    """Fold ``count`` elements, a vector at a time, into CHAINS partial results, and these into a scalar.
+
+    ``visit(so_far, at, mask)`` returns the partial result with the vector at element ``at`` added, of which the lanes
+    of ``mask`` exist, or all where it is None. ``start`` is the first partial result, whose number of lanes is that of
+    the vectors, and ``combine(a, b)`` makes one of two.
+    """
+    builder, lanes = v.builder, start.type.count
+    partial = [cgutils.alloca_once_value(builder, start) for _ in range(CHAINS)]
+
+    def add(slot, at, mask=None):
+        builder.store(visit(builder.load(slot), at, mask), slot)
+
+    step = I64(CHAINS * lanes)
+    whole = builder.sdiv(count, step)
+    with cgutils.for_range(builder, whole) as loop:
+        first = builder.mul(loop.index, step)
+        for chain, slot in enumerate(partial):
+            add(slot, builder.add(first, I64(chain * lanes)))
+    done = builder.mul(whole, step)
+    rest = builder.sdiv(builder.add(builder.sub(count, done), I64(lanes - 1)), I64(lanes))
+    with cgutils.for_range(builder, rest) as loop:
+        at = builder.add(done, builder.mul(loop.index, I64(lanes)))
+        add(partial[0], at, v.first_lanes(builder.sub(count, at), lanes))
+    vector = builder.load(partial[0])
+    for slot in partial[1:]:
+        vector = combine(vector, builder.load(slot))
+    while lanes > 1:
+        lanes //= 2
+        vector = combine(*v.halves(vector))
+    return builder.extract_element(vector, I32(0))
 
 
 def _larger(v: Vectors, a, b):
@@ -37,38 +70,20 @@ def _reduction(name: str, combine, neutral: float, *, take=None, wide: bool = Fa
     take = take or combine
 
     def codegen(context, builder, signature, arguments):
-        element, result = element_type(signature.args[-1]), element_type(signature.return_type)
-        lanes = ISA.lanes(element_bytes(element))
         address, count, _ = arguments
-        v, partials = Vectors(builder, element), Vectors(builder, result)
+        v = Vectors(builder, element_type(signature.args[-1]))
+        partials = Vectors(builder, element_type(signature.return_type))
+        lanes = ISA.lanes(v.bytes)
         pointer = v.pointer(address)
         nothing = ir.Constant(v.type(lanes), [neutral] * lanes)
+
+        def visit(so_far, at, mask):
+            vector = v.load(v.at(pointer, at), lanes, mask)
+            vector = vector if mask is None else builder.select(mask, vector, nothing)
+            return take(partials, so_far, v.widened(vector) if wide else vector)
+
         start = ir.Constant(partials.type(lanes), [neutral] * lanes)
-        partial = [cgutils.alloca_once_value(builder, start) for _ in range(CHAINS)]
-
-        def add(slot, vector):
-            vector = builder.fpext(vector, start.type) if element != result else vector
-            builder.store(take(partials, builder.load(slot), vector), slot)
-
-        step = I64(CHAINS * lanes)
-        whole = builder.sdiv(count, step)
-        with cgutils.for_range(builder, whole) as loop:
-            first = builder.mul(loop.index, step)
-            for chain, slot in enumerate(partial):
-                add(slot, v.load(v.at(pointer, builder.add(first, I64(chain * lanes))), lanes))
-        done = builder.mul(whole, step)
-        rest = builder.sdiv(builder.add(builder.sub(count, done), I64(lanes - 1)), I64(lanes))
-        with cgutils.for_range(builder, rest) as loop:
-            at = builder.add(done, builder.mul(loop.index, I64(lanes)))
-            mask = v.first_lanes(builder.sub(count, at), lanes)
-            add(partial[0], builder.select(mask, v.load(v.at(pointer, at), lanes, mask), nothing))
-        vector = builder.load(partial[0])
-        for slot in partial[1:]:
-            vector = combine(partials, vector, builder.load(slot))
-        while lanes > 1:
-            lanes //= 2
-            vector = combine(partials, *partials.halves(vector))
-        return builder.extract_element(vector, ir.IntType(32)(0))
+        return in_chains(v, count, start, visit, lambda a, b: combine(partials, a, b))
 
     def reduction(typingctx, address, count, one):
         return (types.float64 if wide else one)(types.int64, types.int64, one), codegen

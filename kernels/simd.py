@@ -93,6 +93,12 @@ class Vectors:
         lanes = a.type.count
         return self._call(f"llvm.fmuladd.v{lanes}{self.suffix}", ir.FunctionType(a.type, [a.type] * 3), [a, b, c])
 
+    def widened(self, vector):
+        """``vector`` in float64."""
+        return (
+            self.builder.fpext(vector, ir.VectorType(ir.DoubleType(), vector.type.count)) if self.bytes == 4 else vector
+        )
+
     def at_least(self, vector, floor):
         """``floor`` where vector <= floor, else the vector: NaN stays."""
         return self.builder.select(self.builder.fcmp_ordered("<=", vector, floor), floor, vector)

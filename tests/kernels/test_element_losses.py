@@ -1,0 +1,92 @@
+"""Losses that are a mean over elements: loss and gradient in one go are what they are one after the other."""
+
+import numpy as np
+import pytest
+from calls import FLOATS, team_for
+
+from fastbp.kernels.element_losses import (
+    BINARY,
+    OF_SCORES,
+    SQUARED,
+    element_loss,
+    element_loss_backward,
+    element_loss_forward,
+)
+
+KINDS = {"squared": SQUARED, "binary": BINARY, "of scores": OF_SCORES}
+kinds = pytest.mark.parametrize("kind", KINDS)
+dtypes = pytest.mark.parametrize("dtype", FLOATS)
+SHAPES = [(1, 1), (7, 3), (64, 16), (33, 65), (3000, 5), (2, 9000)]  # the last two in several parts
+
+
+def operands(kind, dtype, shape, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.random(shape) if kind == "binary" else 3 * rng.standard_normal(shape)
+    t = rng.standard_normal(shape) if kind == "squared" else rng.random(shape)
+    weights = rng.choice([0, 0.5, 2], shape[0]) + 0.25
+    return [a.astype(dtype) for a in (x, t, weights, weights[:0])]
+
+
+def in_one_go(kind, x, t, weights):
+    dx = np.full_like(x, np.nan)
+    share = x.dtype.type(1 / len(x))
+    loss = element_loss(team_for(x.dtype), KINDS[kind], x, t, weights, share, np.full(len(x), np.nan), dx)
+    return loss, dx
+
+
+def one_after_the_other(kind, x, t, weights):
+    y, dx, share = np.full_like(x, np.nan), np.full_like(x, np.nan), x.dtype.type(1 / len(x))
+    loss = element_loss_forward(team_for(x.dtype), KINDS[kind], x, t, weights, y, np.full(len(x), np.nan))
+    element_loss_backward(team_for(x.dtype), KINDS[kind], y, t, weights, share, dx)
+    return loss, dx
+
+
+@kinds
+@dtypes
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_in_one_go_and_one_after_the_other(kind, dtype, shape, weighted):
+    x, t, weights, none = operands(kind, dtype, shape)
+    given = [a.copy() for a in (x, t)]
+    used = weights if weighted else none
+    loss, dx = in_one_go(kind, x, t, used)
+    expected_loss, expected = one_after_the_other(kind, x, t, used)
+    assert loss == pytest.approx(expected_loss, rel=4 * float(np.finfo(dtype).eps))
+    np.testing.assert_array_equal(dx, expected)
+    for a, b in zip(given, (x, t), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@dtypes
+def test_squares_of_any_number_of_elements(dtype):
+    rng = np.random.default_rng(1)
+    for n in range(1, 140):
+        frame = np.full((n + 40, 1), np.nan, dtype)
+        x, t = rng.integers(-9, 10, (2, n, 1)).astype(dtype)
+        dx = frame[20 : 20 + n]
+        loss = element_loss(team_for(dtype), SQUARED, x, t, np.empty(0, dtype), dtype(0.5), np.empty(n), dx)
+        assert loss == pytest.approx(np.mean((x - t) ** 2), rel=1e-14)
+        np.testing.assert_array_equal(dx, x - t)
+        assert np.isnan(frame[:20]).all() and np.isnan(frame[20 + n :]).all(), "nothing beside dx is written"
+
+
+@kinds
+def test_the_same_bits_for_any_number_of_threads(kind, set_threads):
+    x, t, weights, none = operands(kind, np.float32, (5000, 7))
+    for used in (weights, none):
+        results = []
+        for n in (1, 2, 3):
+            set_threads(n)
+            loss, dx = in_one_go(kind, x, t, used)
+            results.append((loss, dx.tobytes()))
+        assert results[1:] == results[:1] * 2
+
+
+@kinds
+@dtypes
+def test_not_a_number_stays_one(kind, dtype):
+    x, t, _, none = operands(kind, dtype, (4, 3))
+    x[2, 1] = np.nan
+    loss, dx = in_one_go(kind, x, t, none)
+    assert np.isnan(loss) and np.isnan(dx[2, 1])
+    assert np.isnan(dx).sum() == 1
