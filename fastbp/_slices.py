@@ -19,6 +19,10 @@ SLICE_BYTES = 128 << 10  # of activations and their gradients: they and the weig
 LEAST_ROWS = 64  # below, the matrix products lose more than the cache brings
 LEAST_SLICES = 4
 MOST_PARAMETERS = 1 << 16  # of which every part has a gradient vector
+# Smaller batches are halved, for two threads, where products are too small to be shared one by one and gradients small
+# enough to be added up.
+LEAST_OPERATIONS_OF_HALVES = 6e6
+MOST_PARAMETERS_OF_HALVES = 1 << 14
 PARTS = 8  # enough to even out threads that do not run all the time
 
 
@@ -30,7 +34,11 @@ def rows_of_slice(net: Sequential, n_rows: int) -> int:
         return 0
     columns = affines[0].W.shape[0] + sum(2 * layer.W.shape[1] for layer in affines)
     rows = max(LEAST_ROWS, SLICE_BYTES // (columns * net._bound().itemsize) // 16 * 16)
-    return rows if n_rows >= LEAST_SLICES * rows else 0
+    if n_rows >= LEAST_SLICES * rows:
+        return rows
+    size = net._bound().size
+    worth_sharing = 6 * n_rows * size >= LEAST_OPERATIONS_OF_HALVES and size <= MOST_PARAMETERS_OF_HALVES
+    return -(-n_rows // 2) if worth_sharing else 0
 
 
 def lower_slices(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:
@@ -40,7 +48,7 @@ def lower_slices(p: Lowering, write: Callable[[Lowering], None], slice_rows: int
     words = np.zeros((n_parts, PART_WORDS), np.int64)
     for part in words:
         gradients = np.zeros_like(p.gradients)
-        own = Lowering(p.parameters, gradients, slice_rows, adds=True)
+        own = Lowering(p.parameters, gradients, slice_rows, adds=n_slices > n_parts)
         part[GRADIENT] = own.keep(gradients)
         for word, rows in ((WHOLE, slice_rows), (LAST, p.rows - (n_slices - 1) * slice_rows)):
             own.rows = rows

@@ -114,7 +114,7 @@ def sum_of_weights(weights, n_rows):
 
 
 @kernel
-def deviance(team, kind, x, t, weights, y, dx, partial):
+def deviance(team, kind, x, t, weights, total, y, dx, partial):
     """The loss of a batch and its gradient, by the formulas above. The same bits for any number of threads.
 
     Parameters
@@ -124,15 +124,16 @@ def deviance(team, kind, x, t, weights, y, dx, partial):
     x, t : (N, K) float32 or float64, C-contiguous
         Scores and targets, the latter not checked here.
     weights : (N,) of the type of ``x``, or of length 0: all rows count the same
+    total : float64
+        The sum of the weights of the batch, of which these rows may be a part. If it is 0, so are loss and gradient.
     y : (N, K), overwritten with the outputs; must not be ``x``
-    dx : (N, K), overwritten with ``weights[n] (y - t) / sum_n weights[n]``; must not be ``x``, ``y`` or ``t``
+    dx : (N, K), overwritten with ``weights[n] (y - t) / total``; must not be ``x``, ``y`` or ``t``
     partial : (N,) float64, of which the first parts_of_rows(N, K) are overwritten
 
     Returns
     -------
     loss : float64
     """
-    total = sum_of_weights(weights, x.shape[0])
     share = 1.0 / total if total != 0 else 0.0
     parts = parts_of_rows(*x.shape)
     spread(team, parts, package(_part, (team, kind, x, t, weights, x.dtype.type(share), y, dx, partial)))

@@ -234,12 +234,13 @@ def real_target_loss(team, row, step, one):
 @kernel
 def deviance_loss(team, row, step, one):
     """The loss that goes with an output function; targets (N, K). Further operands: kind of the function, and the
-    address of a float64 that is overwritten with the sum of the batch's weights.
+    address of a float64 that is overwritten with the sum of the batch's weights. With weights, N is the whole batch.
     """
     x, y, dx, weights, losses = _batch_of(row, one)
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
-    store(step + 8 * LOSS, bits_of_float(deviance(team, _word(row, 8), x, t, weights, y, dx, losses)))
-    store(_word(row, 9), bits_of_float(sum_of_weights(weights, losses.size)))
+    total = sum_of_weights(weights, load(step + 8 * ROWS))
+    store(step + 8 * LOSS, bits_of_float(deviance(team, _word(row, 8), x, t, weights, total, y, dx, losses)))
+    store(_word(row, 9), bits_of_float(total))
 
 
 @kernel

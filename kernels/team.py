@@ -188,10 +188,13 @@ def _take_parts(team, member):
 
 
 @kernel
-def spread(team, parts, job):
-    """Have the team whose words start at address ``team`` do all ``parts`` of ``job``; return when they are done."""
+def spread(team, parts, job, least=LEAST_PARTS):
+    """Have the team whose words start at address ``team`` do all ``parts`` of ``job``; return when they are done.
+
+    Fewer than ``least`` parts are done by the owner alone.
+    """
     function, arguments = job
-    shared = parts >= LEAST_PARTS and load(team + 8 * SIZE) > 1
+    shared = parts >= least and load(team + 8 * SIZE) > 1
     if shared and load(team + 8 * ALONE) > 0:
         store(team + 8 * ALONE, load(team + 8 * ALONE) - 1)
         shared = False

@@ -154,7 +154,7 @@ def test_a_missing_scikit_learn_is_an_error_that_names_the_extra():
 
 
 @estimators
-@pytest.mark.parametrize("units", [8, 600])
+@pytest.mark.parametrize("units", [8, 100, 600])  # whole on one thread, in halves, product by product
 def test_weights_are_the_same_bits_for_any_number_of_threads(name, units):
     before, fits = fastbp.get_num_threads(), []
     for n in (1, 3):

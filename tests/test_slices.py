@@ -1,4 +1,4 @@
-"""Large batches of small networks, computed in slices: the same numbers as without."""
+"""Batches of small networks, computed in slices or halves: the same numbers as without."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from strategies import assert_same_bits
 
 import fastbp
 from fastbp import _run
-from fastbp._slices import LEAST_SLICES, rows_of_slice
+from fastbp._slices import LEAST_SLICES, MOST_PARAMETERS_OF_HALVES, rows_of_slice
 
 LOSSES = {
     "softmax of labels": fastbp.SoftmaxWithLoss(eps=0),
@@ -78,6 +78,50 @@ def test_a_loss_that_is_not_finite_in_one_slice_stops_the_run():
         net.fit(x, t, batch_size=len(x), shuffle=False, progress=False)
     for key, p in net.params.items():
         assert_same_bits(p, before[key])
+
+
+HALVED = [40, 100, 10], 200  # layers and rows of a batch that is cut in two
+
+
+def halved(dtype, threads, **options):
+    layers, n = HALVED
+    rng = np.random.default_rng(4)
+    x, t = rng.standard_normal((3 * n + 7, layers[0])), rng.integers(0, layers[-1], 3 * n + 7)
+    net = fastbp.mlp(layers, dtype=dtype, seed=1)
+    history = net.fit(x, t, batch_size=n, epochs=3, seed=2, threads=threads, progress=False, **options)
+    return net, history
+
+
+def test_a_batch_of_some_work_and_few_parameters_is_cut_in_two():
+    layers, n = HALVED
+    for dtype in (np.float32, np.float64):
+        net = fastbp.mlp(layers, dtype=dtype)
+        assert rows_of_slice(net, n) == n // 2
+        assert rows_of_slice(net, n + 1) == n // 2 + 1
+        assert rows_of_slice(net, n // 2) == 0, "too little work"
+    wide = fastbp.mlp([200, 100, 10])
+    assert wide._bound().size > MOST_PARAMETERS_OF_HALVES
+    assert rows_of_slice(wide, n) == 0, "gradients too large"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_halves_give_the_same_bits_for_any_number_of_threads(dtype, optimizer):
+    one, history = halved(dtype, 1, optimizer=optimizer)
+    for threads in (2, 3, 8):
+        other, theirs = halved(dtype, threads, optimizer=optimizer)
+        assert theirs.loss == history.loss
+        for key, p in one.params.items():
+            assert_same_bits(other.params[key], p)
+
+
+def test_halves_and_whole_batches_train_alike(monkeypatch):
+    cut, history = halved(np.float64, 2, optimizer="sgd")
+    monkeypatch.setattr(_run, "rows_of_slice", lambda net, n_rows: 0)
+    whole, expected = halved(np.float64, 2, optimizer="sgd")
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
+    for key, p in whole.params.items():
+        np.testing.assert_allclose(cut.params[key], p, rtol=1e-9, atol=1e-13)
 
 
 def test_dropout_and_large_networks_are_not_sliced():

@@ -12,7 +12,7 @@ from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout
-from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance
+from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance, sum_of_weights
 from fastbp.relu import Relu
 from fastbp.sequential import Sequential
 from fastbp.sigmoid import Sigmoid
@@ -97,7 +97,8 @@ class Network:
         y, dx, partial = np.empty_like(x), np.empty_like(x), np.empty(len(x))
         weights = as_weights(None, len(x), x.dtype) if sample_weight is None else sample_weight.astype(x.dtype)
         targets = np.ascontiguousarray(t, x.dtype)
-        loss = deviance(_team.current().address, self.kind, x, targets, weights, y, dx, partial)
+        total = sum_of_weights(weights, len(x))
+        loss = deviance(_team.current().address, self.kind, x, targets, weights, total, y, dx, partial)
         return y, float(loss)
 
     def lower_loss(self, p: Lowering, x: int, columns: int, t: int, weights: int, total: int) -> int:

@@ -11,6 +11,7 @@ from fastbp import _team
 from fastbp._lowering import Lowering, bits
 from fastbp._run import CHUNK_SECONDS
 from fastbp._samples import Samples
+from fastbp._slices import lower_slices, rows_of_slice
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, train
@@ -19,9 +20,6 @@ from fastbp.sklearn._network import Network, by_row
 from fastbp.sklearn._solver import Solver
 
 _NO_RATE = np.zeros(1)
-# Floating-point operations of a step below which one thread does it. 200 rows of 64 inputs through 100 units, 9e6,
-# take two threads as long on an idle machine and twice as long beside other work; of 400 units, 36e6, 0.8 as long.
-SMALL = 16e6
 
 
 class Program:
@@ -70,8 +68,9 @@ class Program:
         self.losses = np.zeros(self.per_epoch)
         self.words = np.zeros(STEP_WORDS, np.int64)
         self.words[SEED] = seed
-        operations = 6 * batch_size * sum(W.size for W in network.coefs)
-        self._team = _team.Team(1) if operations < SMALL else _team.current()
+        # A batch's slices do not know the sum of its weights.
+        self._slice_rows = rows_of_slice(self.net, batch_size) if sample_weight is None else 0
+        self._team = _team.current()
         self._team.learn_gemm(dtype)
         self._one, self._epochs, self._steps = dtype.type(1), 0, 1
         self._lower(by_row(X), y, sample_weight)
@@ -88,14 +87,21 @@ class Program:
         weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(-1, 1)
         total = p.keep(np.zeros(1))
         tables = []
-        for rows in (self.batch_size, self.n_samples % self.batch_size or self.batch_size):
-            p.rows = rows
+
+        def write(p: Lowering) -> None:
             x = _gather(p, X)
             t = p.gather("t", targets.array, targets.kind)
             w = NOTHING if weights is None else p.gather("weights", weights, KINDS.index(p.dtype.name))
             scores, columns, passes = self.net._lower(p, x, self.columns)
             dout = self.network.lower_loss(p, scores, columns, t, w, total)
             self.net._lower_backward(passes, dout)
+
+        for rows in (self.batch_size, self.n_samples % self.batch_size or self.batch_size):
+            p.rows = rows
+            if self._slice_rows:
+                lower_slices(p, write, self._slice_rows)
+            else:
+                write(p)
             if self.alpha:
                 for W in self.weights()[0]:
                     partial = p.keep(np.zeros(-(-W.size // CHUNK)))

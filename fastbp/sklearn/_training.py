@@ -178,7 +178,8 @@ class Training(BaseEstimator):
                 self._count_improvement(held_out)
                 solver.end_epoch(self.t_)
                 bar.update()
-                bar.set_postfix(loss=f"{self.loss_:.4f}", refresh=False)
+                if not bar.disable:
+                    bar.set_postfix(loss=f"{self.loss_:.4f}", refresh=False)
                 if not np.isfinite(self.loss_):
                     warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=6)
                     break

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from calls import FLOATS, team_for
 
-from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance
+from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance, sum_of_weights
 from fastbp.kernels.penalty import l2_penalty
 from fastbp.kernels.team import CHUNK
 
@@ -42,7 +42,8 @@ def plain(kind, x, t, weights, eps):
 
 def compiled(kind, x, t, weights):
     y, dx, partial = np.full_like(x, np.nan), np.full_like(x, np.nan), np.full(len(x), np.nan)
-    loss = deviance(team_for(x.dtype), KINDS[kind], x, t.astype(x.dtype), weights, y, dx, partial)
+    total = sum_of_weights(weights, len(x))
+    loss = deviance(team_for(x.dtype), KINDS[kind], x, t.astype(x.dtype), weights, total, y, dx, partial)
     return y, loss, dx
 
 
