@@ -1,7 +1,10 @@
 """A run's JSON file, read: its rows, and in each what every provider came to."""
 
+import gzip
 import json
 import os
+import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,10 +111,21 @@ class NotARun(ValueError):
 def load(path: str | os.PathLike) -> Run:
     """Read a file of ``fastbp bench --json``. Raises OSError, and NotARun where it is another file."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with _open(path, "rt") as file:
             return parse(json.load(file))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise NotARun(f"{os.fspath(path)} is not a file that fastbp bench --json wrote: {error!r}") from None
+
+
+def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Write such a file under another name, compressed where one of them ends in .gz and the other does not."""
+    with _open(source, "rb") as file, _open(target, "wb") as out:
+        shutil.copyfileobj(file, out)
+
+
+def _open(path: str | os.PathLike, mode: str) -> Any:
+    encoding = None if "b" in mode else "utf-8"
+    return (gzip.open if os.fspath(path).endswith(".gz") else open)(path, mode, encoding=encoding)
 
 
 def parse(content: Mapping[str, Any]) -> Run:

@@ -4,8 +4,10 @@ python -m sphinx -W docs docs/_build
 """
 
 import re
+from pathlib import Path
 
 import fastbp
+from fastbp.bench import page, results
 
 project = "fastbp"
 version = release = fastbp.__version__
@@ -59,5 +61,12 @@ def sections(_app, _what, _name, _object, _options, lines):
     lines[:] = result
 
 
+def report(app, exception):
+    """Write the page of the benchmark run that is kept here, with its plots."""
+    if exception is None and app.builder.format == "html":
+        page.write(results.load(Path(app.srcdir, "benchmarks.json.gz")), Path(app.outdir, "benchmarks"))
+
+
 def setup(app):
+    app.connect("build-finished", report)
     app.connect("autodoc-process-docstring", sections, priority=400)  # before napoleon

@@ -90,6 +90,19 @@ def test_a_file_that_is_no_run_is_told_in_one_line(tmp_path, capsys):
     assert "other.json is not a file that fastbp bench --json wrote" in capsys.readouterr().err
 
 
+def test_a_compressed_file_is_one_too(file, tmp_path, capsys):
+    packed, again = tmp_path / "run.json.gz", tmp_path / "again.json"
+    assert cli.main(["bench", "--results", str(file), "--json", str(packed)]) == 0
+    assert packed.stat().st_size < file.stat().st_size / 3
+    assert cli.main(["bench", "--results", str(packed), "--json", str(again), "--compare", str(packed)]) == 0
+    assert json.loads(again.read_text()) == json.loads(file.read_text())
+    capsys.readouterr()
+    for damaged in (packed.read_bytes()[:-9], b"not compressed", b""):
+        packed.write_bytes(damaged)
+        assert cli.main(["bench", "--results", str(packed)]) == 1
+        assert "is not a file that fastbp bench --json wrote" in capsys.readouterr().err
+
+
 def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, capsys):
     find = bench_command.importlib.util.find_spec
     lacking = "pytest_benchmark"

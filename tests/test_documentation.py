@@ -58,9 +58,14 @@ def test_the_reference_has_everything_public():
 
 
 def test_the_pages_build_without_a_warning(tmp_path):
-    pytest.importorskip("sphinx")
-    pytest.importorskip("sklearn")
+    for needed in ("sphinx", "sklearn", "matplotlib"):
+        pytest.importorskip(needed)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-d", tmp_path / "doctrees", "docs", tmp_path / "pages"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "fit(" in re.sub(r"<[^>]*>", "", (tmp_path / "pages/api/networks.html").read_text(encoding="utf-8"))
+    report = (tmp_path / "pages/benchmarks/index.html").read_text(encoding="utf-8")
+    assert "One training step" in report and "<svg" in report
+    shown = re.findall(r'"benchmarks/([^"]+)"', (tmp_path / "pages/benchmarks.html").read_text(encoding="utf-8"))
+    assert len(shown) >= 3
+    assert all((tmp_path / "pages/benchmarks" / name).exists() for name in shown)

@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--full", action="store_true", help="all rows, and longer, for figures to be quoted (default: two minutes)")
     add("--only", metavar="PATTERN", type=_pattern, default="", help="rows whose name this regular expression finds")
-    add("--json", metavar="FILE", type=types.output, help="write all that was measured there")
+    add("--json", metavar="FILE", type=types.output, help="write all that was measured there (.json, .json.gz)")
     add("--compare", metavar="OLD.json", help="say what got slower since, and end with exit code 1 if something did")
     add("--report", metavar="DIR", help="write a page with plots there")
     add("--readme", metavar="FILE", help="write the table of whole jobs between the marks of this file")
@@ -59,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
                 measure(path, full=options.full, only=options.only)
             found = results.load(path)
             if options.json:
-                shutil.copyfile(path, options.json)
+                results.copy(path, options.json)
     except results.NotARun as error:
         raise CommandError(str(error)) from None
     print(table.text(found))
