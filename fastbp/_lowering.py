@@ -8,6 +8,7 @@ long as the ``Lowering``.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,12 @@ Backward = Callable[[int, bool], int]
 def bits(number: float) -> int:
     """A float64 as the int64 of the same bits, the form in which a program holds it."""
     return int(np.float64(number).view(np.int64))
+
+
+@cache
+def _address(operation: str, dtype: np.dtype) -> int:
+    """Of the operation compiled for ``dtype``."""
+    return address_of(getattr(operations, operation), void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
 
 
 class Lowering:
@@ -84,8 +91,7 @@ class Lowering:
 
     def emit(self, operation: str, *operands: int) -> None:
         """Append an instruction; compiles the operation if no network has needed it yet."""
-        signature = void(types.int64, types.int64, types.int64, _NUMBA[self.dtype])
-        self._rows.append((address_of(getattr(operations, operation), signature), *operands))
+        self._rows.append((_address(operation, self.dtype), *operands))
 
     def elementwise(
         self, operation: str, x: int, columns: int, place: int, computed: bool, *numbers: float
@@ -159,7 +165,16 @@ class Lowering:
         self.emit("gather_labels", self.keep(source), target, self.rows)
         return target
 
-    def table(self) -> np.ndarray:
+    def tables(self, n: int, write: Callable[[Lowering], None]) -> tuple[np.ndarray, np.ndarray]:
+        """What ``write`` writes for a whole batch, and for the last batch of ``n`` samples, which may be smaller."""
+        tables = []
+        for rows in dict.fromkeys((self.most_rows, n % self.most_rows or self.most_rows)):
+            self.rows = rows
+            write(self)
+            tables.append(self._table())
+        return tables[0], tables[-1]
+
+    def _table(self) -> np.ndarray:
         """The program written so far; the next instruction begins another."""
         rows, self._rows = self._rows, []
         table = np.zeros((len(rows), WORDS), np.int64)

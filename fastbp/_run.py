@@ -16,7 +16,7 @@ from fastbp import _team
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._samples import Samples
-from fastbp._slices import lower_slices, rows_of_slice
+from fastbp._slices import lower_batch, rows_of_slice
 from fastbp.history import History, TrainingState
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
@@ -121,7 +121,7 @@ class Run:
         own_kind = KINDS.index(self.dtype.name)
         labels = targets.ndim == 1
 
-        def write(p: Lowering) -> None:
+        def loss_and_gradient(p: Lowering) -> None:
             x = p.gather("x", samples.array, samples.kind, samples.scale)
             t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
             w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
@@ -129,18 +129,13 @@ class Run:
             dout = self.net.lastLayer.lower(p, scores, columns, t, w, labels)
             self.net._lower_backward(passes, dout)
 
-        p = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=fused)
-        self.program = p  # keeps the buffers
-        self.tables = []
-        for rows in (self.batch_size, self.n_samples % self.batch_size or self.batch_size):
-            p.rows = rows
-            if self.slice_rows:
-                lower_slices(p, write, self.slice_rows)
-            else:
-                write(p)
+        def step(p: Lowering) -> None:
+            lower_batch(p, loss_and_gradient, self.slice_rows)
             if not fused:
                 p.optimizer(self.optimizer, self.first, self.second, limit)
-            self.tables.append(p.table())
+
+        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=fused)  # keeps the buffers
+        self.tables = self.program.tables(self.n_samples, step)
 
     def check_rate(self) -> None:
         """Ask for the learning rate of the first step to come, which raises where it is none."""

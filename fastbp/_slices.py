@@ -41,8 +41,13 @@ def rows_of_slice(net: Sequential, n_rows: int) -> int:
     return -(-n_rows // 2) if worth_sharing else 0
 
 
-def lower_slices(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:
-    """Write into ``p`` the loss and gradient of a batch of ``p.rows`` by what ``write`` writes for slices of it."""
+def lower_batch(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:
+    """Write into ``p`` the loss and gradient of a batch of ``p.rows`` rows: what ``write`` writes for it, or, unless
+    ``slice_rows`` is 0, for slices of so many rows.
+    """
+    if not slice_rows:
+        write(p)
+        return
     n_slices = -(-p.rows // slice_rows)
     n_parts = min(PARTS, n_slices)
     words = np.zeros((n_parts, PART_WORDS), np.int64)
@@ -50,10 +55,7 @@ def lower_slices(p: Lowering, write: Callable[[Lowering], None], slice_rows: int
         gradients = np.zeros_like(p.gradients)
         own = Lowering(p.parameters, gradients, slice_rows, adds=n_slices > n_parts)
         part[GRADIENT] = own.keep(gradients)
-        for word, rows in ((WHOLE, slice_rows), (LAST, p.rows - (n_slices - 1) * slice_rows)):
-            own.rows = rows
-            write(own)
-            table = own.table()
+        for word, table in zip((WHOLE, LAST), own.tables(p.rows, write), strict=True):
             part[word] = own.keep(table)
         p.include(own)
     into = p.keep(p.gradients)

@@ -26,12 +26,15 @@ class Batch:
         self.x = np.zeros((n_rows, stepper.n_inputs), stepper.parameters.dtype)
         self.t = np.zeros_like(targets)
         labels = targets.ndim == 1
-        scores, columns, passes = net._lower(p, p.keep(self.x), stepper.n_inputs)
-        dout = net.lastLayer.lower(p, scores, columns, p.keep(self.t), NOTHING, labels)
-        net._lower_backward(passes, dout)
-        if not stepper.fused:
-            p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit=0.0)
-        self.table = p.table()
+
+        def write(p: Lowering) -> None:
+            scores, columns, passes = net._lower(p, p.keep(self.x), stepper.n_inputs)
+            dout = net.lastLayer.lower(p, scores, columns, p.keep(self.t), NOTHING, labels)
+            net._lower_backward(passes, dout)
+            if not stepper.fused:
+                p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit=0.0)
+
+        self.table, _ = p.tables(n_rows, write)
         self.addresses = self.x.ctypes.data, self.t.ctypes.data
 
     def takes(self, x: Any, t: Any) -> bool:

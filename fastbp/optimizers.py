@@ -15,6 +15,8 @@ from fastbp import _check, _team
 from fastbp.kernels import optimizer as kernels
 from fastbp.schedules import Schedule, learning_rate, number, replace
 
+__all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop", "get_optimizer"]
+
 _SLOTS = {  # where the kernel looks for a setting
     "momentum": kernels.MEMORY,
     "decay_rate": kernels.MEMORY,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+__all__ = ["constant", "cosine", "step_decay", "warm_up"]
+
 Schedule = Callable[[int, int], float]
 
 

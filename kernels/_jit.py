@@ -8,7 +8,7 @@ which lets a product and a sum become one fused multiply-add. The others are lef
 
 import hashlib
 import pickle
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import llvmlite
@@ -19,7 +19,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from .isa import ISA
 
 
-@lru_cache(maxsize=1)
+@cache
 def build_tag() -> str:
     """Hash of all that machine code depends on and that numba's own cache key leaves out.
 
@@ -144,6 +144,7 @@ def kernel(function=None, *, inline=False):
     return dispatcher
 
 
+@cache
 def address_of(dispatcher, signature) -> int:
     """Address of ``dispatcher`` compiled for ``signature``, callable by the C convention.
 

@@ -25,31 +25,27 @@ def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, lanes: 
         v.store(vector, v.at(target, v.builder.mul(loop.index, target_row)))
 
 
-def _emit_square(v: Vectors, source, source_row, target, target_row, size: int, rows=None, columns=None) -> None:
-    """The transpose of a square of ``size`` lanes, of which ``rows`` x ``columns`` exist in the source."""
-    mask = None if columns is None else v.first_lanes(columns, size)
+def _emit_square(v: Vectors, source, source_row, target, target_row, size: int, rows=None, read=None, written=None):
+    """The transpose of a square of ``size`` lanes, of which ``rows`` rows exist in the source.
+
+    Where ``read`` or ``written`` is given, only so many columns of the source are read, or only so many lines of the
+    target written, ``rows`` elements of each.
+    """
+    builder = v.builder
+    reading = None if read is None else v.first_lanes(read, size)
     lines = []
     for i in range(size):
         index = I64(i)
         if rows is not None:  # a row that does not exist is read as the last one that does
-            last = v.builder.sub(rows, I64(1))
-            index = v.builder.select(v.builder.icmp_signed("<", index, last), index, last)
-        lines.append(v.load(v.at(source, v.builder.mul(index, source_row)), size, mask))
+            last = builder.sub(rows, I64(1))
+            index = builder.select(builder.icmp_signed("<", index, last), index, last)
+        lines.append(v.load(v.at(source, builder.mul(index, source_row)), size, reading))
     for i, line in enumerate(v.transpose(lines)):
-        v.store(line, v.at(target, v.builder.mul(I64(i), target_row)))
-
-
-def _emit_square_back(v: Vectors, source, source_row, target, target_row, size: int, rows, columns) -> None:
-    """The transpose of a square of which ``rows`` x ``columns`` exist in the source; nothing else is written."""
-    lines = []
-    for i in range(size):
-        last = v.builder.sub(rows, I64(1))
-        index = v.builder.select(v.builder.icmp_signed("<", I64(i), last), I64(i), last)
-        lines.append(v.load(v.at(source, v.builder.mul(index, source_row)), size))
-    there, none = v.first_lanes(rows, size), v.first_lanes(I64(0), size)
-    for i, line in enumerate(v.transpose(lines)):
-        mask = v.builder.select(v.builder.icmp_signed("<", I64(i), columns), there, none)
-        v.store(line, v.at(target, v.builder.mul(I64(i), target_row)), mask)
+        writing = None
+        if written is not None:
+            there, none = v.first_lanes(rows, size), v.first_lanes(I64(0), size)
+            writing = builder.select(builder.icmp_signed("<", I64(i), written), there, none)
+        v.store(line, v.at(target, builder.mul(I64(i), target_row)), writing)
 
 
 def _function(module: ir.Module, element: ir.Type, name: str, n_arguments: int, emit) -> ir.Function:
@@ -93,46 +89,38 @@ def _copy_vector(typingctx, source, source_row, target, target_row, rows, tail, 
     return types.void(*[types.int64] * 6, one), codegen
 
 
-@intrinsic
-def _transpose_square(typingctx, source, source_row, target, target_row, rows, columns, one):
-    """Transpose one square of as many rows as a vector has lanes; ``rows`` x ``columns`` of the source exist."""
+def _transposition(name: str, bound: str):
+    """An intrinsic ``name(source, source_row, target, target_row, rows, columns, one)``: the transpose of one square of
+    as many rows as a vector has lanes, of which ``rows`` x ``columns`` exist. What does not is not ``bound``: "read"
+    from the source or "written" to the target.
+    """
 
     def codegen(context, builder, signature, arguments):
-        element = element_type(one)
+        element = element_type(signature.args[-1])
         lanes = ISA.lanes(element_bytes(element))
 
         def emit(v, values):
             source, source_row, target, target_row, rows, columns = values
-            source, target = v.pointer(source), v.pointer(target)
+            square = v.pointer(source), source_row, v.pointer(target), target_row, lanes
             full = I64(lanes)
             whole = v.builder.and_(v.builder.icmp_signed("==", rows, full), v.builder.icmp_signed("==", columns, full))
             with v.builder.if_else(whole) as (then, otherwise):
                 with then:
-                    _emit_square(v, source, source_row, target, target_row, lanes)
+                    _emit_square(v, *square)
                 with otherwise:
-                    _emit_square(v, source, source_row, target, target_row, lanes, rows, columns)
+                    _emit_square(v, *square, rows, **{bound: columns})
 
-        return _call(context, builder, element, "transpose_square", arguments[:-1], emit)
+        return _call(context, builder, element, name, arguments[:-1], emit)
 
-    return types.void(*[types.int64] * 6, one), codegen
+    def transposition(typingctx, source, source_row, target, target_row, rows, columns, one):
+        return types.void(*[types.int64] * 6, one), codegen
+
+    transposition.__name__ = name
+    return intrinsic(transposition)
 
 
-@intrinsic
-def _transpose_square_back(typingctx, source, source_row, target, target_row, rows, columns, one):
-    """As ``_transpose_square``, for a source that has whole vectors and a target that has only what exists."""
-
-    def codegen(context, builder, signature, arguments):
-        element = element_type(one)
-        lanes = ISA.lanes(element_bytes(element))
-
-        def emit(v, values):
-            source, source_row, target, target_row, rows, columns = values
-            source, target = v.pointer(source), v.pointer(target)
-            _emit_square_back(v, source, source_row, target, target_row, lanes, rows, columns)
-
-        return _call(context, builder, element, "transpose_square_back", arguments[:-1], emit)
-
-    return types.void(*[types.int64] * 6, one), codegen
+_transpose_square = _transposition("transpose_square", "read")  # of a source without padding
+_transpose_square_back = _transposition("transpose_square_back", "written")  # to a target without padding
 
 
 @kernel

@@ -18,6 +18,7 @@ from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .cores import LEAVE_WORDS, current_core, leave_core
 from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, store
 
 # Words of the team, those that several threads write a cache line apart.
@@ -26,9 +27,8 @@ GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
 OPERANDS = 48  # of the product being called for, see gemm
 MUTEX, CONDITION = 64, 80
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
-CORES, OTHER_CORES = 96, 112  # in the words of a member's own team: the cores that it may use, and without the owner's
-CORE_WORDS = 16  # of a set of cores, a bit each
-WORDS = 128
+CORES = 96  # in the words of a member's own team: room for ``leave_core``
+WORDS = CORES + LEAVE_WORDS
 
 CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
 
@@ -45,7 +45,6 @@ MOST_ALONE = 1 << 12
 HIGH = 1 << 32  # the unit of the high half of a ticket
 
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
-THREADS_MOVE = sys.platform == "linux"  # by sched_setaffinity
 SPINS = 10_000  # about 0.2 ms of waiting, for the next job or the last part, before the core is given away
 
 
@@ -104,10 +103,6 @@ if THREADS_WORK:
     sched_yield = _external("sched_yield", 0)
     clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
     MONOTONIC = time.CLOCK_MONOTONIC
-if THREADS_MOVE:
-    sched_getcpu = _external("sched_getcpu", 0)
-    sched_getaffinity = types.ExternalFunction("sched_getaffinity", types.int32(types.int32, types.int64, types.int64))
-    sched_setaffinity = types.ExternalFunction("sched_setaffinity", types.int32(types.int32, types.int64, types.int64))
 
 
 @intrinsic
@@ -204,7 +199,7 @@ def spread(team, parts, job, least=LEAST_PARTS):
         return
     store(team + 8 * FUNCTION, function)
     store(team + 8 * ARGUMENTS, arguments)
-    _tell_core(team)
+    store(team + 8 * CORE, current_core())
     atomic_store(team + 8 * LEFT, parts)
     atomic_store(team + 8 * TICKET, parts * HIGH)
     _wake(team)
@@ -232,41 +227,16 @@ def _learn(team, worked, waited):
     store(team + 8 * PATIENCE, patience)
 
 
-if THREADS_MOVE and not config.DISABLE_JIT:
+@kernel
+def _leave_owner(team, member):
+    """Leave the owner's core if this member runs on it.
 
-    @kernel
-    def _tell_core(team):
-        store(team + 8 * CORE, sched_getcpu())
-
-    @kernel
-    def leave_owner(team, member):
-        """Move to another core, if there is one, where this member runs on its owner's.
-
-        To the kernel of a virtual machine, an idle core that its host has put to sleep looks taken. It then starts or
-        wakes a thread on the core of whoever does so, and the two take turns there, for a tenth of a second.
-        """
-        core = load(team + 8 * CORE)
-        if sched_getcpu() != core or not 0 <= core < 64 * CORE_WORDS:
-            return
-        cores, others = alone_of(team, member) + 8 * CORES, alone_of(team, member) + 8 * OTHER_CORES
-        if sched_getaffinity(0, 8 * CORE_WORDS, cores) != 0:
-            return
-        for i in range(CORE_WORDS):
-            store(others + 8 * i, load(cores + 8 * i))
-        at = others + 8 * (core // 64)
-        store(at, load(at) & ~(1 << (core % 64)))
-        if sched_setaffinity(0, 8 * CORE_WORDS, others) == 0:  # fails where there are none
-            sched_setaffinity(0, 8 * CORE_WORDS, cores)
-
-else:
-
-    @kernel
-    def _tell_core(team):
-        pass
-
-    @kernel
-    def leave_owner(team, member):
-        pass
+    To the kernel of a virtual machine, an idle core that its host has put to sleep looks taken. It then starts or wakes
+    a thread on the core of whoever does so, and the two take turns there, for a tenth of a second.
+    """
+    core = load(team + 8 * CORE)
+    if current_core() == core:
+        leave_core(core, alone_of(team, member) + 8 * CORES)
 
 
 if THREADS_WORK and not config.DISABLE_JIT:
@@ -315,7 +285,7 @@ if THREADS_WORK and not config.DISABLE_JIT:
             seen = atomic_load(team + 8 * GENERATION)
             if atomic_load(team + 8 * STOP):
                 return
-            leave_owner(team, member)
+            _leave_owner(team, member)
             _take_parts(team, member)
 
     @kernel

@@ -11,7 +11,7 @@ from fastbp import _team
 from fastbp._lowering import Lowering, bits
 from fastbp._run import CHUNK_SECONDS
 from fastbp._samples import Samples
-from fastbp._slices import lower_slices, rows_of_slice
+from fastbp._slices import lower_batch, rows_of_slice
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, train
@@ -86,9 +86,8 @@ class Program:
         targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0)
         weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(-1, 1)
         total = p.keep(np.zeros(1))
-        tables = []
 
-        def write(p: Lowering) -> None:
+        def loss_and_gradient(p: Lowering) -> None:
             x = _gather(p, X)
             t = p.gather("t", targets.array, targets.kind)
             w = NOTHING if weights is None else p.gather("weights", weights, KINDS.index(p.dtype.name))
@@ -96,12 +95,8 @@ class Program:
             dout = self.network.lower_loss(p, scores, columns, t, w, total)
             self.net._lower_backward(passes, dout)
 
-        for rows in (self.batch_size, self.n_samples % self.batch_size or self.batch_size):
-            p.rows = rows
-            if self._slice_rows:
-                lower_slices(p, write, self._slice_rows)
-            else:
-                write(p)
+        def step(p: Lowering) -> None:
+            lower_batch(p, loss_and_gradient, self._slice_rows)
             if self.alpha:
                 for W in self.weights()[0]:
                     partial = p.keep(np.zeros(-(-W.size // CHUNK)))
@@ -110,8 +105,8 @@ class Program:
             if self.solver is not None:
                 update: Any = self.solver  # of an optimizer, the lowering looks at kind and hyper() alone
                 p.optimizer(update, self.solver.first, self.solver.second, 0.0)
-            tables.append(p.table())
-        self.whole, self.last = tables
+
+        self.whole, self.last = p.tables(self.n_samples, step)
 
     def _run(self, first: int, rates: np.ndarray, losses: np.ndarray) -> bool:
         """Do the steps from ``first`` on, as many as there are rates; returns whether all losses were finite."""

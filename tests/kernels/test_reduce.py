@@ -9,31 +9,20 @@ from calls import FLOATS, address, python, uncached
 from fastbp.kernels import reduce
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
-row_max, row_sum, wide_sum, sum_of_squares = reduce.row_max, reduce.row_sum, reduce.wide_sum, reduce.sum_of_squares
 LENGTHS = range(101)
 
 
-@uncached
-def row_max_of(at, count, one):
-    return row_max(at, count, one)
+def called(reduction):
+    """``reduction``, which exists in compiled code only, as a function of Python."""
+
+    def call(at, count, one):
+        return reduction(at, count, one)
+
+    return uncached(call)
 
 
-@uncached
-def row_sum_of(at, count, one):
-    return row_sum(at, count, one)
-
-
-@uncached
-def wide_sum_of(at, count, one):
-    return wide_sum(at, count, one)
-
-
-@uncached
-def sum_of_squares_of(at, count, one):
-    return sum_of_squares(at, count, one)
-
-
-SUMS = {"row": row_sum_of, "wide": wide_sum_of, "squares": sum_of_squares_of}
+row_max_of = called(reduce.row_max)
+SUMS = {"row": called(reduce.row_sum), "wide": called(reduce.wide_sum), "squares": called(reduce.sum_of_squares)}
 sums = pytest.mark.parametrize("name", SUMS)
 
 

@@ -19,12 +19,8 @@ from fastbp.kernels.memory import address, atomic_load
 from fastbp.kernels.sigmoid import sigmoid_forward
 from fastbp.kernels.team import (
     CHUNK,
-    CORE,
     MUTEX,
-    THREADS_MOVE,
     THREADS_WORK,
-    WORDS,
-    leave_owner,
     package,
     parts_of,
     relax,
@@ -179,39 +175,6 @@ def test_a_sleeping_team_is_woken_to_help(set_threads):
         return by[1]
 
     assert wait_until(helped)
-
-
-@pytest.mark.skipif(not THREADS_MOVE, reason="threads do not choose their cores here")
-def test_a_member_leaves_its_owners_core():
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) < 2:
-        pytest.skip("one core")
-    words = np.zeros((3, WORDS), np.int64)  # of the team, of its owner, of member 1
-    found = {}
-
-    def core():
-        return int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
-
-    def start_on(first, then):
-        os.sched_setaffinity(0, {first})
-        os.sched_setaffinity(0, then)
-        words[0, CORE] = first
-        leave_owner(words.ctypes.data, 1)
-        return core(), os.sched_getaffinity(0)
-
-    def member():
-        for first in sorted(allowed)[:2]:
-            found[first] = start_on(first, allowed)
-        found["alone"] = start_on(first, {first})
-
-    thread = threading.Thread(target=member)
-    thread.start()
-    thread.join(PATIENCE)
-    for first in sorted(allowed)[:2]:
-        now, may_use = found[first]
-        assert now != first
-        assert may_use == allowed, "it may use all of its cores afterwards"
-    assert found["alone"] == (first, {first}), "where it has one core only, it stays"
 
 
 @pytest.mark.parametrize("n", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3])
