@@ -27,6 +27,9 @@ SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 MEMORY, BETA2, EPS, WEIGHT_DECAY = range(4)
 N_HYPER = 4
 
+# The loops below take a new state from a variable, not back out of its array: for all the compiler knows the arrays may
+# overlap, and a vector that was just stored across two cache lines is slow to load.
+
 
 @kernel
 def _sgd(params, grads, scale, decay, lr):
@@ -37,16 +40,18 @@ def _sgd(params, grads, scale, decay, lr):
 @kernel
 def _momentum(params, grads, velocity, scale, decay, lr, momentum):
     for i in range(params.size):
-        velocity[i] = momentum * velocity[i] + (scale * grads[i] + decay * params[i])
-        params[i] -= lr * velocity[i]
+        speed = momentum * velocity[i] + (scale * grads[i] + decay * params[i])
+        velocity[i] = speed
+        params[i] -= lr * speed
 
 
 @kernel
 def _nesterov(params, grads, velocity, scale, decay, lr, momentum):
     for i in range(params.size):
         g = scale * grads[i] + decay * params[i]
-        velocity[i] = momentum * velocity[i] + g
-        params[i] -= lr * (g + momentum * velocity[i])
+        speed = momentum * velocity[i] + g
+        velocity[i] = speed
+        params[i] -= lr * (g + momentum * speed)
 
 
 @kernel
@@ -54,8 +59,9 @@ def _scaled(params, grads, squares, scale, decay, lr, keep, share, eps):
     """AdaGrad, RMSprop: ``squares = keep squares + share g g``."""
     for i in range(params.size):
         g = scale * grads[i] + decay * params[i]
-        squares[i] = keep * squares[i] + share * g * g
-        params[i] -= lr * g / (math.sqrt(squares[i]) + eps)
+        square = keep * squares[i] + share * g * g
+        squares[i] = square
+        params[i] -= lr * g / (math.sqrt(square) + eps)
 
 
 @kernel
@@ -63,9 +69,10 @@ def _adam(params, grads, means, squares, scale, decay, lr, shrink, share1, beta2
     """Adam, AdamW: ``p = shrink p - lr means / (root sqrt(squares) + eps)``."""
     for i in range(params.size):
         g = scale * grads[i] + decay * params[i]
-        means[i] += share1 * (g - means[i])
-        squares[i] = beta2 * squares[i] + share2 * g * g
-        params[i] = shrink * params[i] - lr * means[i] / (root * math.sqrt(squares[i]) + eps)
+        mean = means[i] + share1 * (g - means[i])
+        square = beta2 * squares[i] + share2 * g * g
+        means[i], squares[i] = mean, square
+        params[i] = shrink * params[i] - lr * mean / (root * math.sqrt(square) + eps)
 
 
 @kernel
