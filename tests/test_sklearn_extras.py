@@ -1,12 +1,14 @@
 """What ``fastbp.sklearn`` has beyond scikit-learn: class weights, dropout, float32, losses held out, progress."""
 
 import sys
+import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
+from scipy import sparse
 from sklearn.datasets import load_iris, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
@@ -197,3 +199,21 @@ def test_parameters_are_checked(setting):
     (name,) = setting
     with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPClassifier must be"):
         MLPClassifier(**setting).fit(X, Y)
+
+
+@pytest.mark.parametrize("form", ["sparse", "columns first"])
+def test_samples_are_converted_once_however_many_slices_a_batch_has(form):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((30_000, 40)), rng.integers(0, 2, 30_000)
+    x = sparse.csr_matrix(x * (x > 0.5)) if form == "sparse" else np.asfortranarray(x)
+    model = MLPClassifier((8,), batch_size=10_000, max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x[:20_000], y[:20_000])  # compiles
+        tracemalloc.start()
+        model.fit(x, y)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    held = 16 * x.nnz if form == "sparse" else x.nbytes  # as the kernels read it
+    batch = 8 * 10_000 * (40 + 3 * 8 + 8)
+    assert peak < 2.5 * held + 2 * batch

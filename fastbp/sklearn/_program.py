@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,10 +86,10 @@ class Program:
         p = self._keeps_buffers = Lowering(self.parameters, self.gradients, self.batch_size)
         targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0)
         weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(-1, 1)
-        total = p.keep(np.zeros(1))
+        gather, total = _gathering(X, p.dtype), p.keep(np.zeros(1))
 
         def loss_and_gradient(p: Lowering) -> None:
-            x = _gather(p, X)
+            x = gather(p)
             t = p.gather("t", targets.array, targets.kind)
             w = NOTHING if weights is None else p.gather("weights", weights, KINDS.index(p.dtype.name))
             scores, columns, passes = self.net._lower(p, x, self.columns)
@@ -141,13 +142,20 @@ class Program:
         return float(self.losses[0])
 
 
-def _gather(p: Lowering, X: Any) -> int:
-    """Write the copy of a batch's samples out of ``X``; returns the address of the copy."""
+def _gathering(X: Any, dtype: np.dtype) -> Callable[[Lowering], int]:
+    """What writes the copy of a batch's samples out of ``X``, an array or a sparse matrix, and returns its address.
+
+    Whatever has to be converted is converted here, once for all programs.
+    """
     if not hasattr(X, "indptr"):
         samples = Samples("X", X, 1.0)
-        return p.gather("x", samples.array, samples.kind)
-    target = p.buffer("x", X.shape[1])
-    values = p.keep(np.ascontiguousarray(X.data, p.dtype))
-    columns, starts = (p.keep(np.ascontiguousarray(a, np.int64)) for a in (X.indices, X.indptr))
-    p.emit("gather_sparse_rows", values, columns, starts, target, p.rows, X.shape[1])
-    return target
+        return lambda p: p.gather("x", samples.array, samples.kind)
+    values = np.ascontiguousarray(X.data, dtype)
+    columns, starts = (np.ascontiguousarray(a, np.int64) for a in (X.indices, X.indptr))
+
+    def gather(p: Lowering) -> int:
+        target = p.buffer("x", X.shape[1])
+        p.emit("gather_sparse_rows", *map(p.keep, (values, columns, starts)), target, p.rows, X.shape[1])
+        return target
+
+    return gather
