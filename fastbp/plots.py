@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 ROWS_AT_A_TIME = 4096  # of an evaluation, so that its activations stay small beside the data
 MOST_NUMBERED = 25  # classes up to which the cells of a confusion matrix have room for a number
+WIDE = 50  # largest loss over the least from which on they stand on a logarithmic axis
 DARK = 0.55  # share of a row from which on its cell is so dark that the number is white
 
 
 def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
-    """The losses by epoch of ``History.lists()``, and the validation accuracy in a panel of its own if there is one."""
+    """The losses by epoch of ``History.lists()``, and the validation accuracy in a panel of its own if there is one.
+
+    Losses that fall a long way stand on a logarithmic axis.
+    """
     losses = {"training": lists["loss"], "validation": lists["val_loss"]}
     if not lists["loss"]:
         raise ValueError("there is nothing to plot before the end of the first epoch")
@@ -36,6 +40,9 @@ def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
     for label, values in losses.items():
         if values:
             _curve(left, values, label)
+    every = [*lists["loss"], *lists["val_loss"]]
+    if 0 < WIDE * min(every) < max(every):
+        left.set_yscale("log")
     left.set_ylabel("mean loss")
     left.legend(frameon=False)
     for axes in right:

@@ -40,6 +40,15 @@ def test_history_without_validation_shows_one_curve():
     assert lines(axes) == {"training": ([1, 2], [3.0, 2.0])}
 
 
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [([3.0, 2.0], "linear"), ([0.7, 0.01, 0.002], "log"), ([3.0, 0.0], "linear"), ([1.0, -90.0], "linear")],
+)
+def test_losses_that_fall_a_long_way_stand_on_a_logarithmic_axis(losses, scale):
+    (axes,) = fastbp.History(loss=losses).plot().axes
+    assert axes.get_yscale() == scale
+
+
 def test_there_is_nothing_to_plot_before_the_first_epoch():
     with pytest.raises(ValueError, match="nothing to plot"):
         fastbp.History().plot()
