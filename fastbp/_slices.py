@@ -28,17 +28,18 @@ PARTS = 8  # enough to even out threads that do not run all the time
 
 def rows_of_slice(net: Sequential, n_rows: int) -> int:
     """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
+    parameters = net._bound()
     affines = [layer for layer in net.layers.values() if isinstance(layer, Affine)]
     # Dropout's random numbers are counted through the batch.
-    if net._bound().size > MOST_PARAMETERS or any(isinstance(layer, Dropout) for layer in net.layers.values()):
+    if parameters.size > MOST_PARAMETERS or any(isinstance(layer, Dropout) for layer in net.layers.values()):
         return 0
     columns = affines[0].W.shape[0] + sum(2 * layer.W.shape[1] for layer in affines)
-    rows = max(LEAST_ROWS, SLICE_BYTES // (columns * net._bound().itemsize) // 16 * 16)
+    rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)
     if n_rows >= LEAST_SLICES * rows:
         return rows
-    size = net._bound().size
-    worth_sharing = 6 * n_rows * size >= LEAST_OPERATIONS_OF_HALVES and size <= MOST_PARAMETERS_OF_HALVES
-    return -(-n_rows // 2) if worth_sharing else 0
+    operations = 6 * n_rows * parameters.size
+    halved = operations >= LEAST_OPERATIONS_OF_HALVES and parameters.size <= MOST_PARAMETERS_OF_HALVES
+    return -(-n_rows // 2) if halved else 0
 
 
 def lower_batch(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:

@@ -18,7 +18,7 @@ from .memory import address, like, size_of, view
 from .reduce import row_sum, wide_sum
 from .row_losses import weigh_losses, weigh_rows
 from .short_rows import SCRATCH_BYTES
-from .softmax import parts_of_rows, rows_of_part, softmax_rows
+from .softmax import part_of_rows, parts_of_rows, softmax_rows
 from .team import package, scratch_of, spread
 
 SOFTMAX, LOGISTIC, EXP, IDENTITY = range(4)
@@ -87,9 +87,8 @@ def _sum_of_elements(kind, y, t, weights, terms, begin, end):
 @kernel
 def _part(team, kind, x, t, weights, share, y, dx, partial, part, member):
     n_rows, n_columns = x.shape
-    rows = rows_of_part(n_rows, n_columns)
-    begin, end = part * rows, min(n_rows, (part + 1) * rows)
-    losses = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * rows, end - begin, 1.0)  # behind softmax_rows' own
+    begin, end = part_of_rows(n_rows, n_columns, part)
+    losses = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
     _outputs(team, member, kind, x, y, losses, begin, end)
     if kind == SOFTMAX:
         partial[part] = _sum_of_rows(y, t, weights, losses, begin, end)

@@ -25,7 +25,7 @@ from .memory import address, like
 from .reduce import in_chains, row_sum, wide_sum
 from .row_losses import weigh_rows
 from .simd import Vectors, element_type
-from .softmax import parts_of_rows, rows_of_part
+from .softmax import part_of_rows, parts_of_rows
 from .team import package, spread
 
 SQUARED, BINARY, OF_SCORES = range(3)
@@ -79,16 +79,9 @@ def _slopes(kind, y, t, share, dx):
             dx[i] = (y[i] - t[i]) * share
 
 
-@kernel(inline=True)
-def _rows(x, part):
-    """First and past-the-last row of a part."""
-    rows = rows_of_part(*x.shape)
-    return part * rows, min(x.shape[0], (part + 1) * rows)
-
-
 @kernel
 def _forward(kind, x, t, weights, y, partial, part, member):
-    begin, end = _rows(x, part)
+    begin, end = part_of_rows(*x.shape, part)
     size = (end - begin) * x.shape[1]
     value, out = x[begin:end].reshape(size), y[begin:end].reshape(size)
     _losses(kind, value, t[begin:end].reshape(size), out)
@@ -99,7 +92,7 @@ def _forward(kind, x, t, weights, y, partial, part, member):
 
 @kernel
 def _backward(kind, y, t, weights, share, dx, part, member):
-    begin, end = _rows(y, part)
+    begin, end = part_of_rows(*y.shape, part)
     size = (end - begin) * y.shape[1]
     of_element = share / like(y.shape[1], share)
     value, target, out = y[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
@@ -134,7 +127,7 @@ def _squares(typingctx, x, t, count, scale, dx):
 
 @kernel
 def _both(kind, x, t, weights, share, partial, dx, part, member):
-    begin, end = _rows(x, part)
+    begin, end = part_of_rows(*x.shape, part)
     size = (end - begin) * x.shape[1]
     of_element = share / like(x.shape[1], share)
     value, target, out = x[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)

@@ -23,6 +23,13 @@ def parts_of_rows(n_rows, n_columns):
     return (n_rows + rows - 1) // rows
 
 
+@kernel(inline=True)
+def part_of_rows(n_rows, n_columns, part):
+    """First and past-the-last row of a part."""
+    rows = rows_of_part(n_rows, n_columns)
+    return part * rows, min(n_rows, (part + 1) * rows)
+
+
 @kernel
 def softmax_rows(team, member, x, y, begin, end, totals):
     """``y = softmax(x)`` for the rows ``begin`` to ``end`` of a part; ``totals``, (N,) float64, get the sums of
@@ -64,9 +71,8 @@ def _softmax_long_rows(x, y, begin, end, tops, totals):
 @kernel
 def _forward(team, x, y, part, member):
     n_rows, n_columns = x.shape
-    rows = rows_of_part(n_rows, n_columns)
-    begin, end = part * rows, min(n_rows, (part + 1) * rows)
-    totals = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * rows, rows, 1.0)
+    begin, end = part_of_rows(n_rows, n_columns, part)
+    totals = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
     softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, totals)
 
 
@@ -85,8 +91,8 @@ def softmax_forward(team, x, y):
 @kernel
 def _backward(dout, y, dx, part, member):
     n_rows, n_columns = y.shape
-    rows = rows_of_part(n_rows, n_columns)
-    for n in range(part * rows, min(n_rows, (part + 1) * rows)):
+    begin, end = part_of_rows(n_rows, n_columns, part)
+    for n in range(begin, end):
         for k in range(n_columns):
             dx[n, k] = dout[n, k] * y[n, k]
         total = row_sum(address(dx[n]), n_columns, like(1, y[n, 0]))

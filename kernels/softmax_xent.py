@@ -11,7 +11,7 @@ from .memory import address, like, size_of, view
 from .reduce import row_max, row_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
 from .short_rows import xent_short_rows
-from .softmax import parts_of_rows, rows_of_part, softmax_rows
+from .softmax import part_of_rows, parts_of_rows, softmax_rows
 from .team import package, scratch_of, spread
 
 
@@ -63,8 +63,7 @@ def _smooth(x, eps, smoothing, y, losses, begin, end):
 @kernel
 def _forward(team, x, t, weights, eps, smoothing, y, losses, part, member):
     n_rows, n_columns = x.shape
-    rows = rows_of_part(n_rows, n_columns)
-    begin, end = part * rows, min(n_rows, (part + 1) * rows)
+    begin, end = part_of_rows(n_rows, n_columns, part)
     tops = softmax_rows(team, member, x, y, begin, end, losses)
     if t.ndim == 1:
         _losses_of_labels(x, t, eps, y, tops, losses, begin, end)
@@ -109,8 +108,7 @@ def softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses):
 @kernel
 def _backward(y, t, weights, smoothing, share, dx, part, member):
     n_rows, n_columns = y.shape
-    rows = rows_of_part(n_rows, n_columns)
-    begin, end = part * rows, min(n_rows, (part + 1) * rows)
+    begin, end = part_of_rows(n_rows, n_columns, part)
     size = (end - begin) * n_columns
     probability, out = y[begin:end].reshape(size), dx[begin:end].reshape(size)
     kept, floor = like(1 - smoothing, share), like(smoothing / n_columns, share)
@@ -149,8 +147,7 @@ def softmax_xent_backward(team, y, t, weights, smoothing, share, dx):
 
 @kernel
 def _short(team, x, labels, eps, share, dx, losses, n_rows, n_columns, part, member):
-    rows = rows_of_part(n_rows, n_columns)
-    begin, end = part * rows, min(n_rows, (part + 1) * rows)
+    begin, end = part_of_rows(n_rows, n_columns, part)
     skipped = size_of(share) * begin * n_columns
     xent_short_rows(
         x + skipped,
