@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastbp import _check
+from fastbp import _arguments, _check
 from fastbp._conversions import Conversions
 from fastbp._lowering import Backward, Lowering
 from fastbp._stepper import Stepper
@@ -59,12 +59,14 @@ class Sequential(Conversions):
     layers : the layers in their order, at least one of them an Affine
         Their parameters become views of one flat vector, of the dtype that NumPy's promotion makes of them all.
     loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
+    scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
 
     Attributes
     ----------
     layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
     lastLayer : the loss layer
     params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains
+    scale : what ``x`` is multiplied by
 
     Letters in shapes: N samples, I inputs, K outputs.
 
@@ -73,7 +75,7 @@ class Sequential(Conversions):
     (2, 3)
     """
 
-    def __init__(self, layers: Iterable[Any], loss: Any = None) -> None:
+    def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
         for layer in layers:
@@ -90,6 +92,7 @@ class Sequential(Conversions):
         if loss is not None and (isinstance(loss, type) or not hasattr(loss, "as_targets")):
             raise TypeError(f"loss must be a loss layer of fastbp, got {loss!r}")
         self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
+        self.scale = _arguments.real("scale", scale, above=0)
         self._stepper: Stepper | None = None
         self._bind()
 
@@ -139,7 +142,8 @@ class Sequential(Conversions):
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.layers.values()))
-        return f"{type(self).__name__}([{names}], loss={self.lastLayer!r})"
+        scale = "" if self.scale == 1 else f", scale={self.scale:g}"
+        return f"{type(self).__name__}([{names}], loss={self.lastLayer!r}{scale})"
 
     def summary(self) -> str:
         """Return a table of the layers: name, shape of the parameters, their number."""
@@ -153,9 +157,17 @@ class Sequential(Conversions):
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
 
+    def _scaled(self, x: ArrayLike) -> Any:
+        """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
+        if self.scale == 1:
+            return x
+        x = _check.as_real("x", x)
+        dtype = _check.computed_in(_check.result_type(x, self._bound()))
+        return np.multiply(x, dtype.type(self.scale), dtype=dtype)
+
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off."""
-        out: Any = x
+        out = self._scaled(x)
         for layer in self.layers.values():
             out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
         return out
@@ -184,7 +196,7 @@ class Sequential(Conversions):
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer."""
-        out: Any = x
+        out = self._scaled(x)
         for layer in self.layers.values():
             out = layer.forward(out)
         self.lastLayer.forward(out, t)

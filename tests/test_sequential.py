@@ -573,3 +573,27 @@ def test_resuming_with_other_samples_or_batches_is_refused():
         with pytest.raises(ValueError, match="12 samples in batches of 4, here"):
             net.fit(x[:n], t[:n], batch_size=batch_size, resume=state, progress=False)
     np.testing.assert_array_equal(net.params["W1"], before)
+
+
+# ---- Scale ----
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_network_with_a_scale_takes_bytes_as_one_without_takes_their_fractions(dtype):
+    plain = small(dtype)
+    scaled = fastbp.Sequential(copy.deepcopy(plain).layers.values(), scale=1 / 255)
+    images, t = np.random.default_rng(0).integers(0, 256, (9, 4), np.uint8), examples()[1]
+    fractions = images * dtype(1 / 255)
+    assert_same_bits(scaled.predict(images), plain.predict(fractions))
+    assert scaled.loss(images, t) == plain.loss(fractions, t)
+    for name, gradient in scaled.gradient(images, t).items():
+        assert_same_bits(gradient, plain.gradient(fractions, t)[name])
+    assert "scale=0.00392157" in repr(scaled)
+
+
+@pytest.mark.parametrize(
+    ("scale", "error"), [(0, ValueError), (-1, ValueError), (np.inf, ValueError), ("1", TypeError)]
+)
+def test_a_scale_is_a_number_above_0(scale, error):
+    with pytest.raises(error, match=r"^scale must be a finite number above 0, got "):
+        fastbp.Sequential(small().layers.values(), scale=scale)

@@ -1,0 +1,85 @@
+"""What an argument that is no array may be: one function a kind, which returns it as Python's own type or raises.
+
+A thing of another kind is a TypeError, one of the right kind that is not allowed a ValueError; both name the argument,
+say what was expected, and show what came.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+LONGEST_SHOWN = 80  # characters of what came
+
+
+def shown(value: Any) -> str:
+    """``value`` for a message, in one short line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """``value``, an integer in ``least``..``most``; True and False are none."""
+    expected = f"{name} must be an integer{_range(least, most)}, got {shown(value)}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(expected)
+    if (least is not None and value < least) or (most is not None and value > most):
+        raise ValueError(expected)
+    return int(value)
+
+
+def real(
+    name: str, value: Any, least: float | None = None, most: float | None = None, *, above: float | None = None
+) -> float:
+    """``value``, a finite number in ``least``..``most``, or greater than ``above``; True and False are none."""
+    bound = _range(least, most) if above is None else f" above {above:g}"
+    expected = f"{name} must be a finite number{bound}, got {shown(value)}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating)):
+        raise TypeError(expected)
+    number = float(value)
+    too_small = (least is not None and number < least) or (above is not None and number <= above)
+    if not math.isfinite(number) or too_small or (most is not None and number > most):
+        raise ValueError(expected)
+    return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value``, True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """``value``, one of the ``allowed`` words; a word that is nearly one of them is told which."""
+    words = list(allowed)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {', '.join(words)}, got {shown(value)}")
+    if value not in words:
+        near = difflib.get_close_matches(value, words, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(words)}, got {shown(value)}{hint}")
+    return value
+
+
+def float_type(name: str, value: Any) -> np.dtype:
+    """``value``, float32 or float64 in any of NumPy's spellings."""
+    expected = f"{name} must be float32 or float64, got {shown(value)}"
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(expected) from None
+    if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(expected)
+    return dtype
+
+
+def _range(least: float | None, most: float | None) -> str:
+    if least is None and most is None:
+        return ""
+    if most is None:
+        return f" of at least {least:g}"
+    return f" of at most {most:g}" if least is None else f" in {least:g}..{most:g}"
