@@ -8,6 +8,7 @@ if not _Path(__file__).with_name("kernels").is_dir():
 
 from fastbp import datasets, optimizers, schedules
 from fastbp._team import get_num_threads, set_num_threads
+from fastbp.activations import LeakyRelu, Relu, Sigmoid, Tanh
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
@@ -15,17 +16,13 @@ from fastbp.dropout import Dropout
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.gradient import numerical_gradient
 from fastbp.history import History, TrainingState
-from fastbp.leaky_relu import LeakyRelu
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
 from fastbp.plots import plot_confusion, plot_weights
-from fastbp.relu import Relu
 from fastbp.sequential import Sequential, mlp
-from fastbp.sigmoid import Sigmoid
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-from fastbp.tanh import Tanh
 from fastbp.torch_weights import from_torch
 from fastbp.two_layer_net import TwoLayerNet
 

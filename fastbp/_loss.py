@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
+from fastbp._layer import Operand
 from fastbp._lowering import Lowering
+from fastbp.kernels import instructions as of
 from fastbp.kernels.element_losses import element_loss_backward, element_loss_forward
 
 NO_WEIGHTS32, NO_WEIGHTS64 = (np.empty(0, dtype) for dtype in _check.FLOATS)
@@ -38,6 +40,7 @@ class RealTargetLoss:
 
     has_classes = False  # whether targets are classes, of which the highest score is the prediction
     _kind: int  # in kernels.element_losses
+    _number: float = 0.0  # the kind's own
 
     def __init__(self) -> None:
         self.loss: Any = None
@@ -76,7 +79,8 @@ class RealTargetLoss:
         weights = as_weights(sample_weight, n_rows, x.dtype)
         y, partial = np.empty(x.shape, x.dtype), np.empty(n_rows)
         team = _team.current().address
-        loss = element_loss_forward(team, self._kind, x.reshape(rows), targets, weights, y.reshape(rows), partial)
+        arrays = x.reshape(rows), targets, weights, y.reshape(rows), partial
+        loss = element_loss_forward(team, self._kind, self._number, *arrays)
         self.t, self._targets, self._weights = t, targets, weights
         self.y, self.loss = _check.of_type(y, dtype), dtype.type(loss)
         return self.loss
@@ -93,7 +97,8 @@ class RealTargetLoss:
         share = y.dtype.type(float(dout) / rows[0])
         dx = np.empty(y.shape, y.dtype)
         team = _team.current().address
-        element_loss_backward(team, self._kind, y.reshape(rows), self._targets, self._weights, share, dx.reshape(rows))
+        arrays = y.reshape(rows), self._targets, self._weights, share, dx.reshape(rows)
+        element_loss_backward(team, self._kind, self._number, *arrays)
         return _check.of_type(dx, dtype)
 
     def _check_values(self, x: np.ndarray) -> None:
@@ -108,9 +113,11 @@ class RealTargetLoss:
             )
         return _check.ready(t, dtype).reshape(shape)
 
-    def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
+    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
-        return p.loss("real_target_loss", x, columns, targets, weights, self._kind, in_place=True)
+        dx, losses = p.loss_buffers(x.columns)
+        p.emit(of.ElementLoss(x.address, targets, weights, dx, p.rows, x.columns, losses, self._kind, self._number))
+        return dx
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} is no loss of classes: its network has no probabilities")

@@ -1,23 +1,25 @@
 """From layers to a program: the table of instructions that ``kernels.program`` executes.
 
 Each layer and loss writes its own instructions (its method ``lower``) into a ``Lowering``, which owns the buffers
-between them. Every operand is an address, a size, or the bits of a number; the arrays behind the addresses live as
-long as the ``Lowering``.
+between them. The arrays behind the addresses live as long as the ``Lowering``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import types, void
 
 from fastbp import _check
-from fastbp.kernels import operations
+from fastbp._layer import Layer, Operand
+from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
+from fastbp.kernels.gemm import LINEAR, RELU
+from fastbp.kernels.operations import OPERATIONS
 from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK
 
@@ -30,15 +32,25 @@ Backward = Callable[[int, bool], int]
 """Writes a layer's backward pass: takes the address of dy and whether dx is wanted, returns the address of dx."""
 
 
-def bits(number: float) -> int:
-    """A float64 as the int64 of the same bits, the form in which a program holds it."""
-    return int(np.float64(number).view(np.int64))
+@cache
+def _address(instruction: type, dtype: np.dtype) -> int:
+    """Of the operation that runs an instruction, compiled for ``dtype``."""
+    return address_of(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
 
 
 @cache
-def _address(operation: str, dtype: np.dtype) -> int:
-    """Of the operation compiled for ``dtype``."""
-    return address_of(getattr(operations, operation), void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+def function_address(function: Any, dtype: np.dtype, n_words: int) -> int:
+    """Of a function of ``kernels.activations``, which takes ``n_words`` addresses and sizes, compiled for ``dtype``."""
+    return address_of(function, void(*[types.int64] * n_words, _NUMBA[dtype]))
+
+
+def words_of(instruction: Any) -> list[int]:
+    """The operands of an instruction as a program holds them: a float as the int64 of the bits of a float64."""
+    kinds = type(instruction).__annotations__
+    return [
+        int(np.float64(value).view(np.int64)) if kinds[name] is float else int(value)
+        for name, value in instruction._asdict().items()
+    ]
 
 
 class Lowering:
@@ -67,7 +79,8 @@ class Lowering:
         self.most_rows = self.rows = most_rows
         self.fused_step, self.adds = fused_step, adds
         self._buffers: dict[Hashable, np.ndarray] = {}
-        self._rows: list[tuple[int, ...]] = []
+        self._instructions: list[Any] = []
+        self._passes: list[tuple[Layer, Backward]] = []
         self._included: list[Lowering] = []
 
     def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
@@ -89,58 +102,50 @@ class Lowering:
         """Address of the gradient of a layer's parameter."""
         return parameter.ctypes.data - self.parameters.ctypes.data + self.gradients.ctypes.data
 
-    def emit(self, operation: str, *operands: int) -> None:
-        """Append an instruction; compiles the operation if no network has needed it yet."""
-        self._rows.append((_address(operation, self.dtype), *operands))
+    def emit(self, instruction: Any) -> None:
+        """Append an instruction of ``kernels.instructions``; compiles its operation if no network has needed it yet."""
+        _address(type(instruction), self.dtype)
+        self._instructions.append(instruction)
 
-    def elementwise(
-        self, operation: str, x: int, columns: int, place: int, computed: bool, *numbers: float
-    ) -> tuple[int, int, Backward]:
-        """Write an activation function, unless the product before has ``computed`` it, for ``layer.lower`` to return.
+    def on_backward(self, layer: Layer, write: Backward) -> None:
+        """Have ``write`` write the backward pass of ``layer`` when it is its turn."""
+        self._passes.append((layer, write))
 
-        ``operation`` takes x, y, the number of elements, and ``numbers``; ``operation`` + "_back" takes the gradient,
-        which it changes in place, y, the number of elements, and ``numbers``.
-        """
-        n, extra = self.rows * columns, [bits(number) for number in numbers]
-        y = x if computed else self.buffer((place, "y"), columns)
-        if not computed:
-            self.emit(operation, x, y, n, *extra)
+    def backward(self, dout: int) -> None:
+        """Write the backward passes, back to the first layer with parameters, whose dx nobody needs."""
+        passes, self._passes = self._passes, []
+        first = next(place for place, (layer, _) in enumerate(passes) if layer.parameters)
+        for place in range(len(passes) - 1, first - 1, -1):
+            dout = passes[place][1](dout, place > first)
+
+    def activation(self, layer: Any, x: Operand) -> Operand:
+        """Write an elementwise function, whose ``layer`` has its kernels; within the product before it if possible."""
+        number, of_output = float(layer.number), layer.of_output
+        function = function_address(layer.kernel, self.dtype, 2)
+        back = function_address(layer.kernel_back, self.dtype, 3)
+        n, y = self.rows * x.columns, x.address
+        last = self._instructions[-1] if self._instructions else None
+        # What a derivative is computed from has to stay: a function may take its place only where that is its output.
+        if of_output and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR:
+            in_registers = RELU if layer.in_registers else function
+            self._instructions[-1] = last._replace(function=in_registers, number=number)
+        else:
+            y = self.buffer((layer, "y"), x.columns)
+            self.emit(of.Activation(function, x.address, y, n, number))
+        out = Operand(y, x.shape, slope=(back, y if of_output else x.address, number))
 
         def backward(dy: int, wanted: bool) -> int:
-            self.emit(operation + "_back", dy, y, n, *extra)
+            function, kept, number = out.take_slope()
+            if function != LINEAR:
+                self.emit(of.ActivationGradient(function, dy, kept, n, number))
             return dy
 
-        return y, columns, backward
+        self.on_backward(layer, backward)
+        return out
 
-    def masked(
-        self, operation: str, x: int, columns: int, place: int, number: float, stream: int = 0
-    ) -> tuple[int, int, Backward]:
-        """As ``elementwise``, of an operation that keeps a mask: it takes x, y, mask, the number of elements,
-        ``number`` and the stream of its random numbers, its backward pass dy, mask, dx, the number, and ``number``.
-        """
-        n = self.rows * columns
-        y, mask = self.buffer((place, "y"), columns), self.buffer((place, "mask"), columns, _check.BOOL)
-        self.emit(operation, x, y, mask, n, bits(number), stream)
-
-        def backward(dy: int, wanted: bool) -> int:
-            self.emit(operation + "_back", dy, mask, dy, n, bits(number))
-            return dy
-
-        return y, columns, backward
-
-    def loss(
-        self, operation: str, x: int, columns: int, targets: int, weights: int, *operands: int, in_place: bool = False
-    ) -> int:
-        """Write a loss with its gradient; returns the address of the gradient with respect to ``x``.
-
-        ``operands`` are those beyond what all losses have. ``in_place`` says that the gradient may be written over the
-        loss layer's output.
-        """
-        dx = self.buffer("loss dx", columns)
-        y = dx if in_place else self.buffer("loss y", columns)
-        losses = self.buffer("losses", 1, _check.FLOAT64)
-        self.emit(operation, x, targets, weights, y, dx, self.rows, columns, losses, *operands)
-        return dx
+    def loss_buffers(self, columns: int) -> tuple[int, int]:
+        """Addresses of the gradient with respect to a loss's x, (N, columns), and of the losses of rows or of parts."""
+        return self.buffer("loss dx", columns), self.buffer("losses", 1, _check.FLOAT64)
 
     def optimizer(self, optimizer: Optimizer, first: np.ndarray, second: np.ndarray, limit: float) -> None:
         """Write the update of all parameters, their gradients clipped to the norm ``limit`` where that is not 0."""
@@ -148,21 +153,21 @@ class Lowering:
         partial = self.keep(np.zeros(-(-n // CHUNK)))
         vectors = [self.keep(a) for a in (self.parameters, self.gradients, first, second)]
         hyper = self.keep(optimizer.hyper())
-        self.emit("optimize", optimizer.kind, *vectors, n, first.size, second.size, hyper, bits(limit), partial)
+        self.emit(of.Optimize(optimizer.kind, *vectors, n, first.size, second.size, hyper, limit, partial))
 
     def gather(self, key: Hashable, source: np.ndarray, kind: int, scale: float = 1.0) -> int:
         """Write the copy of a batch's rows of ``source`` (samples, D); returns the address of the copy."""
         n_samples, columns = source.shape
         target = self.buffer(key, columns)
+        operands = self.keep(source), n_samples, target, self.rows, columns, scale
         native = KINDS[kind] == self.dtype.name
-        operands = self.keep(source), n_samples, target, self.rows, columns, bits(scale)
-        self.emit("gather_rows" if native else "gather_converted_rows", *operands, kind)
+        self.emit(of.GatherRows(*operands) if native else of.GatherConvertedRows(*operands, kind))
         return target
 
     def gather_labels(self, source: np.ndarray) -> int:
         """Write the copy of a batch's labels out of ``source`` (samples,) intp; returns the address of the copy."""
         target = self.buffer("labels", 1, np.dtype(np.int64))
-        self.emit("gather_labels", self.keep(source), target, self.rows)
+        self.emit(of.GatherLabels(self.keep(source), target, self.rows))
         return target
 
     def tables(self, n: int, write: Callable[[Lowering], None]) -> tuple[np.ndarray, np.ndarray]:
@@ -176,8 +181,9 @@ class Lowering:
 
     def _table(self) -> np.ndarray:
         """The program written so far; the next instruction begins another."""
-        rows, self._rows = self._rows, []
-        table = np.zeros((len(rows), WORDS), np.int64)
-        for i, words in enumerate(rows):
-            table[i, : len(words)] = words
+        instructions, self._instructions = self._instructions, []
+        table = np.zeros((len(instructions), WORDS), np.int64)
+        for row, instruction in zip(table, instructions, strict=True):
+            words = words_of(instruction)
+            row[0], row[1 : 1 + len(words)] = _address(type(instruction), self.dtype), words
         return table

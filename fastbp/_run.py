@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from fastbp import _team
+from fastbp._layer import Operand
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._samples import Samples
@@ -125,9 +126,8 @@ class Run:
             x = p.gather("x", samples.array, samples.kind, samples.scale)
             t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
             w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
-            scores, columns, passes = self.net._lower(p, x, self.columns)
-            dout = self.net.lastLayer.lower(p, scores, columns, t, w, labels)
-            self.net._lower_backward(passes, dout)
+            scores = self.net._lower(p, Operand(x, (self.columns,)))
+            p.backward(self.net.lastLayer.lower(p, scores, t, w, labels))
 
         def step(p: Lowering) -> None:
             lower_batch(p, loss_and_gradient, self.slice_rows)

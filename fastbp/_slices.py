@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbp._lowering import Lowering
 from fastbp.affine import Affine
-from fastbp.dropout import Dropout
+from fastbp.kernels import instructions as of
 from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def rows_of_slice(net: Sequential, n_rows: int) -> int:
     """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
     parameters = net._bound()
     affines = [layer for layer in net.layers.values() if isinstance(layer, Affine)]
-    # Dropout's random numbers are counted through the batch.
-    if parameters.size > MOST_PARAMETERS or any(isinstance(layer, Dropout) for layer in net.layers.values()):
+    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in net.layers.values()):
         return 0
     columns = affines[0].W.shape[0] + sum(2 * layer.W.shape[1] for layer in affines)
     rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)
@@ -60,4 +59,4 @@ def lower_batch(p: Lowering, write: Callable[[Lowering], None], slice_rows: int)
             part[word] = own.keep(table)
         p.include(own)
     into = p.keep(p.gradients)
-    p.emit("slices", p.keep(words), n_parts, p.rows, slice_rows, len(table), into, p.gradients.size)
+    p.emit(of.Slices(p.keep(words), n_parts, p.rows, slice_rows, len(table), into, p.gradients.size))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbp import _check, _team
+from fastbp._layer import Operand
 from fastbp._lowering import Lowering
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, take_step
@@ -28,9 +29,8 @@ class Batch:
         labels = targets.ndim == 1
 
         def write(p: Lowering) -> None:
-            scores, columns, passes = net._lower(p, p.keep(self.x), stepper.n_inputs)
-            dout = net.lastLayer.lower(p, scores, columns, p.keep(self.t), NOTHING, labels)
-            net._lower_backward(passes, dout)
+            scores = net._lower(p, Operand(p.keep(self.x), (stepper.n_inputs,)))
+            p.backward(net.lastLayer.lower(p, scores, p.keep(self.t), NOTHING, labels))
             if not stepper.fused:
                 p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit=0.0)
 

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
-from fastbp._lowering import Backward, Lowering
+from fastbp._layer import Layer, Operand
+from fastbp._lowering import Lowering
+from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward
 from fastbp.kernels.gemm import LINEAR, NOTHING
 
 
-class Affine:
+class Affine(Layer):
     """``x W + b`` as a layer.
 
     Parameters
@@ -30,6 +32,9 @@ class Affine:
 
     All but the parameters are None before the first ``forward``, the gradients before the first ``backward``.
     """
+
+    parameters = ("W", "b")
+    fuses_step = True
 
     def __init__(self, W: np.ndarray, b: np.ndarray | None) -> None:
         self.W, self.b = W, b
@@ -92,32 +97,36 @@ class Affine:
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
         return _check.of_type(dx.reshape(self.original_x_shape), _check.result_type(dout, W))
 
-    def lower(
-        self, p: Lowering, x: int, columns: int, place: int, activation: int = LINEAR
-    ) -> tuple[int, int, Backward]:
-        """Write the instructions of this layer, the ``place``-th of a network, with ``activation`` in the product.
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        n_inputs, n_outputs = self.W.shape
+        if math.prod(shape) != n_inputs:
+            raise ValueError(
+                f"W of shape {self.W.shape} does not fit the {math.prod(shape)} outputs of the layer before"
+            )
+        return (n_outputs,)
 
-        ``x`` is the address of ``columns`` elements a row. Returns the address of the output, its columns, and what
-        writes the backward pass.
-        """
-        n_inputs, n_outputs = columns, self.W.shape[1]
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""
+        n_inputs, n_outputs = self.W.shape
         W, b = self.W.ctypes.data, NOTHING if self.b is None else self.b.ctypes.data
-        y = p.buffer((place, "y"), n_outputs)
-        p.emit("affine", x, W, b, y, p.rows, n_inputs, n_outputs, activation)
+        sizes = p.rows, n_inputs, n_outputs
+        y = p.buffer((self, "y"), n_outputs)
+        p.emit(of.AffineForward(x.address, W, b, y, *sizes, function=LINEAR, number=0.0))
 
         def backward(dy: int, wanted: bool) -> int:
-            dx = p.buffer((place, "dx"), n_inputs) if wanted else NOTHING
+            dx = p.buffer((self, "dx"), n_inputs) if wanted else NOTHING
             if wanted:
-                p.emit("affine_dx", dy, W, dx, p.rows, n_inputs, n_outputs)
-            sizes = p.rows, n_inputs, n_outputs
+                function, kept, number = x.take_slope()
+                p.emit(of.AffineInputGradient(dy, W, dx, *sizes, function, kept, number))
             if p.fused_step:
-                p.emit("affine_step", x, dy, W, b, *sizes)
+                p.emit(of.AffineStep(x.address, dy, W, b, *sizes))
             else:
                 db = NOTHING if self.b is None else p.gradient_of(self.b)
-                p.emit("affine_dw", x, dy, p.gradient_of(self.W), db, *sizes, p.adds)
+                p.emit(of.AffineWeightGradient(x.address, dy, p.gradient_of(self.W), db, *sizes, p.adds))
             return dx
 
-        return y, n_outputs, backward
+        p.on_backward(self, backward)
+        return Operand(y, (n_outputs,))
 
     def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
         W = _check.as_real("W", self.W)

@@ -14,17 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.activations import LeakyRelu, Relu, Sigmoid, Tanh
 from fastbp.affine import Affine
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
-from fastbp.leaky_relu import LeakyRelu
 from fastbp.mean_squared_error import MeanSquaredError
-from fastbp.relu import Relu
 from fastbp.sequential import Sequential
-from fastbp.sigmoid import Sigmoid
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-from fastbp.tanh import Tanh
 
 LAYERS = {cls.__name__: cls for cls in (Affine, Relu, LeakyRelu, Sigmoid, Tanh, Dropout)}
 LOSSES = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, BinaryCrossEntropy, MeanSquaredError)}

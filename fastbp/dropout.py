@@ -4,14 +4,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
-from fastbp._lowering import Backward, Lowering
+from fastbp._layer import Layer, Operand
+from fastbp._lowering import Lowering
+from fastbp.kernels import instructions as of
 from fastbp.kernels.dropout import dropout_backward, dropout_forward
 from fastbp.kernels.random import key_of
 
 SEEDS = 1 << 63
 
 
-class Dropout:
+class Dropout(Layer):
     """Elements dropped at random while training, as a layer for arrays of any shape.
 
     An element is kept with probability 1 - p and then divided by it, so that means stay and nothing remains to be done
@@ -31,6 +33,8 @@ class Dropout:
     stream : int, 0 unless set: tells apart layers that share a seed
     step : number of masks drawn so far; set it to have one drawn again
     """
+
+    mixes_rows = True  # random numbers are counted through the batch
 
     def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
         if not 0 <= p <= 1:
@@ -83,9 +87,18 @@ class Dropout:
         """Return ``x`` as it is, without touching the mask of the last ``forward``."""
         return _check.as_array("x", x)
 
-    def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
-        """Write the instructions of this layer; see ``Lowering.masked``. Its masks are drawn under the run's seed."""
-        return p.masked("dropout", x, columns, place, 1.0 - float(self.p), stream=place + 1)
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the instructions of this layer. Its masks are drawn under the run's seed, by the layer's place."""
+        n, keep = p.rows * x.columns, 1.0 - float(self.p)
+        y, mask = p.buffer((self, "y"), x.columns), p.buffer((self, "mask"), x.columns, _check.BOOL)
+        p.emit(of.Dropout(x.address, y, mask, n, keep, stream=p.place + 1))
+
+        def backward(dy: int, wanted: bool) -> int:
+            p.emit(of.DropoutGradient(dy, mask, dy, n, keep))
+            return dy
+
+        p.on_backward(self, backward)
+        return Operand(y, x.shape)
 
     def __repr__(self) -> str:
         return f"Dropout(p={self.p:g})"

@@ -5,8 +5,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _check
 from fastbp._targets import as_targets
-from fastbp.relu import Relu
-from fastbp.sigmoid import Sigmoid
+from fastbp.activations import Relu, Sigmoid
 from fastbp.softmax import Softmax
 
 

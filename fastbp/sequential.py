@@ -13,18 +13,15 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp import _arguments, _check
 from fastbp._conversions import Conversions
-from fastbp._lowering import Backward, Lowering
+from fastbp._layer import Operand
+from fastbp._lowering import Lowering
 from fastbp._stepper import Stepper
+from fastbp.activations import BY_NAME, named
 from fastbp.affine import Affine
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
-from fastbp.kernels.gemm import LINEAR
-from fastbp.leaky_relu import LeakyRelu
 from fastbp.optimizers import Optimizer
-from fastbp.relu import Relu
-from fastbp.sigmoid import Sigmoid
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-from fastbp.tanh import Tanh
 
 
 class Params(dict):
@@ -236,28 +233,11 @@ class Sequential(Conversions):
             stepper = self._stepper = Stepper(self, optimizer)
         return stepper(self, x, t)
 
-    def _lower_backward(self, passes: list[Backward], dout: int) -> None:
-        """Write the layers' backward passes, back to the first with parameters, whose dx nobody needs."""
-        first = next(place for place, layer in enumerate(self.layers.values()) if isinstance(layer, Affine))
-        for place in range(len(passes) - 1, first - 1, -1):
-            dout = passes[place](dout, place > first)
-
-    def _lower(self, p: Lowering, x: int, columns: int) -> tuple[int, int, list[Backward]]:
-        """Write the forward pass; return the address and columns of the scores, and the layers' backward passes."""
-        layers = list(self.layers.values())
-        passes: list[Backward] = []
-        computed = False
-        for place, layer in enumerate(layers):
-            if isinstance(layer, Affine):
-                following = layers[place + 1] if place + 1 < len(layers) else None
-                activation = getattr(following, "in_product", LINEAR)
-                x, columns, backward = layer.lower(p, x, columns, place, activation)
-                computed = activation != LINEAR
-            else:
-                x, columns, backward = layer.lower(p, x, columns, place, computed)
-                computed = False
-            passes.append(backward)
-        return x, columns, passes
+    def _lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the forward pass, and hang the layers' backward passes on ``p``; returns the scores."""
+        for p.place, layer in enumerate(self.layers.values()):
+            x = layer.lower(p, x)
+        return x
 
 
 def mlp(
@@ -279,25 +259,16 @@ def mlp(
     seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
     loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
     """
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    _arguments.choice("activation", activation, BY_NAME)
     if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in sizes):
         raise ValueError(f"sizes must be at least two integers of at least 1, got {sizes!r}")
     kind = np.dtype(dtype)
     if kind not in _check.FLOATS:
         raise ValueError(f"dtype must be float32 or float64, got {kind}")
-    layer_class, gain = ACTIVATIONS[activation]
+    gain = named(activation).gain
     rng = np.random.default_rng(seed)
     layers: list[Any] = []
     for n_inputs, n_outputs in pairwise(sizes):
         W = (np.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
-        layers += [Affine(W, np.zeros(n_outputs, kind)), layer_class()]
+        layers += [Affine(W, np.zeros(n_outputs, kind)), named(activation)]
     return Sequential(layers[:-1], loss)
-
-
-ACTIVATIONS: dict[str, tuple[Any, float]] = {
-    "relu": (Relu, 2.0),
-    "leaky_relu": (LeakyRelu, 2.0),
-    "sigmoid": (Sigmoid, 1.0),
-    "tanh": (Tanh, 1.0),
-}

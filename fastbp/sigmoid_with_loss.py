@@ -3,8 +3,8 @@
 import numpy as np
 
 from fastbp._loss import RealTargetLoss
+from fastbp.activations import Sigmoid
 from fastbp.kernels.element_losses import OF_SCORES
-from fastbp.sigmoid import Sigmoid
 
 
 class SigmoidWithLoss(RealTargetLoss):

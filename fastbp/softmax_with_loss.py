@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
+from fastbp._layer import Operand
 from fastbp._loss import as_weights
-from fastbp._lowering import Lowering, bits
+from fastbp._lowering import Lowering
 from fastbp._targets import as_targets
+from fastbp.kernels import instructions as of
 from fastbp.kernels.short_rows import LONGEST
 from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
 from fastbp.softmax import Softmax
@@ -125,13 +127,17 @@ class SoftmaxWithLoss:
         """``t`` for scores of ``shape`` (N, K) as the kernels take it; ValueError where it does not fit."""
         return as_targets(_check.as_real("t", t), "the scores", shape, dtype)
 
-    def lower(self, p: Lowering, x: int, columns: int, targets: int, weights: int, labels: bool) -> int:
+    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient, whose address is returned."""
-        eps, smoothing = bits(self.eps), bits(self.label_smoothing)
-        if labels and not weights and not self.label_smoothing and columns <= LONGEST:
-            return p.loss("softmax_loss_of_few", x, columns, targets, weights, eps, in_place=True)
-        operation = "softmax_loss_of_labels" if labels else "softmax_loss_of_rows"
-        return p.loss(operation, x, columns, targets, weights, eps, smoothing, in_place=True)
+        dx, losses = p.loss_buffers(x.columns)
+        sizes, smoothing = (p.rows, x.columns, losses), float(self.label_smoothing)
+        if labels and not weights and not smoothing and x.columns <= LONGEST:
+            p.emit(of.SoftmaxLossOfFew(x.address, targets, dx, *sizes, self.eps))
+        else:
+            instruction = of.SoftmaxLossOfLabels if labels else of.SoftmaxLossOfRows
+            # The gradient takes the place of the probabilities that it is computed from.
+            p.emit(instruction(x.address, targets, weights, dx, dx, *sizes, self.eps, smoothing))
+        return dx
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """softmax(scores)."""

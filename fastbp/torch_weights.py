@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _check
+from fastbp import _arguments, _check
 from fastbp._extra import needed
+from fastbp.activations import BY_NAME, LeakyRelu, Relu, Sigmoid, Tanh, named
 from fastbp.affine import Affine
 from fastbp.architecture import LAYERS, known
 from fastbp.dropout import Dropout
-from fastbp.leaky_relu import LeakyRelu
-from fastbp.relu import Relu
-from fastbp.sequential import ACTIVATIONS, Sequential
-from fastbp.sigmoid import Sigmoid
-from fastbp.tanh import Tanh
+from fastbp.sequential import Sequential
 
 _TO_MODULE: dict[str, Callable[[Any, Any], Any]] = {  # torch.nn and the layer to the module
     "Affine": lambda nn, layer: nn.Linear(*layer.W.shape, bias=layer.b is not None, device="meta"),
@@ -119,9 +116,7 @@ def _layers(nn: Any, module: Any, name: str) -> list[Any]:
 
 def _stack(state: Mapping[str, Any], activation: str) -> list[Any]:
     """Affine layers of the pairs in a state dict, with an activation after each but the last."""
-    kinds: dict[str, Any] = {name: layer for name, (layer, _) in ACTIVATIONS.items()} | {"identity": None}
-    if activation not in kinds:
-        raise ValueError(f"activation must be one of {', '.join(kinds)}, got {activation!r}")
+    _arguments.choice("activation", activation, [*BY_NAME, "identity"])
     pairs: dict[str, dict[str, str]] = {}
     for key in state:
         name, _, part = key.rpartition(".")
@@ -137,8 +132,8 @@ def _stack(state: Mapping[str, Any], activation: str) -> list[Any]:
             raise ValueError(f"{pairs[name]['bias']!r} has no weight beside it")
         weight, bias = pairs[name]["weight"], pairs[name].get("bias", "")
         layers.append(_affine(weight, state[weight], bias, state[bias] if bias else None))
-        if kinds[activation] is not None and name != names[-1]:
-            layers.append(kinds[activation]())
+        if activation != "identity" and name != names[-1]:
+            layers.append(named(activation))
     return layers
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastbp.activations import Relu
 from fastbp.affine import Affine
-from fastbp.relu import Relu
 from fastbp.sequential import Sequential
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 

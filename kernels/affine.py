@@ -1,7 +1,7 @@
 """Affine map of rows: ``y = x W + b`` and its gradients."""
 
 from ._jit import kernel
-from .gemm import LINEAR, NOTHING, gemm
+from .gemm import NO_EPILOGUE, NOTHING, gemm
 from .memory import address, like, local
 
 
@@ -34,7 +34,7 @@ def affine_forward(team, x, w, b, y):
         (address(y), n_outputs),
         (address(b) if b.size else NOTHING, 0),
         x.dtype.type(1),
-        LINEAR,
+        NO_EPILOGUE,
     )
 
 
@@ -60,11 +60,11 @@ def affine_backward(team, dout, x, w, dx, dw, db):
         (address(dx), n_inputs),
         zeros,
         one,
-        LINEAR,
+        NO_EPILOGUE,
     )
     a = (address(x), 1, n_inputs)
     b = (address(dout), n_outputs, 1)
-    gemm(team, (n_inputs, n_outputs, n_rows), a, b, (address(dw), n_outputs), zeros, one, LINEAR)
+    gemm(team, (n_inputs, n_outputs, n_rows), a, b, (address(dw), n_outputs), zeros, one, NO_EPILOGUE)
     sum_rows(team, address(dout), (n_rows, n_outputs), (address(db), NOTHING), one)
 
 
@@ -78,4 +78,4 @@ def sum_rows(team, rows, shape, target, rate):
     n_rows, n_columns = shape
     out, start = target
     ones = (local(like(1, rate)), 0, 0)
-    gemm(team, (1, n_columns, n_rows), ones, (rows, n_columns, 1), (out, 0), (start, 0), rate, LINEAR)
+    gemm(team, (1, n_columns, n_rows), ones, (rows, n_columns, 1), (out, 0), (start, 0), rate, NO_EPILOGUE)

@@ -5,7 +5,11 @@
     SQUARED    y = x                    l = (y - t)^2                                  dl/dx = 2 (y - t)
     BINARY     y = x in 0..1            l = - t log(y) - (1 - t) log(1 - y)            dl/dx = (y - t) / (y (1 - y))
     OF_SCORES  y = 1 / (1 + exp(-x))    l = max(x, 0) - x t + log(1 + exp(-|x|))       dl/dx = y - t
+    ABSOLUTE   y = x                    l = |y - t|                                    dl/dx = sign(y - t)
+    HUBER      y = x                    l = (y - t)^2 / 2 where |y - t| <= delta       dl/dx = y - t
+                                        else delta (|y - t| - delta / 2)               else delta sign(y - t)
 
+``delta`` is the loss's number (Huber 1964); the others have none.
 BINARY is binary cross-entropy in nats: a logarithm counts as -100 where it is less, and y (1 - y) as 1e-12, as in
 PyTorch, so that a target missed with certainty costs 100, not infinity. OF_SCORES is the same of the logistic function
 of a score, exact for a score of any size. Targets are not checked here.
@@ -28,7 +32,7 @@ from .simd import Vectors, element_type
 from .softmax import part_of_rows, parts_of_rows
 from .team import package, spread
 
-SQUARED, BINARY, OF_SCORES = range(3)
+SQUARED, BINARY, OF_SCORES, ABSOLUTE, HUBER = range(5)
 
 
 @kernel(inline=True)
@@ -37,8 +41,15 @@ def _above(least, x):
     return least if x < least else x
 
 
+@kernel(inline=True)
+def _within(bound, x):
+    """x, but in -bound..bound; NaN stays."""
+    x = bound if x > bound else x
+    return -bound if x < -bound else x
+
+
 @kernel
-def _losses(kind, x, t, losses):
+def _losses(kind, number, x, t, losses):
     """The loss of each element; all arrays (n,)."""
     one, zero, least = like(1, x[0]), like(0, x[0]), like(-100, x[0])
     if kind == SQUARED:
@@ -49,6 +60,15 @@ def _losses(kind, x, t, losses):
         for i in range(x.size):
             yes, no = _above(least, log(x[i])), _above(least, log1p(-x[i]))
             losses[i] = -(t[i] * yes + (one - t[i]) * no)
+    elif kind == ABSOLUTE:
+        for i in range(x.size):
+            losses[i] = abs(x[i] - t[i])
+    elif kind == HUBER:
+        half, delta = like(0.5, x[0]), like(number, x[0])
+        for i in range(x.size):
+            difference = x[i] - t[i]
+            near = _within(delta, difference)
+            losses[i] = near * (difference - half * near)
     else:
         for i in range(x.size):
             losses[i] = _above(zero, x[i]) - x[i] * t[i] + log1p(exp_nonpositive(-abs(x[i])))
@@ -65,7 +85,7 @@ def _outputs(kind, x, y):
 
 
 @kernel
-def _slopes(kind, y, t, share, dx):
+def _slopes(kind, number, y, t, share, dx):
     """``share`` times the derivative of each element's loss by x."""
     one, least, two_shares = like(1, share), like(1e-12, share), like(2, share) * share
     if kind == SQUARED:
@@ -74,29 +94,37 @@ def _slopes(kind, y, t, share, dx):
     elif kind == BINARY:
         for i in range(y.size):
             dx[i] = (y[i] - t[i]) / _above(least, y[i] * (one - y[i])) * share
+    elif kind == ABSOLUTE:
+        for i in range(y.size):
+            difference = y[i] - t[i]
+            dx[i] = share if difference > 0 else (-share if difference < 0 else difference)
+    elif kind == HUBER:
+        delta = like(number, share)
+        for i in range(y.size):
+            dx[i] = _within(delta, y[i] - t[i]) * share
     else:
         for i in range(y.size):
             dx[i] = (y[i] - t[i]) * share
 
 
 @kernel
-def _forward(kind, x, t, weights, y, partial, part, member):
+def _forward(kind, number, x, t, weights, y, partial, part, member):
     begin, end = part_of_rows(*x.shape, part)
     size = (end - begin) * x.shape[1]
     value, out = x[begin:end].reshape(size), y[begin:end].reshape(size)
-    _losses(kind, value, t[begin:end].reshape(size), out)
+    _losses(kind, number, value, t[begin:end].reshape(size), out)
     weigh_rows(y[begin:end], weights[begin:end])
     partial[part] = wide_sum(address(out), size, x.dtype.type(1))
     _outputs(kind, value, out)
 
 
 @kernel
-def _backward(kind, y, t, weights, share, dx, part, member):
+def _backward(kind, number, y, t, weights, share, dx, part, member):
     begin, end = part_of_rows(*y.shape, part)
     size = (end - begin) * y.shape[1]
     of_element = share / like(y.shape[1], share)
     value, target, out = y[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
-    _slopes(kind, value, target, of_element, out)
+    _slopes(kind, number, value, target, of_element, out)
     weigh_rows(dx[begin:end], weights[begin:end])
 
 
@@ -126,7 +154,7 @@ def _squares(typingctx, x, t, count, scale, dx):
 
 
 @kernel
-def _both(kind, x, t, weights, share, partial, dx, part, member):
+def _both(kind, number, x, t, weights, share, partial, dx, part, member):
     begin, end = part_of_rows(*x.shape, part)
     size = (end - begin) * x.shape[1]
     of_element = share / like(x.shape[1], share)
@@ -135,14 +163,14 @@ def _both(kind, x, t, weights, share, partial, dx, part, member):
         scale = like(2, share) * of_element
         partial[part] = _squares(address(value), address(target), size, scale, address(out))
         return
-    _losses(kind, value, target, out)
+    _losses(kind, number, value, target, out)
     weigh_rows(dx[begin:end], weights[begin:end])
     partial[part] = wide_sum(address(out), size, share)
     if kind == OF_SCORES:
         for i in range(size):
             out[i] = (logistic(value[i]) - target[i]) * of_element
     else:
-        _slopes(kind, value, target, of_element, out)
+        _slopes(kind, number, value, target, of_element, out)
     weigh_rows(dx[begin:end], weights[begin:end])
 
 
@@ -153,13 +181,15 @@ def _mean(partial, shape):
 
 
 @kernel
-def element_loss_forward(team, kind, x, t, weights, y, partial):
+def element_loss_forward(team, kind, number, x, t, weights, y, partial):
     """The mean loss of a batch, by the formulas above. The same bits for any number of threads.
 
     Parameters
     ----------
     kind : int64
-        SQUARED, BINARY or OF_SCORES.
+        SQUARED, ..., HUBER.
+    number : float64
+        HUBER's delta; the others read none.
     x, t : (N, K) float32 or float64, C-contiguous
     weights : (N,) of the type of ``x``, or of length 0: all rows count the same
     y : (N, K), overwritten; must not be ``x``
@@ -169,23 +199,23 @@ def element_loss_forward(team, kind, x, t, weights, y, partial):
     -------
     loss : float64. Losses are computed in the type of ``x`` and summed in float64.
     """
-    spread(team, parts_of_rows(*x.shape), package(_forward, (kind, x, t, weights, y, partial)))
+    spread(team, parts_of_rows(*x.shape), package(_forward, (kind, number, x, t, weights, y, partial)))
     return _mean(partial, x.shape)
 
 
 @kernel
-def element_loss_backward(team, kind, y, t, weights, share, dx):
+def element_loss_backward(team, kind, number, y, t, weights, share, dx):
     """``dx = weights[n] dl/dx share / K``, the gradient of the mean loss where ``share`` is 1 / N.
 
-    kind, y, t, weights : as in ``element_loss_forward``
+    kind, number, y, t, weights : as in ``element_loss_forward``
     share : number of the type of ``y``
     dx : (N, K), overwritten; may be ``y``
     """
-    spread(team, parts_of_rows(*y.shape), package(_backward, (kind, y, t, weights, share, dx)))
+    spread(team, parts_of_rows(*y.shape), package(_backward, (kind, number, y, t, weights, share, dx)))
 
 
 @kernel
-def element_loss(team, kind, x, t, weights, share, partial, dx):
+def element_loss(team, kind, number, x, t, weights, share, partial, dx):
     """``element_loss_forward`` and ``element_loss_backward`` in one go, without ``y``; ``dx`` must not be ``x``."""
-    spread(team, parts_of_rows(*x.shape), package(_both, (kind, x, t, weights, share, partial, dx)))
+    spread(team, parts_of_rows(*x.shape), package(_both, (kind, number, x, t, weights, share, partial, dx)))
     return _mean(partial, x.shape)

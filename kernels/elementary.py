@@ -251,15 +251,31 @@ def logistic(x):
 
 
 @kernel(inline=True)
-def tanh(x):
-    """The hyperbolic tangent, -m / (2 + m) of m = exp(-2 |x|) - 1: one path for every size of x.
+def logistic_and_rest(x):
+    """``logistic(x)`` and what it lacks to 1, ``logistic(-x)``, each with full relative accuracy."""
+    one = like(1.0, x)
+    e = exp_nonpositive(-abs(x))
+    share = one / (one + e)
+    negative = x < like(0.0, x)
+    return (e if negative else one) * share, (one if negative else e) * share
 
-    m = 2^n (exp(r) - 1) + (2^n - 1): near 0, where n is 0, that is exp(r) - 1 to its last place, and where n is -1 or
-    less the two terms cannot cancel.
+
+@kernel(inline=True)
+def expm1_nonpositive(x):
+    """exp(x) - 1 for x <= 0 or NaN, to its last places however small it is.
+
+    2^n (exp(r) - 1) + (2^n - 1): near 0, where n is 0, that is exp(r) - 1, and where n is -1 or less the two terms
+    cannot cancel.
     """
-    one, two, low = like(1.0, x), like(2.0, x), like(-40.0, x)  # from 20 on tanh is 1 in either type
-    at = -two * abs(x)
-    shifted, rest = _exp_parts(low if at < low else at)
+    one, low = like(1.0, x), like(-80.0, x)  # from -38 on it is -1 in either type
+    shifted, rest = _exp_parts(low if x < low else x)
     power = _power_of_two(shifted)
-    m = power * rest + (power - one)
+    return power * rest + (power - one)
+
+
+@kernel(inline=True)
+def tanh(x):
+    """The hyperbolic tangent, -m / (2 + m) of m = exp(-2 |x|) - 1: one path for every size of x."""
+    two = like(2.0, x)
+    m = expm1_nonpositive(-two * abs(x))
     return _with_sign_of(m / (two + m), x)

@@ -1,4 +1,4 @@
-"""Matrix product ``C = max(alpha A B + start, floor)`` for operands of any size, on register tiles.
+"""Matrix product ``C = f(alpha A B + start)`` for operands of any size, on register tiles.
 
 The loops are those of BLIS (Van Zee & van de Geijn 2015, ACM TOMS 41(3)) with A and B in exchanged roles, since here
 B is what is read as vectors: blocks over k, blocks over the columns of C, the rows of C in tiles, and innermost the
@@ -17,10 +17,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .elementwise import call_function, call_function_back
 from .isa import ISA
-from .memory import like, load, size_of, store_words, view
+from .memory import float_of_bits, like, load, size_of, store_words
 from .pack import pack_panel
-from .sigmoid import sigmoid_serial
 from .simd import I64, element_type
 from .team import (
     GEMM32,
@@ -66,7 +66,10 @@ _LARGEST_A = STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4))
 if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
     raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
 
-LINEAR, RELU, SIGMOID = range(3)  # what is applied to the finished product
+# What is applied to the finished product: nothing, ReLU as its elements leave the registers, or, for any other number,
+# the function at that address.
+LINEAR, RELU = range(2)
+NO_EPILOGUE = (LINEAR, NOTHING, 0)
 
 
 @kernel(inline=True)
@@ -119,7 +122,7 @@ def _plan(shape, a, b, size):
 
 
 @kernel(inline=True)
-def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
+def _block(shape, a, b, c, start, alpha, epilogue, plan, tiles, scratch):
     """One part of C from beginning to end, on one thread."""
     rows, columns, depth = shape
     a_at, a_row, a_k = a
@@ -127,16 +130,17 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
     block_k, block_n, pack_a, pack_b, thin = plan
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
+    rectified = epilogue[0] == RELU
     if thin and columns % lanes:
         columns -= thin
-        _thin_columns((rows, thin, depth), a, b, c, start, columns, alpha, activation, tiles, scratch)
+        _thin_columns((rows, thin, depth), a, b, c, start, columns, alpha, rectified, tiles, scratch)
     k_blocks, shallow, deeper = _even(depth, block_k)
     n_blocks, narrow, wider = _even((columns + lanes - 1) // lanes, block_n // lanes)
     k = 0
     for k_block in range(k_blocks):
         k_count = shallow + (k_block < deeper)
         last = k_block == k_blocks - 1
-        floor = like(0.0 if last and activation == RELU else -INFINITY, alpha)
+        floor = like(0.0 if last and rectified else -INFINITY, alpha)
         j = 0
         for n_block in range(n_blocks):
             wide = min(lanes * (narrow + (n_block < wider)), columns - j)
@@ -159,16 +163,31 @@ def _block(shape, a, b, c, start, alpha, activation, plan, tiles, scratch):
                 tiles,
                 scratch,
             )
-            if last and activation == SIGMOID:
-                for i in range(rows):
-                    row = view(c_block[0] + size * i * c_block[1], wide, alpha)
-                    sigmoid_serial(row, row)
             j += wide
         k += k_count
+    _finish(rows, shape[1], c, epilogue, alpha)
 
 
 @kernel(inline=True)
-def _thin_columns(shape, a, b, c, start, j, alpha, activation, tiles, scratch):
+def _finish(rows, columns, c, epilogue, alpha):
+    """Apply the function of the ``epilogue`` to a finished part of C while it is in the cache."""
+    function, kept, bits = epilogue
+    if function <= RELU:
+        return
+    at, row = c
+    number = like(float_of_bits(bits), alpha)
+    if row == columns:
+        rows, columns = 1, rows * columns
+    for i in range(rows):
+        moved = size_of(alpha) * i * row
+        if kept == NOTHING:
+            call_function(function, at + moved, columns, number)
+        else:
+            call_function_back(function, at + moved, kept + moved, columns, number)
+
+
+@kernel(inline=True)
+def _thin_columns(shape, a, b, c, start, j, alpha, rectified, tiles, scratch):
     """The columns of C from ``j`` on."""
     size = size_of(alpha)
     b_at, b_k, b_col = b
@@ -177,15 +196,11 @@ def _thin_columns(shape, a, b, c, start, j, alpha, activation, tiles, scratch):
     zeros = scratch - ZERO_BYTES
     if start[0] == NOTHING:
         start = (zeros, 0)
-    floor = like(0.0 if activation == RELU else -INFINITY, alpha)
+    floor = like(0.0 if rectified else -INFINITY, alpha)
     if a[2] != 1:
         columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch)
     else:
         columns_along_k(shape, a, b, c, start, alpha, floor, scratch)
-    if activation == SIGMOID:
-        for i in range(shape[0]):
-            row = view(c[0] + size * i * c[1], shape[1], alpha)
-            sigmoid_serial(row, row)
 
 
 @kernel(inline=True)
@@ -279,7 +294,7 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
 
 
 @kernel
-def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, part, member):
+def _part(team, shape, a, b, c, start, alpha, epilogue, plan, tiles, grid, part, member):
     """Part number ``part`` of the product, C cut into ``grid`` = (parts of rows, parts of columns)."""
     rows, columns, depth = shape
     size = size_of(alpha)
@@ -296,7 +311,7 @@ def _part(team, shape, a, b, c, start, alpha, activation, plan, tiles, grid, par
         _moved(c, i, j, size),
         _moved(start, i, j, size),
         alpha,
-        activation,
+        (epilogue[0], _moved((epilogue[1], c[1]), i, j, size)[0], epilogue[2]),
         plan,
         tiles,
         scratch_of(team, member),
@@ -354,7 +369,7 @@ def gemm_of_words(team, alpha):
     b = load(at + 48), load(at + 56), load(at + 64)
     c = load(at + 72), load(at + 80)
     start = load(at + 88), load(at + 96)
-    activation = load(at + 104)
+    epilogue = load(at + 104), load(at + 112), load(at + 120)
     scratch = scratch_of(team, 0)
     tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
     rows, columns, depth = shape
@@ -362,15 +377,16 @@ def gemm_of_words(team, alpha):
         return
     one_block = columns * size_of(alpha) <= MAX_VECTORS * VECTOR_BYTES and depth * size_of(alpha) <= STEEP_K
     thin = _thin(shape, a, size_of(alpha))
-    if one_block and (thin == 0 or a[2] != 1) and rows * columns * depth <= SMALL and activation != SIGMOID:
-        floor = like(0.0 if activation == RELU else -INFINITY, alpha)
+    if one_block and (thin == 0 or a[2] != 1) and rows * columns * depth <= SMALL:
+        floor = like(0.0 if epilogue[0] == RELU else -INFINITY, alpha)
         _small(shape, a, b, c, start, alpha, floor, tiles, scratch)
+        _finish(rows, columns, c, epilogue, alpha)
         return
     plan = (*_plan(shape, a, b, size_of(alpha)), thin)
     grid = (1, 1)
     if load(team + 8 * SIZE) > 1 and 2 * rows * columns * depth >= PARALLEL_FLOPS:
         grid = _grid(shape, size_of(alpha))
-    job = package(_part, (team, shape, a, b, c, start, alpha, activation, plan, tiles, grid))
+    job = package(_part, (team, shape, a, b, c, start, alpha, epilogue, plan, tiles, grid))
     spread(team, grid[0] * grid[1], job)
 
 
@@ -387,8 +403,8 @@ def _call_gemm(typingctx, function, team, alpha):
 
 
 @kernel
-def gemm(team, shape, a, b, c, start, alpha, activation):
-    """``C = activation(alpha A B + start)``.
+def gemm(team, shape, a, b, c, start, alpha, epilogue):
+    """``C = f(alpha A B + start)``, or the gradient alpha A B with respect to f(x) as that with respect to x.
 
     Parameters
     ----------
@@ -401,10 +417,13 @@ def gemm(team, shape, a, b, c, start, alpha, activation):
         C is overwritten. ``start`` may be C itself; a row stride of 0 adds the same row, a bias, to all; the address
         NOTHING adds nothing.
     alpha : float32 or float64; the type of all operands
-    activation : LINEAR, RELU or SIGMOID
+    epilogue : (f, kept, number)
+        f is LINEAR, RELU, or the address of a function of ``activations``; ``number`` is its own, a float64 as bits.
+        Where ``kept`` is an address, f is that of a ``_back``, and what it needs stands there in the form of C.
+        NO_EPILOGUE leaves the product as it is.
 
     Nothing is checked. The operands may have any alignment that their type allows.
     """
     at = team + 8 * OPERANDS
-    store_words(at, (*shape, *a, *b, *c, *start, activation))
+    store_words(at, (*shape, *a, *b, *c, *start, *epilogue))
     _call_gemm(load(team + 8 * (GEMM32 if size_of(alpha) == 4 else GEMM64)), team, alpha)

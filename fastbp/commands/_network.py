@@ -6,6 +6,7 @@ from typing import Any
 
 import fastbp
 from fastbp import Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
+from fastbp.activations import BY_NAME
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -13,7 +14,6 @@ from fastbp.commands._data import SETS
 from fastbp.commands._model import Model
 from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
-from fastbp.sequential import ACTIVATIONS
 
 EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batches: the book's 10,000
 FILE_EPOCHS = 100
@@ -35,7 +35,7 @@ FIXED = (*OF_A_MODEL, "activation", "loss", "drop", "categorical", "fill_missing
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
-    add("--activation", choices=ACTIVATIONS, help="after each hidden layer (default: relu)")
+    add("--activation", choices=BY_NAME, help="after each hidden layer (default: relu)")
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
     loss = "softmax or sigmoid (of two classes) for classes, mse for numbers (default: by the target)"
     add("--loss", choices=LOSSES, help=loss)

@@ -14,11 +14,11 @@ import numpy as np
 
 import fastbp
 from fastbp import BinaryCrossEntropy, Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp.activations import BY_NAME
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._model import load_checked
-from fastbp.sequential import ACTIVATIONS
 
 EXAMPLES = """\
 examples:
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", nargs="?", help="a model file")
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
-    add("--activation", choices=ACTIVATIONS, help="of the new network (default: relu)")
+    add("--activation", choices=BY_NAME, help="of the new network (default: relu)")
     add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
     add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
     add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastbp import _team
+from fastbp._layer import Operand
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
+from fastbp.activations import Relu, Sigmoid, Tanh
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout
+from fastbp.kernels import instructions as of
 from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance, sum_of_weights
-from fastbp.relu import Relu
 from fastbp.sequential import Sequential
-from fastbp.sigmoid import Sigmoid
 from fastbp.softmax import Softmax
-from fastbp.tanh import Tanh
 
 ROWS_AT_A_TIME = 4096  # of a prediction, so that its activations stay small beside the data
 
@@ -101,6 +101,9 @@ class Network:
         loss = deviance(_team.current().address, self.kind, x, targets, weights, total, y, dx, partial)
         return y, float(loss)
 
-    def lower_loss(self, p: Lowering, x: int, columns: int, t: int, weights: int, total: int) -> int:
+    def lower_loss(self, p: Lowering, x: Operand, t: int, weights: int, total: int) -> int:
         """Write the loss and its gradient, whose address is returned; ``total`` receives the sum of the weights."""
-        return p.loss("deviance_loss", x, columns, t, weights, self.kind, total)
+        dx, losses = p.loss_buffers(x.columns)
+        y = p.buffer("loss y", x.columns)
+        p.emit(of.DevianceLoss(x.address, t, weights, y, dx, p.rows, x.columns, losses, self.kind, total))
+        return dx

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastbp import _team
-from fastbp._lowering import Lowering, bits
+from fastbp._layer import Operand
+from fastbp._lowering import Lowering
 from fastbp._run import CHUNK_SECONDS
 from fastbp._samples import Samples
 from fastbp._slices import lower_batch, rows_of_slice
+from fastbp.kernels import instructions as of
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, train
@@ -92,17 +94,15 @@ class Program:
             x = gather(p)
             t = p.gather("t", targets.array, targets.kind)
             w = NOTHING if weights is None else p.gather("weights", weights, KINDS.index(p.dtype.name))
-            scores, columns, passes = self.net._lower(p, x, self.columns)
-            dout = self.network.lower_loss(p, scores, columns, t, w, total)
-            self.net._lower_backward(passes, dout)
+            scores = self.net._lower(p, Operand(x, (self.columns,)))
+            p.backward(self.network.lower_loss(p, scores, t, w, total))
 
         def step(p: Lowering) -> None:
             lower_batch(p, loss_and_gradient, self._slice_rows)
             if self.alpha:
                 for W in self.weights()[0]:
                     partial = p.keep(np.zeros(-(-W.size // CHUNK)))
-                    at = W.ctypes.data, p.gradient_of(W), W.size
-                    p.emit("penalty", *at, bits(self.alpha), total, partial)
+                    p.emit(of.Penalty(W.ctypes.data, p.gradient_of(W), W.size, self.alpha, total, partial))
             if self.solver is not None:
                 update: Any = self.solver  # of an optimizer, the lowering looks at kind and hyper() alone
                 p.optimizer(update, self.solver.first, self.solver.second, 0.0)
@@ -155,7 +155,7 @@ def _gathering(X: Any, dtype: np.dtype) -> Callable[[Lowering], int]:
 
     def gather(p: Lowering) -> int:
         target = p.buffer("x", X.shape[1])
-        p.emit("gather_sparse_rows", *map(p.keep, (values, columns, starts)), target, p.rows, X.shape[1])
+        p.emit(of.GatherSparseRows(*map(p.keep, (values, columns, starts)), target, p.rows, X.shape[1]))
         return target
 
     return gather

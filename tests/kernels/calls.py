@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numba import from_dtype, types, void
 from numba.core.caching import NullCache
 
 import fastbp
 from fastbp import _team
+from fastbp.kernels import activations
 from fastbp.kernels import gemm as gemm_kernels
-from fastbp.kernels._jit import kernel
-from fastbp.kernels.gemm import LINEAR, NOTHING
+from fastbp.kernels._jit import address_of, kernel
+from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING
 
 HERE = Path(__file__).parent
 FLOATS = (np.float32, np.float64)
@@ -28,8 +31,8 @@ def uncached(function):
 
 
 @uncached
-def call_gemm(team, shape, a, b, c, start, alpha, activation):
-    gemm_kernels.gemm(team, shape, a, b, c, start, alpha, activation)
+def call_gemm(team, shape, a, b, c, start, alpha, epilogue):
+    gemm_kernels.gemm(team, shape, a, b, c, start, alpha, epilogue)
 
 
 def team_for(dtype):
@@ -46,8 +49,34 @@ def strides(x):
     return address(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
 
 
-def gemm(a, b, c, start=None, alpha=1, activation=LINEAR):
-    """``c = activation(alpha a b + start)`` in place, whatever the strides of ``a``.
+def function_address(function, dtype, n_words=2):
+    """Address of a function of ``activations``, which takes ``n_words`` words and a number."""
+    return address_of(function, void(*[types.int64] * n_words, from_dtype(np.dtype(dtype))))
+
+
+def apply(name, x, y=None, number=1):
+    """What a function of ``activations`` makes of ``x``, (N, D), written into ``y``."""
+    y = np.full_like(x, np.nan) if y is None else y
+    function = function_address(getattr(activations, name), x.dtype)
+    function_forward(team_for(x.dtype), function, x, y, x.dtype.type(number))
+    return y
+
+
+def apply_back(name, dy, kept, number=1):
+    """The gradient ``dy``, (N, D), with respect to what stands before a function of ``activations``."""
+    dx = np.full_like(dy, np.nan)
+    function = function_address(getattr(activations, name + "_back"), dy.dtype, 3)
+    function_backward(team_for(dy.dtype), function, dy, kept, dx, dy.dtype.type(number))
+    return dx
+
+
+def epilogue(name, dtype, number=1.0):
+    """What ``gemm`` takes for a function of ``activations``."""
+    return function_address(getattr(activations, name), dtype), NOTHING, int(np.float64(number).view(np.int64))
+
+
+def gemm(a, b, c, start=None, alpha=1, epilogue=NO_EPILOGUE):
+    """``c = f(alpha a b + start)`` in place, whatever the strides of ``a``.
 
     ``start`` may be of one dimension, a bias.
     """
@@ -59,7 +88,7 @@ def gemm(a, b, c, start=None, alpha=1, activation=LINEAR):
         begin = strides(start)[:2]
     shape = (*c.shape, a.shape[1])
     alpha = c.dtype.type(alpha)
-    call_gemm(team_for(c.dtype), shape, strides(a), strides(b), strides(c)[:2], begin, alpha, activation)
+    call_gemm(team_for(c.dtype), shape, strides(a), strides(b), strides(c)[:2], begin, alpha, epilogue)
     return c
 
 

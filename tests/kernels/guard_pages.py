@@ -10,7 +10,7 @@ import mmap
 import numpy as np
 from calls import FLOATS, FORMS, address, blocks, gemm, uncached, whole_numbers
 
-from fastbp.kernels.gemm import RELU, STEEP
+from fastbp.kernels.gemm import NOTHING, RELU, STEEP
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.reduce import row_max, row_sum, sum_of_squares, wide_sum
 
@@ -72,7 +72,9 @@ def products(form):
                     arenas[2].empty((m, n), dtype, at_end),
                 ]
                 assert np.array_equal(gemm(*held, arenas[3].hold(bias, at_end)), expected), (m, n, k, at_end)
-                assert np.array_equal(gemm(*held, start=held[2], activation=RELU), np.maximum(expected + a @ b, 0))
+                assert np.array_equal(
+                    gemm(*held, start=held[2], epilogue=(RELU, NOTHING, 0)), np.maximum(expected + a @ b, 0)
+                )
 
 
 @uncached

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from calls import FLOATS, FORMS, framed, gemm, team_for
+from calls import FLOATS, FORMS, apply, apply_back, epilogue, framed, gemm, team_for
 
 from fastbp.kernels.affine import affine_backward, affine_forward
-from fastbp.kernels.gemm import LINEAR, PARALLEL_FLOPS, RELU, SIGMOID
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, PARALLEL_FLOPS, RELU
 from fastbp.kernels.relu import relu_backward, relu_forward
-from fastbp.kernels.sigmoid import sigmoid_backward, sigmoid_forward
 from fastbp.kernels.softmax import softmax_backward, softmax_forward
 from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
 from fastbp.kernels.team import CHUNK, THREADS_WORK
@@ -33,20 +32,21 @@ def normal(*shape, dtype=np.float64, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-@pytest.mark.parametrize("activation", [LINEAR, RELU, SIGMOID], ids=["linear", "ReLU", "sigmoid"])
+@pytest.mark.parametrize("activation", ["linear", "ReLU", "sigmoid"])
 @pytest.mark.parametrize("form", FORMS)
 @dtypes
 def test_products(set_threads, form, dtype, activation):
     a_transposed, b_transposed = FORMS[form]
+    applied = {"linear": NO_EPILOGUE, "ReLU": (RELU, NOTHING, 0)}.get(activation) or epilogue(activation, dtype)
     for m, n, k in SHAPES:
         assert 2 * m * n * k >= PARALLEL_FLOPS
         a, b = framed(normal(m, k, dtype=dtype), a_transposed), framed(normal(k, n, dtype=dtype), b_transposed)
         bias = normal(n, dtype=dtype)
 
         def run(a=a, b=b, bias=bias):
-            return [gemm(a, b, np.full((len(a), b.shape[1]), np.nan, dtype), bias, activation=activation)]
+            return [gemm(a, b, np.full((len(a), b.shape[1]), np.nan, dtype), bias, epilogue=applied)]
 
-        assert_same_bits_for_any_threads(set_threads, run, repeats=20 if activation == LINEAR else 3)
+        assert_same_bits_for_any_threads(set_threads, run, repeats=20 if activation == "linear" else 3)
 
 
 @pytest.mark.parametrize("order", "CF")
@@ -82,10 +82,8 @@ def test_sigmoid(set_threads, dtype):
     x, dout = 5 * normal(12, CHUNK + 17, dtype=dtype), normal(12, CHUNK + 17, dtype=dtype, seed=1)
 
     def run():
-        y, dx = np.empty_like(x), np.empty_like(x)
-        sigmoid_forward(team_for(dtype), x, y)
-        sigmoid_backward(team_for(dtype), dout, y, dx)
-        return y, dx
+        y = apply("sigmoid", x)
+        return y, apply_back("sigmoid", dout, y)
 
     assert_same_bits_for_any_threads(set_threads, run)
 

@@ -5,7 +5,9 @@ import pytest
 from calls import FLOATS, team_for
 
 from fastbp.kernels.element_losses import (
+    ABSOLUTE,
     BINARY,
+    HUBER,
     OF_SCORES,
     SQUARED,
     element_loss,
@@ -13,7 +15,8 @@ from fastbp.kernels.element_losses import (
     element_loss_forward,
 )
 
-KINDS = {"squared": SQUARED, "binary": BINARY, "of scores": OF_SCORES}
+KINDS = {"squared": SQUARED, "binary": BINARY, "of scores": OF_SCORES, "absolute": ABSOLUTE, "huber": HUBER}
+DELTA = 0.75  # Huber's
 kinds = pytest.mark.parametrize("kind", KINDS)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 SHAPES = [(1, 1), (7, 3), (64, 16), (33, 65), (3000, 5), (2, 9000)]  # the last two in several parts
@@ -30,14 +33,14 @@ def operands(kind, dtype, shape, seed=0):
 def in_one_go(kind, x, t, weights):
     dx = np.full_like(x, np.nan)
     share = x.dtype.type(1 / len(x))
-    loss = element_loss(team_for(x.dtype), KINDS[kind], x, t, weights, share, np.full(len(x), np.nan), dx)
+    loss = element_loss(team_for(x.dtype), KINDS[kind], DELTA, x, t, weights, share, np.full(len(x), np.nan), dx)
     return loss, dx
 
 
 def one_after_the_other(kind, x, t, weights):
     y, dx, share = np.full_like(x, np.nan), np.full_like(x, np.nan), x.dtype.type(1 / len(x))
-    loss = element_loss_forward(team_for(x.dtype), KINDS[kind], x, t, weights, y, np.full(len(x), np.nan))
-    element_loss_backward(team_for(x.dtype), KINDS[kind], y, t, weights, share, dx)
+    loss = element_loss_forward(team_for(x.dtype), KINDS[kind], DELTA, x, t, weights, y, np.full(len(x), np.nan))
+    element_loss_backward(team_for(x.dtype), KINDS[kind], DELTA, y, t, weights, share, dx)
     return loss, dx
 
 
@@ -58,13 +61,34 @@ def test_in_one_go_and_one_after_the_other(kind, dtype, shape, weighted):
 
 
 @dtypes
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["absolute", "huber"])
+def test_absolute_and_huber_losses_are_those_of_torch(kind, dtype, weighted):
+    torch = pytest.importorskip("torch")
+    x, t, weights, none = operands(kind, dtype, (33, 65))
+    t[0, :3] = x[0, :3]  # where the absolute value has a corner
+    of = torch.nn.functional
+    tensor, target = torch.tensor(x, requires_grad=True), torch.tensor(t)
+    if kind == "absolute":
+        losses = of.l1_loss(tensor, target, reduction="none")
+    else:
+        losses = of.huber_loss(tensor, target, reduction="none", delta=DELTA)
+    expected = (losses * torch.tensor(weights)[:, None] if weighted else losses).mean()
+    expected.backward()
+    loss, dx = in_one_go(kind, x, t, weights if weighted else none)
+    eps = float(np.finfo(dtype).eps)
+    assert loss == pytest.approx(expected.item(), rel=50 * eps)
+    np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=8 * eps, atol=eps / x.size)
+
+
+@dtypes
 def test_squares_of_any_number_of_elements(dtype):
     rng = np.random.default_rng(1)
     for n in range(1, 140):
         frame = np.full((n + 40, 1), np.nan, dtype)
         x, t = rng.integers(-9, 10, (2, n, 1)).astype(dtype)
         dx = frame[20 : 20 + n]
-        loss = element_loss(team_for(dtype), SQUARED, x, t, np.empty(0, dtype), dtype(0.5), np.empty(n), dx)
+        loss = element_loss(team_for(dtype), SQUARED, 0.0, x, t, np.empty(0, dtype), dtype(0.5), np.empty(n), dx)
         assert loss == pytest.approx(np.mean((x - t) ** 2), rel=1e-14)
         np.testing.assert_array_equal(dx, x - t)
         assert np.isnan(frame[:20]).all() and np.isnan(frame[20 + n :]).all(), "nothing beside dx is written"

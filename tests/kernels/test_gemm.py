@@ -5,18 +5,33 @@ import warnings
 
 import numpy as np
 import pytest
-from calls import FLOATS, FORMS, blocks, call_gemm, frame_of, framed, gemm, python, team_for, whole_numbers
+from calls import (
+    FLOATS,
+    FORMS,
+    apply,
+    apply_back,
+    blocks,
+    call_gemm,
+    epilogue,
+    frame_of,
+    framed,
+    function_address,
+    gemm,
+    python,
+    team_for,
+    whole_numbers,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import assert_same_bits
 
+from fastbp.kernels import activations
 from fastbp.kernels.gemm import (
-    LINEAR,
+    NO_EPILOGUE,
     NOTHING,
     RELU,
     ROWS_PACKED,
     SCRATCH_A,
-    SIGMOID,
     STEEP,
     STEEP_K,
     STEEP_N,
@@ -25,8 +40,6 @@ from fastbp.kernels.gemm import (
     THIN_DEPTH,
 )
 from fastbp.kernels.isa import ISA, TABLE
-from fastbp.kernels.relu import relu_forward
-from fastbp.kernels.sigmoid import sigmoid_forward
 from fastbp.kernels.team import SCRATCH_BYTES, ZERO_BYTES
 from fastbp.kernels.thin import MOST as MOST_THIN
 
@@ -167,7 +180,14 @@ def test_last_columns_that_do_not_fill_a_vector(form, dtype):
     assert_exact_sizes(form, sizes + deep + tall, dtype)
 
 
-@pytest.mark.parametrize("activation", [LINEAR, RELU, SIGMOID])
+RECTIFIED = (RELU, NOTHING, 0)  # as the numbers leave the registers
+
+
+def epilogue_of(activation, dtype):
+    return {"linear": NO_EPILOGUE, "relu in registers": RECTIFIED}.get(activation) or epilogue(activation, dtype, 0.25)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu in registers", "sigmoid"])
 @forms
 @dtypes
 def test_epilogues_of_last_columns_that_do_not_fill_a_vector(form, dtype, activation):
@@ -177,11 +197,12 @@ def test_epilogues_of_last_columns_that_do_not_fill_a_vector(form, dtype, activa
     a, b = whole_numbers(rng, (m, k), dtype), whole_numbers(rng, (k, n), dtype)
     bias, alpha = whole_numbers(rng, (n,), dtype), dtype(-(2.0**-8))
     expected = alpha * (a @ b) + bias
-    if activation == RELU:
+    if activation == "relu in registers":
         expected = np.maximum(expected, 0)
-    if activation == SIGMOID:
+    if activation == "sigmoid":
         expected = 1 / (1 + np.exp(-expected))
-    c = gemm(*operands(form, a, b), result_frame(m, n, dtype), start=bias, alpha=alpha, activation=activation)
+    applied = epilogue_of(activation, dtype)
+    c = gemm(*operands(form, a, b), result_frame(m, n, dtype), start=bias, alpha=alpha, epilogue=applied)
     np.testing.assert_allclose(c, expected, rtol=8 * np.finfo(dtype).eps)
 
 
@@ -234,7 +255,7 @@ def test_depth_0_gives_zeros_or_the_start(dtype):
     bias = np.arange(21, dtype=dtype) - 10
     assert np.array_equal(gemm(a, b, np.full((5, 21), np.nan, dtype)), np.zeros((5, 21)))
     assert np.array_equal(gemm(a, b, np.full((5, 21), np.nan, dtype), bias), np.tile(bias, (5, 1)))
-    rectified = gemm(a, b, np.full((5, 21), np.nan, dtype), bias, activation=RELU)
+    rectified = gemm(a, b, np.full((5, 21), np.nan, dtype), bias, epilogue=RECTIFIED)
     assert np.array_equal(rectified, np.tile(np.maximum(bias, 0), (5, 1)))
 
 
@@ -308,7 +329,7 @@ def test_start_of_nothing_ignores_what_c_held(dtype):
         (c.ctypes.data, c.shape[1]),
         (NOTHING, 10**6),  # whatever its stride
         dtype(1),
-        LINEAR,
+        NO_EPILOGUE,
     )
     assert np.array_equal(c, a @ b)
 
@@ -335,21 +356,30 @@ def test_bias_of_the_epilogue_is_an_addition_afterwards(form, dtype, size):
 @forms
 @dtypes
 @cuts
-@pytest.mark.parametrize("activation", [RELU, SIGMOID], ids=["ReLU", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu in registers", "relu", "sigmoid", "leaky_relu"])
 def test_activation_of_the_epilogue_has_the_bits_of_its_kernel(form, dtype, size, activation):
     a, b, bias = scores(size, dtype)
     shape = (len(a), b.shape[1])
     linear = gemm(*operands(form, a, b), result_frame(*shape, dtype), bias).copy()
     assert (linear < 0).any() and (linear > 0).any()
-    expected = np.empty_like(linear)
-    if activation == RELU:
-        relu_forward(team_for(dtype), linear, expected, np.empty(shape, bool))
-    else:
-        sigmoid_forward(team_for(dtype), linear, expected)
+    expected = apply(activation.split()[0], linear, number=0.25)
     c = result_frame(*shape, dtype)
     before = frame_of(c)
-    assert_same_bits(gemm(*operands(form, a, b), c, bias, activation=activation), expected)
+    assert_same_bits(gemm(*operands(form, a, b), c, bias, epilogue=epilogue_of(activation, dtype)), expected)
     assert np.array_equal(frame_of(c), before)
+
+
+@dtypes
+@cuts
+def test_a_derivative_in_the_epilogue_has_the_bits_of_its_kernel(dtype, size):
+    a, b, _ = scores(size, dtype)
+    form = "dout W.T"
+    shape = (len(a), b.shape[1])
+    kept = np.random.default_rng(1).random(shape).astype(dtype)
+    linear = gemm(*operands(form, a, b), np.empty(shape, dtype))
+    expected = apply_back("sigmoid", linear, kept)
+    applied = function_address(activations.sigmoid_back, dtype, 3), kept.ctypes.data, 0
+    assert_same_bits(gemm(*operands(form, a, b), np.empty(shape, dtype), epilogue=applied), expected)
 
 
 @dtypes
@@ -360,7 +390,7 @@ def test_relu_of_the_epilogue_keeps_nan_and_makes_negative_zero_zero(dtype):
     start[2, ::2] = -np.inf
     linear = gemm(a, b, np.empty_like(start), start, alpha=-1)
     assert np.signbit(linear[0]).all()  # what goes into the epilogue
-    got = gemm(a, b, np.empty_like(start), start, alpha=-1, activation=RELU)
+    got = gemm(a, b, np.empty_like(start), start, alpha=-1, epilogue=RECTIFIED)
     assert_same_bits(np.isnan(got), np.isnan(start))
     assert_same_bits(got[~np.isnan(got)], np.zeros_like(start[~np.isnan(got)]))
 

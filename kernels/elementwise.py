@@ -1,0 +1,98 @@
+"""Functions of ``activations``, called through their addresses: over arrays shared among a team, and over rows.
+
+Calling through an address keeps a function out of the machine code of all who may apply it: what no network uses is not
+compiled, and a new function compiles nothing else again.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ._jit import kernel
+from .memory import address, size_of, view
+from .simd import I64, element_type
+from .team import package, part_of, parts_of, spread
+
+BLOCK = 1024  # elements copied before they are changed: they are still in the first-level cache then
+
+
+def _calling(n_words):
+    """The code of an intrinsic that calls the function at its first argument with ``n_words`` words and a number."""
+
+    def codegen(context, builder, signature, arguments):
+        form = ir.FunctionType(ir.VoidType(), [*[I64] * n_words, element_type(signature.args[-1])])
+        builder.call(builder.inttoptr(arguments[0], form.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return codegen
+
+
+@intrinsic
+def call_function(typingctx, function, at, n, number):
+    """Call the ``function`` of ``activations`` at an address."""
+    return types.void(*[types.int64] * 3, number), _calling(2)
+
+
+@intrinsic
+def call_function_back(typingctx, function, d, at, n, number):
+    """Call the ``function_back`` of ``activations`` at an address."""
+    return types.void(*[types.int64] * 4, number), _calling(3)
+
+
+@kernel(inline=True)
+def _copy(source, target, begin, end, number):
+    """Copy the elements ``begin`` to ``end`` from one address to the other, unless they are the same."""
+    if source != target:
+        size = size_of(number)
+        given, copied = (
+            view(source + size * begin, end - begin, number),
+            view(target + size * begin, end - begin, number),
+        )
+        for i in range(copied.size):
+            copied[i] = given[i]
+
+
+@kernel
+def _forward(function, x, y, n, number, part, member):
+    begin, end = part_of(n, part)
+    for at in range(begin, end, BLOCK):
+        stop = min(at + BLOCK, end)
+        _copy(x, y, at, stop, number)
+        call_function(function, y + size_of(number) * at, stop - at, number)
+
+
+@kernel
+def apply_function(team, function, x, y, n, number):
+    """``y = f(x)`` for ``n`` elements from the addresses ``x`` and ``y`` on, which are the same or do not overlap."""
+    spread(team, parts_of(n), package(_forward, (function, x, y, n, number)))
+
+
+@kernel
+def _backward(function, dy, kept, dx, n, number, part, member):
+    begin, end = part_of(n, part)
+    size = size_of(number)
+    for at in range(begin, end, BLOCK):
+        stop = min(at + BLOCK, end)
+        _copy(dy, dx, at, stop, number)
+        call_function_back(function, dx + size * at, kept + size * at, stop - at, number)
+
+
+@kernel
+def apply_function_back(team, function, dy, kept, dx, n, number):
+    """The gradient with respect to x, at ``dx``, of that with respect to y, at ``dy``, which may be the same place.
+
+    ``function`` is that of a ``_back``, and what it needs stands at ``kept``; ``n`` elements each.
+    """
+    spread(team, parts_of(n), package(_backward, (function, dy, kept, dx, n, number)))
+
+
+@kernel
+def function_forward(team, function, x, y, number):
+    """``apply_function`` for C-contiguous arrays (N, D) of one type; ``y`` is overwritten and may be ``x``."""
+    apply_function(team, function, address(x), address(y), x.size, number)
+
+
+@kernel
+def function_backward(team, function, dy, kept, dx, number):
+    """``apply_function_back`` for C-contiguous arrays (N, D); ``dx`` is overwritten and may be ``dy``."""
+    apply_function_back(team, function, address(dy), address(kept), address(dx), dx.size, number)
