@@ -56,6 +56,7 @@ class Run:
         self.dtype = self.parameters.dtype
         self.columns, self.n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
         samples.check_columns(self.columns, "x")
+        self.scale = samples.scale
         self.n_samples = len(samples.array)
         if self.n_samples == 0:
             raise ValueError("x must hold at least one sample, got none")
@@ -107,6 +108,7 @@ class Run:
     def _begin(self) -> None:
         """Take over the state to go on from: the first change to the network."""
         state = self.resume
+        self.net.scale = self.scale
         if state is not None:
             for name in ("parameters", "first", "second"):
                 getattr(self, name)[...] = getattr(state, name)

@@ -73,7 +73,7 @@ class Stepper:
     def __call__(self, net: Sequential, x: Any, t: Any) -> float:
         """Do one step; returns the loss before it."""
         batch = self._batch
-        if batch is None or not batch.takes(x, t):
+        if batch is None or net.scale != 1 or not batch.takes(x, t):
             x, t = self._converted(net, x, t)
             key = len(x), t.ndim
             batch = self._batches.get(key)
@@ -95,7 +95,8 @@ class Stepper:
         if x.ndim != 2 or x.shape[1] != self.n_inputs or len(x) == 0:
             raise ValueError(f"x must be (N, {self.n_inputs}), of at least one sample, got shape {x.shape}")
         targets = net.lastLayer.as_targets(t, (len(x), self.n_outputs), self.dtype)
-        return _writable(_check.ready(x, self.dtype)), _writable(targets)
+        x = _check.ready(x, self.dtype)
+        return _writable(x if net.scale == 1 else x * self.dtype.type(net.scale)), _writable(targets)
 
 
 def _writable(a: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _team
+from fastbp import _arguments, _team
 from fastbp._run import Run
 from fastbp._samples import Samples
 from fastbp.history import History, TrainingState
@@ -33,7 +33,7 @@ def fit(
     threads: int | None = None,
     callbacks: Iterable[Callable[[History], object]] = (),
     progress: bool = True,
-    scale: float = 1.0,
+    scale: float | None = None,
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[int, float] | None = None,
     clip_norm: float | None = None,
@@ -60,7 +60,9 @@ def fit(
     threads : how many to use; as many as ``get_num_threads`` says if None
     callbacks : called with the History after each epoch; the run ends when one returns True
     progress : whether to show a progress bar on a terminal
-    scale : what each element of ``x`` is multiplied by as it is read, 1 / 255 for images of bytes
+    scale : number above 0 that each element of ``x`` is multiplied by as it is read, 1 / 255 for images of bytes. It
+        becomes the network's own, so that predict, accuracy, files and exports multiply as well; the network's
+        present one if None
     sample_weight : (N,) finite numbers of at least 0, which multiply the losses of the samples
     class_weight : dict from class label to a number that multiplies the losses of its samples; 1 for those it lacks
     clip_norm : largest norm of all gradients together, to which larger ones are scaled down
@@ -78,6 +80,7 @@ def fit(
         where a loss or a parameter is no longer finite, naming epoch and batch; the network has the last finite
         parameters
     """
+    scale = net.scale if scale is None else _arguments.real("scale", scale, above=0)
     run = Run(
         net,
         Samples("x", x, scale),

@@ -66,7 +66,7 @@ class Sequential(Conversions):
     layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
     lastLayer : the loss layer
     params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains
-    scale : what ``x`` is multiplied by
+    scale : what ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it
 
     Letters in shapes: N samples, I inputs, K outputs.
 
@@ -92,9 +92,17 @@ class Sequential(Conversions):
         if loss is not None and (isinstance(loss, type) or not hasattr(loss, "as_targets")):
             raise TypeError(f"loss must be a loss layer of fastbp, got {loss!r}")
         self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
-        self.scale = _arguments.real("scale", scale, above=0)
+        self.scale = scale
         self._stepper: Stepper | None = None
         self._bind()
+
+    @property
+    def scale(self) -> float:
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._scale = _arguments.real("scale", value, above=0)
 
     def _affines(self) -> list[Affine]:
         return [layer for layer in self.layers.values() if isinstance(layer, Affine)]

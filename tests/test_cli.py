@@ -116,7 +116,7 @@ def test_an_epoch_reports_the_loss_of_fit_and_the_accuracy_on_all_images(dtype, 
     )
     assert last["loss"] == history.loss[-1]
     for part, x, t in (("train", data.x_train, data.t_train), ("test", data.x_test, data.t_test)):
-        assert last[f"{part}_accuracy"] == pytest.approx(net.accuracy(x.astype(dtype) / 16, t), abs=1e-9)
+        assert last[f"{part}_accuracy"] == pytest.approx(net.accuracy(x, t), abs=1e-9)
 
 
 def test_the_same_options_give_the_same_lines_and_others_do_not(capsys):

@@ -45,11 +45,12 @@ SAMPLES = {
     "x of dates": ({"x": np.zeros((6, 4), "M8[D]")}, TypeError, "x must hold real numbers"),
     "x None": ({"x": None}, TypeError, "x must hold real numbers"),
     "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, ""),
-    "scale NaN": ({"scale": NAN}, ValueError, "scale must be a finite number, got nan"),
-    "scale infinite": ({"scale": INF}, ValueError, "scale must be a finite number"),
-    "scale a bool": ({"scale": True}, ValueError, "scale must be a finite number"),
-    "scale a string": ({"scale": "1"}, (TypeError, ValueError), ""),
-    "scale None": ({"scale": None}, (TypeError, ValueError), ""),
+    "scale NaN": ({"scale": NAN}, ValueError, "scale must be a finite number above 0, got nan"),
+    "scale infinite": ({"scale": INF}, ValueError, "scale must be a finite number above 0, got inf"),
+    "scale 0": ({"scale": 0}, ValueError, "scale must be a finite number above 0, got 0"),
+    "scale negative": ({"scale": -1.0}, ValueError, "scale must be a finite number above 0, got -1.0"),
+    "scale a bool": ({"scale": True}, TypeError, "scale must be a finite number above 0, got True"),
+    "scale a string": ({"scale": "1"}, TypeError, "scale must be a finite number above 0, got '1'"),
 }
 if np.dtype(np.longdouble) != np.dtype(np.float64):
     SAMPLES["x of longdouble"] = ({"x": of(np.longdouble)}, TypeError, "x must hold real numbers")

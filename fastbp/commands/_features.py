@@ -56,8 +56,8 @@ class TableFeatures:
     def n_inputs(self) -> int:
         return sum(len(column.get("categories", "1")) for column in self.columns)
 
-    def transform(self, table: Table, dtype: str) -> tuple[np.ndarray, float]:
-        """The table as (N, I) of ``dtype``, and the scale of its elements, 1.
+    def transform(self, table: Table, dtype: str) -> np.ndarray:
+        """The table as (N, I) of ``dtype``.
 
         Raises CommandError for a column that lacks or holds what it should not. Categories not seen in training are
         told on stderr.
@@ -73,7 +73,7 @@ class TableFeatures:
             else:
                 x[:, at] = self._numbers_of(column, table.numbers(name))
                 at += 1
-        return x, 1.0
+        return x
 
     def _numbers_of(self, column: dict[str, Any], numbers: np.ndarray | None) -> np.ndarray:
         name = column["name"]
@@ -107,7 +107,10 @@ class TableFeatures:
 
 @dataclass
 class ArrayFeatures:
-    """Samples that are numbers already, (N, ...): times ``scale``, or column by column (number - mean) / std."""
+    """Samples that are numbers already, (N, ...): times ``scale``, or column by column (number - mean) / std.
+
+    The scale is the network's own, so that bytes can stay bytes.
+    """
 
     n_inputs: int
     scale: float = 1.0
@@ -124,8 +127,8 @@ class ArrayFeatures:
         mean, std = mean_std(x[rows].reshape(len(rows), n_inputs))
         return cls(n_inputs, 1.0, mean.tolist(), std.tolist())
 
-    def transform(self, x: np.ndarray, dtype: str) -> tuple[np.ndarray, float]:
-        """``x`` as (N, I), and the scale that its elements are still to be multiplied with; bytes stay bytes."""
+    def transform(self, x: np.ndarray, dtype: str) -> np.ndarray:
+        """``x`` as (N, I), not yet multiplied by ``scale``."""
         if x.ndim < 2 or int(np.prod(x.shape[1:])) != self.n_inputs:
             raise CommandError(f"the samples are of shape {x.shape}, the network has {self.n_inputs} inputs")
         x = x.reshape(len(x), self.n_inputs)
@@ -133,8 +136,8 @@ class ArrayFeatures:
             row = int(np.argmax(~np.isfinite(x).all(axis=1)))
             raise CommandError(f"row {row + 1} of the samples has a number that is not finite")
         if not self.mean:
-            return x, self.scale
-        return ((x - np.array(self.mean)) / np.array(self.std)).astype(dtype), 1.0
+            return x
+        return ((x - np.array(self.mean)) / np.array(self.std)).astype(dtype)
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "array"} | asdict(self)
@@ -143,8 +146,8 @@ class ArrayFeatures:
 Features = TableFeatures | ArrayFeatures
 
 
-def inputs_of(features: Features, x: Any, dtype: str) -> tuple[np.ndarray, float]:
-    """Samples, a table or an array, as (N, I), and the scale of their elements; CommandError where they do not fit."""
+def inputs_of(features: Features, x: Any, dtype: str) -> np.ndarray:
+    """Samples, a table or an array, as the network takes them, (N, I); CommandError where they do not fit."""
     if isinstance(features, TableFeatures):
         if isinstance(x, np.ndarray):
             raise CommandError("the model was trained on a table, .csv or .parquet, and the data are arrays")

@@ -20,7 +20,6 @@ class Prepared:
 
     x: np.ndarray
     t: np.ndarray
-    scale: float
     weights: np.ndarray | None
     held: tuple[np.ndarray, np.ndarray] | None
 
@@ -61,18 +60,18 @@ def prepare_as(model: Model, options: argparse.Namespace, train: Samples, test: 
 def _encoded(
     options: argparse.Namespace, train: Samples, test: Samples | None, features: Features, targets: Targets
 ) -> Prepared:
-    x, scale = inputs_of(features, train.x, options.dtype)
+    x = inputs_of(features, train.x, options.dtype)
     t = targets.encode(targets_of(train))
     weights = train.weights
     rows, held_rows = _split(options, train, test)
     held = None
     if test is not None:
-        held = inputs_of(features, test.x, options.dtype)[0], targets.encode(targets_of(test))
+        held = inputs_of(features, test.x, options.dtype), targets.encode(targets_of(test))
     elif len(held_rows):
         held = x[held_rows], t[held_rows]
         x, t = x[rows], t[rows]
         weights = None if weights is None else weights[rows]
-    return Prepared(x, t, scale, weights, held)
+    return Prepared(x, t, weights, held)
 
 
 def _split(options: argparse.Namespace, train: Samples, test: Samples | None) -> tuple[np.ndarray, np.ndarray]:

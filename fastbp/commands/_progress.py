@@ -50,7 +50,7 @@ class Progress:
                 print(epoch_line(epoch, self._options.epochs), flush=True)
 
     def _measured(self, x: Any, t: Any) -> float:
-        return self._model.measured(self._model.scores(x, self._data.scale), t)[self._measure]
+        return self._model.measured(self._model.scores(x), t)[self._measure]
 
     def end(self, totals: dict[str, float]) -> None:
         if self._as_json:

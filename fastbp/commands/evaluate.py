@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     samples = test or train
     types.use_threads(options.threads)
     encoded = model.targets.encode(targets_of(samples))
-    scores = model.scores(*inputs_of(model.features, samples.x, model.dtype))
+    scores = model.scores(inputs_of(model.features, samples.x, model.dtype))
     measures = model.measured(scores, encoded)
     if options.json != types.STDOUT:
         print("  ".join(f"{name} {value:.4g}" for name, value in measures.items()), f" of {len(scores)} samples")

@@ -72,6 +72,7 @@ def folded(model: Model) -> Sequential:
         weights = first.W * factor[:, None]
         first.b[...] = first.b - mean @ weights
         first.W[...] = weights
+        net.scale = 1  # it is in the weights now
     targets = model.targets
     if isinstance(targets, Numbers) and (any(targets.mean) or targets.std != [1.0] * len(targets.std)):
         last = layers[-1]

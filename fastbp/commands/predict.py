@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
         raise CommandError("--probabilities go with classes, and this model predicts numbers", 2)
     train, test = read_samples(options, targets=False)
     types.use_threads(options.threads)
-    scores = model.scores(*inputs_of(model.features, (test or train).x, model.dtype))
+    scores = model.scores(inputs_of(model.features, (test or train).x, model.dtype))
     answers = model.answers(scores)
     shares = _of_each_class(model, scores) if options.probabilities else None
     if options.output is None:

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     model, data, state = _made(options)
     if options.save:
         model.check_room()
-    settings = fit_settings(options, model) | {"resume": state, "scale": data.scale, "sample_weight": data.weights}
+    settings = fit_settings(options, model) | {"resume": state, "sample_weight": data.weights}
     _train(options, model, data, settings)
 
 
