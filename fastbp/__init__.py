@@ -7,6 +7,7 @@ if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
 from fastbp import datasets, optimizers, schedules
+from fastbp._mlp import mlp
 from fastbp._team import get_num_threads, set_num_threads
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
@@ -20,7 +21,7 @@ from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
 from fastbp.plots import plot_confusion, plot_weights
 from fastbp.relu import Relu
-from fastbp.sequential import Sequential, mlp
+from fastbp.sequential import Sequential
 from fastbp.sigmoid import Sigmoid
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax

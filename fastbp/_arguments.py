@@ -77,6 +77,17 @@ def float_type(name: str, value: Any) -> np.dtype:
     return dtype
 
 
+def generator(name: str, seed: Any) -> np.random.Generator:
+    """NumPy's generator from a ``seed``: None, an integer of at least 0, or what else ``default_rng`` takes."""
+    if isinstance(seed, (int, np.integer, float, str)):
+        seed = integer(name, seed, 0)
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        expected = f"{name} must be an integer of at least 0, None, or what np.random.default_rng takes"
+        raise type(error)(f"{expected}, got {shown(seed)}") from None
+
+
 def _range(least: float | None, most: float | None) -> str:
     if least is None and most is None:
         return ""

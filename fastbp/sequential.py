@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check
+from fastbp import _arguments, _check, _classes, _summary
 from fastbp._conversions import Conversions
 from fastbp._lowering import Backward, Lowering
 from fastbp._stepper import Stepper
@@ -19,12 +18,9 @@ from fastbp.affine import Affine
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
 from fastbp.kernels.gemm import LINEAR
-from fastbp.leaky_relu import LeakyRelu
 from fastbp.optimizers import Optimizer
-from fastbp.relu import Relu
-from fastbp.sigmoid import Sigmoid
+from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-from fastbp.tanh import Tanh
 
 
 class Params(dict):
@@ -78,10 +74,10 @@ class Sequential(Conversions):
     def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
+        if isinstance(layers, str) or not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a sequence of layers, got {_arguments.shown(layers)}")
         for layer in layers:
-            is_layer = hasattr(layer, "lower") and hasattr(layer, "backward") and not hasattr(layer, "as_targets")
-            if isinstance(layer, type) or not is_layer:
-                raise TypeError(f"layers must be layers of fastbp, got {layer!r}")
+            _check_layer(layer)
             if any(layer is other for other in self.layers.values()):
                 raise ValueError(f"layers must be different objects, got {layer!r} twice")
             kind = type(layer).__name__
@@ -90,7 +86,7 @@ class Sequential(Conversions):
         if not self._affines():
             raise ValueError("layers must hold at least one Affine")
         if loss is not None and (isinstance(loss, type) or not hasattr(loss, "as_targets")):
-            raise TypeError(f"loss must be a loss layer of fastbp, got {loss!r}")
+            raise TypeError(f"loss must be a loss layer of fastbp, got {_arguments.shown(loss)}")
         self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
         self.scale = scale
         self._stepper: Stepper | None = None
@@ -155,15 +151,11 @@ class Sequential(Conversions):
 
     def summary(self) -> str:
         """Return a table of the layers: name, shape of the parameters, their number."""
-        rows = [("layer", "parameters", "number")]
-        for name, layer in self.layers.items():
-            arrays = [a for a in (getattr(layer, "W", None), getattr(layer, "b", None)) if a is not None]
-            shapes = " + ".join(str(a.shape) for a in arrays)
-            rows.append((name, shapes or "-", f"{sum(a.size for a in arrays):,}"))
-        rows.append((type(self.lastLayer).__name__, "-", "0"))
-        rows.append(("total", str(self._bound().dtype), f"{self._bound().size:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
+        return _summary.text(self)
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return _summary.html(self)
 
     def _scaled(self, x: ArrayLike) -> Any:
         """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
@@ -184,23 +176,34 @@ class Sequential(Conversions):
         """Return the probabilities that the loss layer makes of the scores of ``x`` (N, I)."""
         return self.lastLayer.probabilities(self.predict(x))
 
+    def predict_classes(self, x: ArrayLike) -> np.ndarray:
+        """Return the classes (N,) that are found for ``x`` (N, I): those of the highest scores.
+
+        Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
+        of numbers, such as MeanSquaredError.
+        """
+        _classes.must_have_classes(self.lastLayer, "classes")
+        return _classes.found(self.lastLayer, np.atleast_2d(self.predict(x)))
+
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
         return self.lastLayer.forward(self.predict(x), t)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the share of rows of ``x`` whose class is found.
+        """Return the share of rows of ``x`` (N, I) whose class is the one that ``predict_classes`` finds.
 
-        ``t`` is labels (N,) or rows (N, K), and the class found is that of the highest score; of a network with one
-        output, ``t`` is 0 or 1, (N,) or (N, 1), and the class found is 1 where its probability is above a half.
+        ``t`` is labels (N,) or (N, 1) in 0..K-1, or rows (N, K) whose largest element is the class; of a network with
+        one output it is 0 or 1, (N,) or (N, 1).
+
+        Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
+        ValueError for no samples, for shapes that do not fit, and for labels out of range.
         """
-        t = _check.as_array("t", t)
-        scores = self.predict(x)
-        if scores.shape[-1] == 1 and not self.lastLayer.has_classes:
-            found = self.lastLayer.probabilities(scores).ravel() > 0.5
-            return float(np.mean(found == (t.ravel() == 1)))
-        labels = t if t.ndim == 1 else np.argmax(t, axis=1)
-        return float(np.mean(np.argmax(scores, axis=1) == labels))
+        _classes.must_have_classes(self.lastLayer, "accuracy")
+        scores = np.atleast_2d(self.predict(x))
+        if len(scores) == 0:
+            raise ValueError("x must hold at least one sample, got none")
+        labels = _classes.as_labels(self.lastLayer, t, scores.shape)
+        return float(np.mean(_classes.found(self.lastLayer, scores) == labels))
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer."""
@@ -268,44 +271,16 @@ class Sequential(Conversions):
         return x, columns, passes
 
 
-def mlp(
-    sizes: Sequence[int],
-    activation: str = "relu",
-    *,
-    dtype: DTypeLike = np.float32,
-    seed: Any = None,
-    loss: Any = None,
-) -> Sequential:
-    """A network of fully connected layers, with an activation after each but the last.
-
-    Parameters
-    ----------
-    sizes : inputs, units of each hidden layer, outputs
-    activation : "relu" or "leaky_relu", with He's initial weights (normal, standard deviation sqrt(2 / inputs): He et
-        al. 2015); "sigmoid" or "tanh", with Xavier's (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book)
-    dtype : float32 or float64
-    seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
-    loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
-    """
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in sizes):
-        raise ValueError(f"sizes must be at least two integers of at least 1, got {sizes!r}")
-    kind = np.dtype(dtype)
-    if kind not in _check.FLOATS:
-        raise ValueError(f"dtype must be float32 or float64, got {kind}")
-    layer_class, gain = ACTIVATIONS[activation]
-    rng = np.random.default_rng(seed)
-    layers: list[Any] = []
-    for n_inputs, n_outputs in pairwise(sizes):
-        W = (np.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
-        layers += [Affine(W, np.zeros(n_outputs, kind)), layer_class()]
-    return Sequential(layers[:-1], loss)
-
-
-ACTIVATIONS: dict[str, tuple[Any, float]] = {
-    "relu": (Relu, 2.0),
-    "leaky_relu": (LeakyRelu, 2.0),
-    "sigmoid": (Sigmoid, 1.0),
-    "tanh": (Tanh, 1.0),
-}
+def _check_layer(layer: Any) -> None:
+    """TypeError unless ``layer`` can stand between the input and the loss of a network."""
+    if not isinstance(layer, type) and hasattr(layer, "lower") and hasattr(layer, "backward"):
+        if not hasattr(layer, "as_targets"):
+            return
+        hint = f"; a loss is given apart, as loss={layer!r}"
+    elif isinstance(layer, type):
+        hint = f"; did you mean {layer.__name__}(...)?"
+    elif isinstance(layer, Softmax):
+        hint = ": SoftmaxWithLoss, the loss, contains it, and predict_proba gives what it would"
+    else:
+        hint = ""
+    raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")

@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike
 
 from fastbp import _check
 from fastbp._extra import needed
+from fastbp._mlp import ACTIVATIONS
 from fastbp.affine import Affine
 from fastbp.architecture import LAYERS, known
 from fastbp.dropout import Dropout
 from fastbp.leaky_relu import LeakyRelu
 from fastbp.relu import Relu
-from fastbp.sequential import ACTIVATIONS, Sequential
+from fastbp.sequential import Sequential
 from fastbp.sigmoid import Sigmoid
 from fastbp.tanh import Tanh
 

@@ -244,8 +244,8 @@ def test_inspect_shows_what_is_in_the_file(capsys):
     capsys.readouterr()
     run("inspect", "model")
     text = capsys.readouterr().out
-    assert fastbp.load("model").summary() in text
     for line in (
+        *fastbp.load("model").summary().splitlines(),
         "loss      SoftmaxWithLoss(eps=1e-07, label_smoothing=0)",
         "dtype     float32",
         "inputs    arrays of 64 numbers a sample, times 0.0625",

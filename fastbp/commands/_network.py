@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastbp
-from fastbp import Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
-from fastbp.affine import Affine
+from fastbp import MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
+from fastbp._mlp import ACTIVATIONS
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS
 from fastbp.commands._model import Model
 from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
-from fastbp.sequential import ACTIVATIONS
 
 EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batches: the book's 10,000
 FILE_EPOCHS = 100
@@ -102,16 +101,14 @@ def new_network(options: argparse.Namespace, n_inputs: int, targets: Targets) ->
     if options.data in SETS and not asked and options.loss in (None, "softmax"):
         return TwoLayerNet(n_inputs, options.hidden[0], targets.n_outputs, dtype=options.dtype, seed=options.seed)
     sizes = [n_inputs, *options.hidden, targets.n_outputs]
-    net = fastbp.mlp(
-        sizes, options.activation or "relu", dtype=options.dtype, seed=options.seed, loss=_loss(options, targets)
+    return fastbp.mlp(
+        sizes,
+        options.activation or "relu",
+        dropout=options.dropout,
+        dtype=options.dtype,
+        seed=options.seed,
+        loss=_loss(options, targets),
     )
-    if not options.dropout:
-        return net
-    layers: list[Any] = []
-    for layer in net.layers.values():
-        hidden = not isinstance(layer, Affine)
-        layers += [layer, Dropout(options.dropout, seed=options.seed)] if hidden else [layer]
-    return Sequential(layers, net.lastLayer)
 
 
 def _loss(options: argparse.Namespace, targets: Targets) -> Any:

@@ -14,11 +14,11 @@ import numpy as np
 
 import fastbp
 from fastbp import BinaryCrossEntropy, Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp._mlp import ACTIVATIONS
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._model import load_checked
-from fastbp.sequential import ACTIVATIONS
 
 EXAMPLES = """\
 examples:
