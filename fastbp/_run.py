@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from fastbp import _team
+from fastbp import _arguments, _classes, _team
+from fastbp._class_weight import with_class_weight
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
+from fastbp._not_finite import place_of
+from fastbp._part import Part
 from fastbp._samples import Samples
 from fastbp._slices import lower_batch, rows_of_slice
 from fastbp.history import History, TrainingState
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from fastbp.sequential import Sequential
 
 CHUNK_SECONDS = 0.05  # between two looks of Python at the run: progress, callbacks and Ctrl-C wait that long
-ROWS_AT_A_TIME = 4096  # of an evaluation, so that its activations stay small beside the data
 MOST_STEPS = 1 << 16  # in a chunk, which bounds the arrays of rates and losses
 
 
@@ -47,9 +48,10 @@ class Run:
         shuffle: bool,
         seed: int | None,
         sample_weight: ArrayLike | None,
-        class_weight: Mapping[int, float] | None,
+        class_weight: Mapping[int, float] | str | None,
         clip_norm: float | None,
         resume: TrainingState | None,
+        accuracy: bool = False,
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
         self.parameters = net._bound()
@@ -63,13 +65,16 @@ class Run:
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
         self.last_step = epochs * self.per_epoch
-        if clip_norm is not None and (isinstance(clip_norm, bool) or not 0 < clip_norm < math.inf):
-            raise ValueError(f"clip_norm must be a finite number above 0, got {clip_norm!r}")
         shape = self.n_samples, self.n_outputs
         targets = net.lastLayer.as_targets(t, shape, self.dtype)
         weights = as_weights(sample_weight, self.n_samples, self.dtype)
         if class_weight is not None:
-            weights = _with_class_weight(weights, class_weight, targets, self.n_outputs)
+            weights = with_class_weight(weights, class_weight, net.lastLayer, targets, self.n_outputs)
+        self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
+        if accuracy:
+            _classes.must_have_classes(net.lastLayer, "accuracy")
+            if self.part.labels is None:
+                raise ValueError("accuracy needs targets that name one class a sample")
 
         self.slice_rows = rows_of_slice(net, self.batch_size)
         fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
@@ -90,7 +95,7 @@ class Run:
         if state is None:
             return None
         if not isinstance(state, TrainingState):
-            raise TypeError(f"resume must be the state of a History, got {state!r}")
+            raise TypeError(f"resume must be the state of a History, got {_arguments.shown(state)}")
         for name in ("parameters", "first", "second"):
             own, kept = getattr(self, name), getattr(state, name)
             if kept.shape != own.shape or kept.dtype != own.dtype:
@@ -113,7 +118,8 @@ class Run:
             for name in ("parameters", "first", "second"):
                 getattr(self, name)[...] = getattr(state, name)
             self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
-            self.history = History(**{name: list(values) for name, values in state.history.items()})
+            lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
+            self.history = History(**lists)
             self.best_loss, self.waited = state.best_loss, state.waited
             self.best_parameters = state.best_parameters.copy()
         self.words[SEED] = self.seed
@@ -212,7 +218,19 @@ class Run:
         else:
             self.step += done
         epoch, batch = divmod(self.step, self.per_epoch)
-        raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; try a smaller learning rate")
+        raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; {self._reason(epoch, batch)}")
+
+    def _reason(self, epoch: int, batch: int) -> str:
+        """What is to blame for a step that came to no finite loss or parameters, and the way out."""
+        order = np.arange(self.n_samples)
+        if self.shuffle:
+            shuffle_order(order, self.seed, epoch)
+        if flaw := self.part.flaw(order[batch * self.batch_size : (batch + 1) * self.batch_size]):
+            return f"{flaw}: fill it in, or leave the row out"
+        for name, p in self.net.params.items():
+            if place := place_of(name, p, np.arange(len(p)), self.dtype):
+                return f"{place} before this step"
+        return "try a smaller learning rate"
 
     def _restore(self, saved: list[np.ndarray]) -> None:
         self._epoch_of_order = -1
@@ -221,14 +239,16 @@ class Run:
 
     def train(
         self,
-        validation: tuple[np.ndarray, np.ndarray] | None,
+        validation: Part | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
         progress: bool,
     ) -> History:
         """Train to the last step in chunks of about CHUNK_SECONDS."""
         self._begin()
-        by_epoch = validation is not None or bool(callbacks)
+        if patience is not None and self.best_loss in self.history.val_loss:
+            self.history.best_epoch = self.history.val_loss.index(self.best_loss)
+        by_epoch = validation is not None or bool(callbacks) or self.accuracy
         steps, stopped = 1, False
         with tqdm(
             total=self.last_step, initial=self.step, unit="step", disable=None if progress else True, leave=False
@@ -247,15 +267,15 @@ class Run:
                 bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
                 if not finished:
                     continue
+                if self.accuracy:
+                    self.history.accuracy.append(self.part.measured()["accuracy"])
                 if validation is not None:
-                    loss, accuracy = evaluate(self.net, *validation)
-                    self.history.val_loss.append(loss)
-                    if accuracy is not None:
-                        self.history.val_accuracy.append(accuracy)
+                    loss = self._validate(validation)
                     if patience is not None:
                         self.waited += 1
                         if loss < self.best_loss:
                             self.best_loss, self.best_parameters, self.waited = loss, self.parameters.copy(), 0
+                            self.history.best_epoch = len(self.history.val_loss) - 1
                         stopped = self.waited >= patience
                 now = time.perf_counter()
                 self.history.seconds += [(now - epoch_start) / finished] * finished
@@ -266,6 +286,17 @@ class Run:
         if patience is not None and self.best_parameters.size:
             self.parameters[...] = self.best_parameters
         return self.history
+
+    def _validate(self, validation: Part) -> float:
+        """Measure and record; returns the loss. FloatingPointError where it is not finite because the data are not."""
+        measured = validation.measured()
+        loss = measured["loss"]
+        if not math.isfinite(loss) and (flaw := validation.flaw(np.arange(len(validation)))):
+            when = f"after epoch {len(self.history.loss)}"
+            raise FloatingPointError(f"the validation loss is {loss} {when}; in the validation data, {flaw}")
+        for name, value in measured.items():
+            getattr(self.history, f"val_{name}").append(value)
+        return loss
 
     def _record(self, losses: np.ndarray) -> int:
         """Add up the losses of the steps just done; returns how many epochs they finished."""
@@ -282,42 +313,6 @@ class Run:
         return finished
 
 
-def evaluate(net: Sequential, x: np.ndarray, t: np.ndarray) -> tuple[float, float | None]:
-    """Mean loss of the network on (x, t), and the accuracy where the loss is one of classes."""
-    loss_layer = copy.copy(net.lastLayer)
-    total, right = 0.0, 0.0
-    for begin in range(0, len(x), ROWS_AT_A_TIME):
-        rows = slice(begin, begin + ROWS_AT_A_TIME)
-        scores = net.predict(x[rows])
-        total += float(loss_layer.forward(scores, t[rows])) * len(scores)
-        if loss_layer.has_classes:
-            labels = t[rows] if t.ndim == 1 else np.argmax(t[rows], axis=1)
-            right += float(np.sum(np.argmax(scores, axis=1) == labels))
-    return total / len(x), right / len(x) if loss_layer.has_classes else None
-
-
-def _with_class_weight(
-    weights: np.ndarray, class_weight: Mapping[int, float], labels: np.ndarray, n_classes: int
-) -> np.ndarray:
-    """Weights of samples times those of their classes."""
-    if labels.ndim != 1 or labels.dtype.kind != "i":
-        raise ValueError("class_weight needs targets that are class labels, (N,) integers")
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(f"class_weight must be a dict from class label to weight, got {class_weight!r}")
-    by_class = np.ones(n_classes)
-    largest = float(np.finfo(weights.dtype).max)
-    for label, weight in class_weight.items():
-        if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or not 0 <= label < n_classes:
-            raise ValueError(f"class_weight has the class {label!r}, outside 0..{n_classes - 1}")
-        if not 0 <= weight <= largest:
-            raise ValueError(f"class_weight[{label}] must be a finite number of at least 0, got {weight!r}")
-        by_class[label] = weight
-    per_sample = by_class[labels]
-    return (per_sample * weights if weights.size else per_sample).astype(weights.dtype)
-
-
 def _seed(seed: int | None) -> int:
     """A 63-bit number from what a user gives as seed; a new one for None."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise ValueError(f"seed must be an integer of at least 0 or None, got {seed!r}")
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,5 +1,8 @@
 """The samples that a network is trained on, where they lie."""
 
+from __future__ import annotations
+
+import copy
 import math
 from typing import Any
 
@@ -13,7 +16,7 @@ class Samples:
     """Samples as rows of numbers, read as they are where their type is one of ``KINDS``, else copied once.
 
     Raises TypeError for what is no array of real numbers, ValueError for an array without rows. ``scale`` is what the
-    network multiplies their elements by.
+    network multiplies their elements by, ``shape`` theirs as it came.
     """
 
     def __init__(self, name: str, value: Any, scale: float) -> None:
@@ -22,6 +25,7 @@ class Samples:
             raise ValueError(f"{name} must have two dimensions or more, samples first, got shape {x.shape}")
         if x.dtype.name not in KINDS:
             x = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+        self.shape = x.shape
         x = x.reshape(len(x), math.prod(x.shape[1:]))
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.ascontiguousarray(x)
@@ -32,6 +36,9 @@ class Samples:
         if self.array.shape[1] != columns:
             raise ValueError(f"{name} has {self.array.shape[1]} elements a sample, the network has {columns} inputs")
 
-    def converted(self, dtype: np.dtype) -> np.ndarray:
-        """All samples in floating point, as ``predict`` takes them: not yet scaled."""
-        return self.array.astype(dtype, copy=False)
+    def split(self, n: int) -> tuple[Samples, Samples]:
+        """The first ``n`` and the others."""
+        first, rest = copy.copy(self), copy.copy(self)
+        first.array, first.shape = self.array[:n], (n, *self.shape[1:])
+        rest.array, rest.shape = self.array[n:], (len(self.array) - n, *self.shape[1:])
+        return first, rest

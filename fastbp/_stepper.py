@@ -9,6 +9,7 @@ import numpy as np
 
 from fastbp import _check, _team
 from fastbp._lowering import Lowering
+from fastbp._not_finite import place_of
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, take_step
 from fastbp.optimizers import get_optimizer
@@ -85,7 +86,9 @@ class Stepper:
         loss = take_step(team, batch.table, self._address, x, t, *batch.addresses, self.n_outputs, step, lr, self.one)
         if not math.isfinite(loss):
             self._converted(net, x, t)  # which raises for labels out of range
-            raise FloatingPointError(f"the loss is {loss} in step {step + 1}; nothing was updated")
+            rows = np.arange(len(x))
+            flaw = place_of("x", x, rows, self.dtype) or place_of("t", t, rows, self.dtype)
+            raise FloatingPointError(f"the loss is {loss} in step {step + 1}{flaw and '; '}{flaw}; nothing was updated")
         self._steps += 1
         return loss
 

@@ -18,6 +18,7 @@ import numpy as np
 from numba import types, void
 from numba.core import config
 
+from fastbp import _arguments
 from fastbp.kernels import team as kernels
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.gemm import gemm_of_words
@@ -155,11 +156,10 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Let kernels called from this Python thread use ``n`` threads. Results are the same bits for any ``n``.
 
-    Raises ValueError unless n is an integer >= 1.
+    Raises TypeError unless ``n`` is an integer, ValueError below 1.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
+    n = _arguments.integer("n", n, 1)
     if not kernels.THREADS_WORK:
         n = 1
     if get_num_threads() != n:
-        _local.team = Team(int(n))
+        _local.team = Team(n)

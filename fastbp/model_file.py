@@ -16,7 +16,7 @@ from fastbp import _check, _tensor_file
 from fastbp._tensor_file import ModelFileError
 from fastbp.affine import Affine
 from fastbp.architecture import LAYERS, LOSSES, describe, make
-from fastbp.history import History, TrainingState
+from fastbp.history import LISTS, TrainingState
 from fastbp.sequential import Sequential
 
 __all__ = ["Checkpoint", "ModelFileError", "load", "load_checkpoint", "save"]
@@ -25,7 +25,6 @@ __all__ = ["Checkpoint", "ModelFileError", "load", "load_checkpoint", "save"]
 COUNTS = ("step", "seed", "n_samples", "batch_size", "waited")
 NUMBERS = ("partial_loss", "best_loss")
 VECTORS = ("parameters", "first", "second", "best_parameters")
-LISTS = tuple(History().lists())
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def save(
         description["state"] = {name: getattr(state, name) for name in COUNTS}
         tensors |= {f"state.{name}": getattr(state, name) for name in VECTORS}
         tensors |= {f"state.{name}": np.array(getattr(state, name), np.float64) for name in NUMBERS}
-        tensors |= {f"state.history.{name}": np.array(state.history[name], np.float64) for name in LISTS}
+        tensors |= {f"state.history.{name}": np.array(state.history.get(name, []), np.float64) for name in LISTS}
     _tensor_file.write(path, description, tensors)
 
 
@@ -156,7 +155,8 @@ def _state(counts: Any, taken: _Taken) -> TrainingState:
     fields: dict[str, Any] = dict(counts)
     fields |= {name: taken(f"state.{name}", None) for name in VECTORS}
     fields |= {name: float(taken(f"state.{name}", (), _check.FLOAT64)) for name in NUMBERS}
-    history = {name: taken(f"state.history.{name}", None, _check.FLOAT64).tolist() for name in LISTS}
+    lists = [name for name in LISTS if name != "accuracy" or "state.history.accuracy" in taken.tensors]  # old files
+    history = {name: taken(f"state.history.{name}", None, _check.FLOAT64).tolist() for name in lists}
     return TrainingState(**fields, history=history)
 
 

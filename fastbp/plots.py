@@ -27,14 +27,15 @@ DARK = 0.55  # share of a row from which on its cell is so dark that the number 
 
 
 def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
-    """The losses by epoch of ``History.lists()``, and the validation accuracy in a panel of its own if there is one.
+    """The losses by epoch of ``History.lists()``, and the accuracies in a panel of their own if there are any.
 
     Losses that fall a long way stand on a logarithmic axis.
     """
     losses = {"training": lists["loss"], "validation": lists["val_loss"]}
     if not lists["loss"]:
         raise ValueError("there is nothing to plot before the end of the first epoch")
-    panels = 2 if lists["val_accuracy"] else 1
+    accuracies = {"training": lists["accuracy"], "validation": lists["val_accuracy"]}
+    panels = 2 if any(accuracies.values()) else 1
     figure = _figure(5.2 * panels, 3.6, "constrained")
     left, *right = figure.subplots(1, panels, squeeze=False)[0]
     for label, values in losses.items():
@@ -46,8 +47,11 @@ def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
     left.set_ylabel("mean loss")
     left.legend(frameon=False)
     for axes in right:
-        _curve(axes, lists["val_accuracy"], "validation", color="C1")
-        axes.set_ylabel("validation accuracy")
+        for color, (label, values) in enumerate(accuracies.items()):
+            if values:
+                _curve(axes, values, label, color=f"C{color}")
+        axes.set_ylabel("accuracy")
+        axes.legend(frameon=False)
     return figure
 
 

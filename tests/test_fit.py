@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,15 +13,14 @@ from fits import (
     X,
     assert_close_weights,
     assert_same_weights,
-    examples,
     fitted,
-    network,
     small,
     steps_by_hand,
 )
 from strategies import assert_same_bits
 
 import fastbp
+from fastbp import _run
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 
@@ -134,13 +134,20 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("progress", [True, False])
 def test_a_terminal_sees_the_loss_and_the_rate_unless_told_otherwise(progress, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
-    x, t = examples(2000, 50, 3)
-    fitted(network(50, 200, 3), x, t, epochs=300, progress=progress, max_steps=20_000)
+    # Every update is drawn at once, so that none depends on how long the run takes; the first is of one step.
+    monkeypatch.setattr(_run, "tqdm", partial(_run.tqdm, mininterval=0, miniters=1))
+    fitted(small(), epochs=3, progress=progress)
     shown = sys.stderr.getvalue()
     if progress:
-        assert re.search(r"\d+/20000 .*step/s.*loss=\d\.\d{4}", shown)
+        assert re.search(r"\d+/21 .*step/s.*loss=\d\.\d{4}", shown)
     else:
         assert shown == ""
+
+
+def test_a_run_without_stderr_trains(monkeypatch):
+    expected, _ = fitted(small(), epochs=2)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert_same_weights(fitted(small(), epochs=2, progress=True)[0], expected)
 
 
 def test_a_learning_rate_is_asked_for_each_step_with_its_step_and_epoch():

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from fits import PER_EPOCH, T, X, assert_same_weights, examples, fitted, small
+from fits import PER_EPOCH, T, X, assert_same_weights, examples, fitted, network, small
 from strategies import FLOATS
 
 import fastbp
@@ -85,3 +85,80 @@ def test_weights_that_are_not_finite_to_begin_with_are_an_error_that_changes_not
     with pytest.raises(FloatingPointError, match="epoch 1, batch 1;"):
         net.fit(X, T, progress=False)
     assert_same_weights(net, start)
+
+
+# ---- What is to blame ----
+
+BAD = pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+WAY_OUT = "fill it in, or leave the row out"
+
+
+@FUSED_AND_NOT
+@BAD
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_sample_that_is_not_finite_is_named_and_the_learning_rate_is_not(shuffle, bad, optimizer):
+    x = X.copy()
+    x[33, 2] = bad
+    with pytest.raises(FloatingPointError, match=rf"batch \d+; x\[33, 2\] is {bad}: {WAY_OUT}$"):
+        fitted(small(), x, optimizer=optimizer, epochs=2, shuffle=shuffle)
+
+
+def test_a_number_that_the_networks_type_cannot_hold_is_named():
+    x = X.astype(np.float64)
+    x[9, 1] = 1e300
+    with pytest.raises(FloatingPointError, match=rf"x\[9, 1\] is 1e\+300, too large for float32: {WAY_OUT}$"):
+        fitted(small(), x)
+    assert np.isfinite(fitted(small(np.float64), X, scale=1.0)[1].loss[0])
+
+
+def test_a_number_that_its_scale_makes_too_large_is_named():
+    with pytest.raises(FloatingPointError, match=r"x\[\d+, \d+\] is 200, too large for float32: "):
+        fitted(small(), np.full((50, 5), 200, np.uint8), scale=1e38)
+
+
+def test_an_element_of_an_image_is_named_by_its_place_in_the_image():
+    x = np.zeros((50, 1, 2, 2), np.float32)
+    x[7, 0, 1, 0] = np.nan
+    with pytest.raises(FloatingPointError, match=r"x\[7, 0, 1, 0\] is nan"):
+        fitted(network(4, 8, 3), x)
+
+
+@BAD
+def test_a_target_that_is_not_finite_is_named(bad):
+    t = np.eye(3)[T]
+    t[20, 1] = bad
+    net = fastbp.mlp([5, 8, 3], loss="mse", seed=0)
+    with pytest.raises(FloatingPointError, match=rf"t\[20, 1\] is {bad}: {WAY_OUT}$"):
+        net.fit(X, t, batch_size=8, progress=False)
+
+
+def test_a_parameter_that_was_not_finite_is_named():
+    net = small()
+    net.params["b2"][1] = np.inf
+    with pytest.raises(FloatingPointError, match=r"epoch 1, batch 1; b2\[1\] is inf before this step$"):
+        net.fit(X, T, batch_size=8, progress=False)
+
+
+@BAD
+def test_validation_data_that_are_not_finite_are_named(bad):
+    net = small()
+    x, t = examples(5000, 5, 3)
+    x[4500, 3] = bad
+    expected = r"the validation loss is nan after epoch 1; in the validation data, x\[4500, 3\] is " + str(bad)
+    with pytest.raises(FloatingPointError, match=expected):
+        net.fit(X, T, epochs=3, batch_size=8, seed=7, validation_data=(x, t), progress=False)
+    assert_same_weights(net, fitted(small())[0])
+
+
+@FUSED_AND_NOT
+@BAD
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_step_names_what_is_not_finite(kind, bad, optimizer):
+    net, x = small(), X.astype(kind)
+    x[33, 2] = bad
+    with pytest.raises(FloatingPointError, match=rf"in step 1; x\[33, 2\] is {bad}; nothing was updated"):
+        net.step(x, T, optimizer)
+    assert_same_weights(net, small())
+    with pytest.raises(FloatingPointError, match=r"^the loss is nan in step 1; t\[3, 0\] is nan; nothing was updated"):
+        net = fastbp.mlp([5, 8, 1], loss="mse", seed=0)
+        net.step(X, np.where(np.arange(50) == 3, np.nan, 1.0), optimizer)

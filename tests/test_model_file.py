@@ -145,6 +145,18 @@ def test_a_run_goes_on_from_a_file_to_the_same_bits(path, optimizer):
     np.testing.assert_allclose(history.loss, expected.loss, rtol=7 * np.finfo(float).eps, atol=0)
 
 
+def test_a_state_saved_before_there_were_training_accuracies_goes_on(path, monkeypatch):
+    x, t = data()
+    net = deep()
+    state = net.fit(x, t, epochs=1, progress=False).state
+    monkeypatch.setattr(fastbp.model_file, "LISTS", ("loss", "val_loss", "val_accuracy", "seconds"))
+    net.save(path, state=state)
+    monkeypatch.undo()
+    checkpoint = fastbp.load_checkpoint(path)
+    history = checkpoint.net.fit(x, t, epochs=2, resume=checkpoint.state, accuracy=True, progress=False)
+    assert history.accuracy == [checkpoint.net.accuracy(x, t)]
+
+
 def test_every_field_of_a_state_comes_back(path):
     net = deep()
     state = net.fit(*data(), epochs=2, seed=0, optimizer="adam", max_steps=3, progress=False).state
