@@ -16,7 +16,8 @@ def with_class_weight(
 
     ``targets`` are in the form of ``loss.as_targets``. Raises ValueError where they are no class labels.
     """
-    labels = None if loss.has_classes and targets.ndim == 2 else labels_in(loss, targets)
+    rows = targets.ndim == 2 and (loss.has_classes or n_outputs > 1)
+    labels = None if rows else labels_in(loss, targets)
     if labels is None:
         raise ValueError(
             "class_weight needs targets that are class labels: (N,) integers, 0 or 1 for a network with one output"

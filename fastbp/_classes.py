@@ -35,14 +35,16 @@ def found(loss: Any, scores: np.ndarray) -> np.ndarray:
 
 
 def labels_in(loss: Any, targets: np.ndarray) -> np.ndarray | None:
-    """(N,) the classes that ``targets``, in the form of ``loss.as_targets``, name; None where they may name none."""
+    """(N,) the classes that ``targets``, in the form of ``loss.as_targets``, name; None unless it is one a row."""
     if targets.ndim == 1:
         return targets
     if loss.has_classes:
         return np.argmax(targets, axis=1)
-    if targets.shape[1] == 1 and has_probabilities(loss) and np.isin(targets, (0, 1)).all():
-        return targets[:, 0].astype(np.intp)
-    return None
+    if not has_probabilities(loss):
+        return None
+    if targets.shape[1] == 1:
+        return targets[:, 0].astype(np.intp) if np.isin(targets, (0, 1)).all() else None
+    return np.argmax(targets, axis=1) if (_named(targets) == 1).all() else None
 
 
 def as_labels(loss: Any, t: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -52,19 +54,22 @@ def as_labels(loss: Any, t: Any, shape: tuple[int, int]) -> np.ndarray:
     numbers.
     """
     t = _check.as_real("t", t)
-    if shape[1] == 1 and not loss.has_classes:
-        targets = loss.as_targets(t, shape, _check.FLOAT64)[:, 0]
-        wrong = (targets != 0) & (targets != 1)
-        if wrong.any():
-            n = int(np.argmax(wrong))
-            raise ValueError(f"t[{n}] is {t.ravel()[n]}, neither 0 nor 1")
-        return targets.astype(np.intp)
-    column = t.shape == (shape[0], 1) and shape[1] > 1
-    targets = as_targets(t[:, 0] if column else t, "the scores", shape, _check.FLOAT64)
-    if targets.ndim == 1:
-        return targets
-    several = np.sum(targets != 0, axis=1) != 1
-    if not loss.has_classes and several.any():
-        n = int(np.argmax(several))
-        raise ValueError(f"t[{n}] names {np.count_nonzero(targets[n])} classes, and accuracy is of one class a row")
-    return np.argmax(targets, axis=1)
+    binary = shape[1] == 1 and not loss.has_classes
+    if binary:
+        targets = loss.as_targets(t, shape, _check.FLOAT64)
+    else:
+        column = t.shape == (shape[0], 1) != shape
+        targets = as_targets(t[:, 0] if column else t, "the scores", shape, _check.FLOAT64)
+    labels = labels_in(loss, targets)
+    if labels is not None:
+        return labels
+    if binary:
+        n = int(np.argmin(np.isin(targets, (0, 1))))
+        raise ValueError(f"t[{n}] is {t.reshape(-1)[n]}, neither 0 nor 1")
+    n = int(np.argmax(_named(targets) != 1))
+    raise ValueError(f"t[{n}] names {_named(targets)[n]} classes, and accuracy is of one class a row")
+
+
+def _named(targets: np.ndarray) -> np.ndarray:
+    """(N,) how many classes each row of (N, K) names."""
+    return np.count_nonzero(targets, axis=1)

@@ -90,8 +90,14 @@ def binary(loss="sigmoid"):
 
 @pytest.mark.parametrize(
     ("net", "t"),
-    [(small(dropout=0.3), T), (small(), np.eye(3)[T]), (binary(), T == 0), (binary(), (T == 0).reshape(50, 1))],
-    ids=["labels", "rows", "0 and 1", "a column of 0 and 1"],
+    [
+        (small(dropout=0.3), T),
+        (small(), np.eye(3)[T]),
+        (binary(), T == 0),
+        (binary(), (T == 0).reshape(50, 1)),
+        (fastbp.mlp([5, 8, 3], loss="sigmoid", seed=0), np.eye(3)[T]),
+    ],
+    ids=["labels", "rows", "0 and 1", "a column of 0 and 1", "rows of the sigmoid loss"],
 )
 def test_the_accuracy_of_an_epoch_is_that_of_the_weights_at_its_end(net, t):
     seen = []
@@ -126,11 +132,12 @@ def test_a_network_of_numbers_has_no_accuracy_to_record():
         net.fit(X, T, accuracy=True, progress=False)
 
 
-def test_shares_of_two_classes_have_no_accuracy():
-    t = np.linspace(0, 1, 50)
-    assert fitted(binary(), X, t, validation_data=(X, t))[1].val_accuracy == []
-    with pytest.raises(ValueError, match=r"^accuracy needs targets that name one class a sample$"):
-        binary().fit(X, t, accuracy=True, progress=False)
+def test_targets_that_name_no_single_class_have_no_accuracy():
+    several = np.eye(3)[T] + np.eye(3)[0]
+    for net, t in ((binary(), np.linspace(0, 1, 50)), (fastbp.mlp([5, 3], loss="sigmoid", seed=0), several / 2)):
+        assert fitted(net, X, t, validation_data=(X, t))[1].val_accuracy == []
+        with pytest.raises(ValueError, match=r"^accuracy needs targets that name one class a sample$"):
+            net.fit(X, t, accuracy=True, progress=False)
 
 
 # ---- Weights of classes ----
