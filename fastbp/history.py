@@ -45,22 +45,22 @@ class History:
         """The number of epochs, and what the last one came to."""
         n = len(self.loss)
         last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.lists().items() if values)
-        best = "" if self.best_epoch is None else f"; best_epoch {self.best_epoch}"
+        best = "" if self.best_epoch is None else f"; best_epoch={self.best_epoch}"
         return f"<History of {n} epoch{'s' * (n != 1)}{last and ': '}{last}{best}>"
 
     def _repr_html_(self) -> str:
-        """A table of about ``ROWS_OF_TABLE`` epochs, the first, the last and the best among them, for notebooks."""
+        """A table of about ``ROWS_OF_TABLE`` epochs, the first, the last and the best among them, from 1 on."""
         arrays, n = self.arrays(), len(self.loss)
         shown = set(range(0, n, -(-n // ROWS_OF_TABLE) or 1)) | {n - 1, self.best_epoch}
         rows = [
             (
-                f"{epoch}{' (best)' * (epoch == self.best_epoch)}",
+                f"{epoch + 1}{' (best)' * (epoch == self.best_epoch)}",
                 *(f"{a[epoch]:.4g}" if epoch < len(a) else "" for a in arrays.values()),
             )
             for epoch in range(n)
             if epoch in shown
         ]
-        return _html.table(("epoch, from 0", *arrays), rows)
+        return _html.table(("epoch", *arrays), rows)
 
     def lists(self) -> dict[str, list[float]]:
         """Copies of the lists by name."""

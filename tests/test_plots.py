@@ -35,6 +35,14 @@ def test_history_shows_the_losses_and_the_accuracy_by_epoch(trained):
     assert losses.get_xlabel() == accuracy.get_xlabel() == "epoch"
 
 
+def test_history_shows_the_accuracies_that_there_are():
+    both = fastbp.History(loss=[3.0, 2.0], accuracy=[0.5, 0.75], val_accuracy=[0.25, 0.5])
+    _, accuracy = both.plot().axes
+    assert lines(accuracy) == {"training": ([1, 2], [0.5, 0.75]), "validation": ([1, 2], [0.25, 0.5])}
+    _, accuracy = fastbp.History(loss=[3.0, 2.0], accuracy=[0.5, 0.75]).plot().axes
+    assert lines(accuracy) == {"training": ([1, 2], [0.5, 0.75])}
+
+
 def test_history_without_validation_shows_one_curve():
     (axes,) = fastbp.History(loss=[3.0, 2.0]).plot().axes
     assert lines(axes) == {"training": ([1, 2], [3.0, 2.0])}

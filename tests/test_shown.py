@@ -43,7 +43,7 @@ def test_the_history_of_a_long_run_is_short():
     net, validation = overfitting()
     _, history = fitted(net, epochs=60, validation_data=validation, patience=3, optimizer=Adam(lr=0.003))
     assert len(repr(history)) < 150
-    assert repr(history).endswith(f"; best_epoch {history.best_epoch}>")
+    assert repr(history).endswith(f"; best_epoch={history.best_epoch}>")
     assert len(repr(history.state)) < 250
     assert str(history.state.step) in repr(history.state)
 
@@ -51,13 +51,13 @@ def test_the_history_of_a_long_run_is_short():
 def test_a_notebook_shows_a_table_of_some_epochs_the_best_among_them():
     history = fastbp.History(loss=(100 - np.arange(101.0)).tolist(), val_loss=[2.5] * 101, best_epoch=7)
     head, *rows = Cells(history._repr_html_()).rows
-    assert head == ["epoch, from 0", "loss", "val_loss"]
+    assert head == ["epoch", "loss", "val_loss"]
     epochs = [int(row[0].split()[0]) for row in rows]
-    assert epochs[0] == 0
-    assert epochs[-1] == 100
+    assert epochs[0] == 1
+    assert epochs[-1] == 101
     assert 10 < len(epochs) <= 22
-    assert ["7 (best)", "93", "2.5"] in rows
-    assert all(row[1] == f"{100 - epoch}" for row, epoch in zip(rows, epochs, strict=True))
+    assert ["8 (best)", "93", "2.5"] in rows
+    assert all(row[1] == f"{101 - epoch}" for row, epoch in zip(rows, epochs, strict=True))
 
 
 def test_a_notebook_shows_lists_of_other_lengths():
@@ -65,7 +65,7 @@ def test_a_notebook_shows_lists_of_other_lengths():
     _, history = fitted(small(), epochs=3, resume=first.state, validation_data=(X, T))
     rows = Cells(history._repr_html_()).rows
     assert len(rows) == 4
-    assert Cells(fastbp.History()._repr_html_()).rows == [["epoch, from 0"]]
+    assert Cells(fastbp.History()._repr_html_()).rows == [["epoch"]]
 
 
 def test_a_network_is_a_table_with_as_many_rows_as_its_summary():
