@@ -9,8 +9,6 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from fastbp._arguments import shown
-
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 FLOATS = (FLOAT32, FLOAT64)
 BOOL = np.dtype(np.bool_)
@@ -24,19 +22,21 @@ def is_ready(x: Any) -> TypeGuard[np.ndarray]:
 def as_array(name: str, value: Any) -> np.ndarray:
     """``value`` as an array, of other libraries too: by ``__array__`` or ``__dlpack__``, without a copy if possible.
 
-    Raises TypeError where that library does not give its array away, because it is on a GPU or requires a gradient;
-    ValueError for lists that make no array.
+    Raises TypeError where that library does not give its array away, because it is on a GPU or requires a gradient, and
+    for a masked array; ValueError for lists whose lengths differ.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, and masks are not looked at: fill it first, as by {name}.filled(0)")
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
         return np.asarray(value)
-    except ValueError:
-        if not isinstance(value, (list, tuple)):
-            raise
-        raise ValueError(f"{name} must have rows of the same length, got {shown(value)}") from None
     except (TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as a NumPy array: {error}") from error
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise ValueError(f"{name} cannot be read as a NumPy array: {error}") from error
+        raise ValueError(f"{name} must be an array or lists of one length, got lists of different lengths") from None
 
 
 def as_real(name: str, value: Any) -> np.ndarray:

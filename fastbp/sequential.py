@@ -273,14 +273,16 @@ class Sequential(Conversions):
 
 def _check_layer(layer: Any) -> None:
     """TypeError unless ``layer`` can stand between the input and the loss of a network."""
-    if not isinstance(layer, type) and hasattr(layer, "lower") and hasattr(layer, "backward"):
-        if not hasattr(layer, "as_targets"):
-            return
-        hint = f"; a loss is given apart, as loss={layer!r}"
-    elif isinstance(layer, type):
+    if isinstance(layer, Softmax) or layer is Softmax:
+        raise TypeError(
+            "layers must end with scores, got Softmax: leave it out, for SoftmaxWithLoss, the loss of the "
+            "network, is the softmax of scores and its loss in one, and predict_proba gives probabilities"
+        )
+    hint = ""
+    if isinstance(layer, type):
         hint = f"; did you mean {layer.__name__}(...)?"
-    elif isinstance(layer, Softmax):
-        hint = ": SoftmaxWithLoss, the loss, contains it, and predict_proba gives what it would"
-    else:
-        hint = ""
+    elif hasattr(layer, "as_targets"):
+        hint = f"; a loss is given apart, as loss={layer!r}"
+    elif hasattr(layer, "lower") and hasattr(layer, "backward"):
+        return
     raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")

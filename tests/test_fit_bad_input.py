@@ -44,7 +44,7 @@ SAMPLES = {
     "x of strings": ({"x": of(str)}, TypeError, "x must hold real numbers.*<U"),
     "x of dates": ({"x": np.zeros((6, 4), "M8[D]")}, TypeError, "x must hold real numbers"),
     "x None": ({"x": None}, TypeError, "x must hold real numbers"),
-    "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, "x must have rows of the same length"),
+    "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, "x must be an array or lists of one length"),
     "scale NaN": ({"scale": NAN}, ValueError, "scale must be a finite number above 0, got nan"),
     "scale infinite": ({"scale": INF}, ValueError, "scale must be a finite number above 0, got inf"),
     "scale 0": ({"scale": 0}, ValueError, "scale must be a finite number above 0, got 0"),

@@ -452,7 +452,7 @@ SAME = fastbp.Relu()
         (
             [affine(4, 3), fastbp.Softmax()],
             TypeError,
-            "layers must be .*: SoftmaxWithLoss, the loss, contains it",
+            "layers must end with scores, got Softmax: leave it out",
         ),
         ([affine(4, 3), fastbp.Relu], TypeError, r"layers must be layers .*; did you mean Relu\(...\)\?"),
         (3, TypeError, "layers must be a sequence of layers, got 3"),

@@ -230,6 +230,15 @@ for i in range(400):
 # ---- How many threads ----
 
 
+@pytest.mark.parametrize("n", [0, -1, 1.0, 2.5, "2", None, True, np.nan, [2], np.float64(2)])
+def test_set_num_threads_refuses(n):
+    before = fastbp.get_num_threads()
+    kind = ValueError if type(n) is int else TypeError
+    with pytest.raises(kind, match="n must be an integer of at least 1, got "):
+        fastbp.set_num_threads(n)
+    assert fastbp.get_num_threads() == before
+
+
 @needs_threads
 @pytest.mark.parametrize("n", [1, 2, 5, np.int64(3), np.uint8(4)])
 def test_set_num_threads_is_heeded(set_threads, n):
