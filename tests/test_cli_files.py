@@ -1,15 +1,13 @@
 """``fastbp train``, ``predict`` and ``evaluate`` on files of a user's own, read by the real polars and pandas."""
 
-import csv
-import io
 import json
 import sys
 
 import numpy as np
 import pytest
+from cli_runs import predicted, refused, run
 
 import fastbp
-from fastbp import cli
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("polars")
@@ -41,30 +39,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments):
-    assert cli.main([str(argument) for argument in arguments]) == 0
-
-
-def refused(capsys, *arguments, code=1):
-    """Run a command that fails; return the one line it says."""
-    capsys.readouterr()
-    assert cli.main([str(argument) for argument in arguments]) == code
-    output, errors = capsys.readouterr()
-    assert output == ""
-    assert errors.count("\n") == 1
-    return errors
-
-
 def train(*arguments, data="flowers.csv", target="species", epochs=20):
     settings = ["--optimizer", "adam", "--lr", "0.01", "--epochs", epochs, "--save", "model"]
     run("train", "--data", data, "--target", target, *settings, *arguments)
-
-
-def predicted(capsys, *arguments):
-    """The rows that ``fastbp predict`` prints, as dicts."""
-    capsys.readouterr()
-    run("predict", "model", *arguments)
-    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
 # ---- classes of a table --------------------------------------------------------------------------------

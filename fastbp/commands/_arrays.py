@@ -69,10 +69,11 @@ def _opened(path: str) -> zipfile.ZipFile:
 def _check_header(called: str, file: BinaryIO | Any, size: int) -> None:
     """DataError unless the file of ``size`` bytes holds the array that its header tells of, and no more."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file, LARGEST_HEADER)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file, LARGEST_HEADER)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        shape, _, dtype = read(file, LARGEST_HEADER)
+    except (ValueError, TypeError, SyntaxError):
+        raise DataError(f"{called} is damaged: its header cannot be read") from None
     if dtype.hasobject:
         raise DataError(f"{called} holds Python objects, which are not loaded: save it as numbers or text")
     there = size - file.tell()
@@ -83,7 +84,9 @@ def _check_header(called: str, file: BinaryIO | Any, size: int) -> None:
 def _tried(called: str, read: Callable[[], T], damage: str = "damaged") -> T:
     try:
         return read()
-    except (DataError, OSError, MemoryError):
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy's reader of headers have a dozen of them for a damaged file
+        if isinstance(error, OSError) and error.filename is not None:  # of the system; others are a place out of range
+            raise
         raise DataError(f"{called} is {damage}: {' '.join(str(error).split()) or type(error).__name__:.200}") from None

@@ -93,8 +93,9 @@ def _separator(text: str) -> str:
 def _encoding(text: str) -> str:
     try:
         name = codecs.lookup(text).name
-        b"".decode(name)
-    except LookupError:
+        "a".encode(name)
+        codecs.getincrementaldecoder(name)
+    except (LookupError, ValueError):
         raise argparse.ArgumentTypeError(f"must name an encoding of text, as utf-16 or cp1252, got {text!r}") from None
     return name
 

@@ -81,6 +81,7 @@ class TableFeatures:
         told on stderr.
         """
         x = np.zeros((len(table), self.n_inputs), dtype)
+        dates: dict[str, Any] = {}  # read once for all parts
         at = 0
         for column in self.columns:
             name = column["name"]
@@ -89,15 +90,17 @@ class TableFeatures:
             if "categories" in column:
                 at += self._categories_into(x, at, column, table)
             else:
-                x[:, at] = self._numbers_of(column, table)
+                x[:, at] = self._numbers_of(column, table, dates)
                 at += 1
         return x, 1.0
 
-    def _numbers_of(self, column: dict[str, Any], table: Table) -> np.ndarray:
+    def _numbers_of(self, column: dict[str, Any], table: Table, dates: dict[str, Any]) -> np.ndarray:
         name, what = column["name"], "number"
         if "part" in column:
             what = "date"
-            parts, strange = _dates.numbers_of(table.text(name, self.missing), column["order"])
+            if name not in dates:
+                dates[name] = _dates.numbers_of(table.text(name, self.missing), column["order"])
+            parts, strange = dates[name]
             numbers = parts[column["part"]]
         else:
             numbers, strange = table.numbers(name, self.missing)

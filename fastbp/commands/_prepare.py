@@ -133,6 +133,8 @@ def _with_class_weights(
     if options.class_weight == BALANCED:
         counts = np.bincount(classes, minlength=len(of_class))
         of_class = len(classes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    elif BALANCED[0] in options.class_weight:
+        raise CommandError("--class-weight is balanced or CLASS=X, not both", 2)
     else:
         for name, weight in options.class_weight:
             if weight < 0:
