@@ -252,6 +252,14 @@ def test_rows_of_an_array_without_a_target_can_be_left_out(capsys):
     assert told(capsys, "--data", "a.npz", "--drop-missing-target")["target"].startswith("t, 2 classes: 0 (20), 1 (18)")
 
 
+def test_whole_numbers_beyond_64_bits_can_be_numbers(capsys):
+    penguins()[["bill"]].assign(y=[f"{2**70 + 2**60 * i}" for i in range(90)]).to_csv("a.csv", index=False)
+    assert told(capsys, "--data", "a.csv", "--target", "y", "--loss", "mse")["target"].startswith(
+        "y, numbers from 1.18"
+    )
+    assert len(predicted(capsys, "--data", "a.csv")) == 90
+
+
 def test_a_wrong_column_is_told_with_the_right_one(capsys):
     for arguments in (["--target", "specis"], ["--target", "species", "--drop", "ilsand"]):
         message = refused(capsys, "train", "--data", "penguins.csv", *arguments, code=2)

@@ -105,6 +105,12 @@ def test_decimal_commas_are_told_and_read(capsys):
     assert table.numbers("a")[1].tolist() == [True, False], "a point is no sign of thousands"
 
 
+def test_line_separators_of_unicode_are_part_of_a_field():
+    table = read("a.csv", "a,b\n1,x\u2028y\n2,z\x85\n".encode())
+    assert table.names == ["a", "b"]
+    assert len(table) == 2
+
+
 def test_blank_lines_and_unnamed_columns():
     table = read("a.csv", b",b\n1,x\n\n2,y\n\n\n")
     assert table.names == ["column_1", "b"]

@@ -36,7 +36,7 @@ def prepare(options: argparse.Namespace, train: Samples, test: Samples | None) -
     try:
         targets = learn_targets(train.target, entries, np.arange(len(train)), loss, train.rows)
         rows, _ = _split(options, train, test, targets)
-        if not isinstance(targets, Classes):
+        if not isinstance(targets, Classes):  # numbers are standardised by those to train on, which are known now
             targets = learn_targets(train.target, entries, rows, loss, train.rows)
     except DataError as error:
         raise CommandError(str(error), 2 if options.loss else 1) from None

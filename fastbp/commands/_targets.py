@@ -162,6 +162,7 @@ def _are_labels(entries: np.ndarray) -> bool:
 def _numbers(name: str, entries: np.ndarray, rows: np.ndarray) -> Numbers:
     several = entries.ndim == 2
     seen = entries[rows].reshape(len(rows), -1)
+    seen = seen.astype(np.float64) if seen.dtype.kind == "O" else seen  # whole numbers too large for int64
     mean, std = mean_std(seen, lambda k: f"column {k + 1} of target {name!r}" if several else f"target {name!r}")
     if (seen == seen[0]).all():
         raise DataError(f"target {name!r} is always {', '.join(f'{x:g}' for x in seen[0])}: there is nothing to learn")

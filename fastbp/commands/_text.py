@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -64,7 +65,10 @@ def open_text(path: str, form: TextForm) -> TextTable:
         if head.startswith(mark):
             raise DataError(f"{path}: it is {what}")
     encoding = form.encoding or next((name for mark, name in MARKS if head.startswith(mark)), "utf-8")
-    text = _decoded(path, head, encoding, whole=len(head) < HEAD)
+    whole = len(head) < HEAD
+    text = _decoded(path, head, encoding, whole)
+    if not whole:
+        text = text[: text.rfind("\n") + 1] or text  # no line that is cut off
     separator = form.separator or _separator(path, text)
     records = _records(text, separator)
     if not records:
@@ -89,10 +93,10 @@ def check_whole(path: str, table: TextTable) -> None:
             return
 
 
-def check_records(path: str, n_fields: int, records: object) -> None:
+def check_records(path: str, n_fields: int, records: Iterable[list[str]]) -> None:
     """DataError for a record with more than ``n_fields``, as the first has."""
     row = -1
-    for record in records:  # type: ignore[attr-defined]
+    for record in records:
         row += bool(record)
         if len(record) > n_fields:
             raise DataError(f"{path}: row {row} has {len(record)} fields, and the first line names {n_fields}")
@@ -161,13 +165,10 @@ def _separators(text: str) -> list[str]:
 
 
 def _records(text: str, separator: str) -> list[list[str]]:
-    """The first records that are not blank; without the last line of a text that was cut off there."""
-    lines = text.splitlines(keepends=True)
-    if len(text) > 1 and len(lines) > 1 and not lines[-1].endswith(("\n", "\r")) and len(text) >= HEAD // 4:
-        lines.pop()
+    """The first records that are not blank."""
     records: list[list[str]] = []
     try:
-        for record in csv.reader(lines, delimiter=separator):
+        for record in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
             if record:
                 records.append(record)
             if len(records) == RECORDS:

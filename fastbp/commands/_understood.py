@@ -49,6 +49,7 @@ def _target(model: Model, samples: Samples) -> dict[str, Any]:
     if isinstance(targets, Classes):
         counts = np.bincount(targets.encode(t), minlength=len(targets.values)).tolist()
         return told | {"kind": "classes", "classes": {str(v): n for v, n in zip(targets.values, counts, strict=True)}}
+    t = t.astype(np.float64) if t.dtype.kind == "O" else t
     different = len(np.unique(t)) if t.ndim == 1 else None
     return told | {"kind": "numbers", "least": float(t.min()), "most": float(t.max()), "different": different}
 

@@ -127,9 +127,8 @@ def _train(
     _write(options, model, history)
     progress.end(totals)
     if options.json != types.STDOUT:
-        write_report(
-            options.json, {"options": shown(options), "data": told, "epochs": progress.epochs, "totals": totals}
-        )
+        report = {"options": shown(options), "data": told, "epochs": progress.epochs, "totals": totals}
+        write_report(options.json, report)
 
 
 def _write(options: argparse.Namespace, model: Model, history: History) -> None:
