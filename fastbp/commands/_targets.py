@@ -176,7 +176,7 @@ def _check_text(name: str, entries: np.ndarray, loss: str | None, numbered: np.n
     cell = f"{entries[row]!r} in row {numbered[row]}"
     if loss == "mse" and n == len(entries):
         raise DataError(f"target {name!r} is text, and --loss mse needs numbers: it is {cell}")
-    if loss == "mse" or 0 < n < len(entries) / 2:
+    if n and (loss == "mse" or n < len(entries) / 2):
         raise DataError(
             f"target {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, first "
             f"{cell}: --missing {entries[row]!r} --drop-missing-target leaves such rows out, --loss softmax takes "
