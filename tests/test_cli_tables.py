@@ -108,6 +108,9 @@ def test_a_bad_cell_among_numbers_is_named_and_can_be_called_missing(capsys):
     assert lines["numbers"] == "bill, mass"
     assert len(predicted(capsys, "--data", "a.csv")) == 90, "the model knows the word"
     run("evaluate", "model", "--data", "a.csv")
+    write(penguins().rename(columns={"bill": "bill length"}), "b.csv", **{"bill length": {4: "so so"}})
+    message = refused(capsys, "train", "--data", "b.csv", "--target", "species", "--drop", "id")
+    assert "--missing 'so so' takes it as missing; --drop 'bill length' leaves" in message, "as a shell wants it"
     write(penguins(), bill={4: "!"})
     assert "column 'bill' held numbers in training, and is '!' in row 5" in refused(
         capsys, "predict", "model", "--data", "a.csv"

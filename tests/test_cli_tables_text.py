@@ -78,6 +78,11 @@ def test_an_encoding_that_is_wrong_far_behind_is_told(library):
         read("a.csv", content)
 
 
+def test_entries_can_be_had_as_they_are_written():
+    table = read("a.csv", b"a,b\n 01,NA\nx,\n")
+    assert (table.written("a"), table.written("b")) == ([" 01", "x"], ["NA", ""])
+
+
 def test_gzip_is_unpacked_whatever_the_name():
     check(read("a.csv.gz", gzip.compress(text().encode())))
     check(read("a.csv", gzip.compress(text().encode("utf-16"))))

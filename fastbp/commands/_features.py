@@ -1,6 +1,7 @@
 """How samples become the rows of numbers that a network takes: learnt from training data, kept in the model file."""
 
 import re
+import shlex
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -59,7 +60,9 @@ class TableFeatures:
                 columns.append({"name": name} | _standard(table, name, numbers, rows, standardize))
                 continue
             entries = table.text(name, missing)
-            order = None if name in categorical else _order_of_dates(table, name, entries, numbers, strange, dates)
+            order = None
+            if name not in categorical:
+                order = _order_of_dates(table, name, entries, numbers, strange, dates)
             if order is None:
                 columns.append({"name": name, "categories": _categories(name, entries[rows])})
                 continue
@@ -236,30 +239,27 @@ def _standard(table: Table, name: str, numbers: np.ndarray, rows: np.ndarray, st
 def _order_of_dates(
     table: Table, name: str, entries: np.ndarray, numbers: np.ndarray, strange: np.ndarray, dates: bool
 ) -> str | None:
-    """The order of year, month and day in a column that holds dates, None in one of categories.
+    """How a column with ``strange`` entries, no numbers, is written if it holds ``dates``; None where it holds text.
 
-    Raises DataError where it has to be said how the entries are to be taken.
+    Raises DataError where that has to be said.
     """
     present = entries[~is_missing(entries)]
-    ways = f"--drop {name} leaves the column out, --categorical {name} takes each entry as a category"
-    first = int(np.argmax(strange))
-    cell = f"{entries[first]!r} in row {table.rows[first]}"
+    first, n = int(np.argmax(strange)), int(strange.sum())
+    cell, option = f"{entries[first]!r} in row {table.rows[first]}", shlex.quote(name)
+    ways = f"--drop {option} leaves the column out, --categorical {option} takes each entry as a category"
+    orders = _dates.orders_of(present)
     if table.decimal == "." and all(WITH_COMMA.fullmatch(entry) for entry in present):
         raise DataError(f"column {name!r} has numbers with a comma, as {cell}: --decimal , reads them; {ways}")
-    if np.isfinite(numbers).sum() > strange.sum():
-        n = int(strange.sum())
+    if np.isfinite(numbers).sum() > n:
         raise DataError(
             f"column {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, "
-            f"first {cell}: --missing {entries[first]!r} takes it as missing; {ways}"
+            f"first {cell}: --missing {shlex.quote(entries[first])} takes it as missing; {ways}"
         )
-    orders = _dates.orders_of(present)
-    if not orders:
-        return None
-    if not dates:
+    if orders and not dates:
         raise DataError(f"column {name!r} has dates, as {cell}: --dates takes year, month, day of week; {ways}")
     if len(orders) > 1:
         raise DataError(f"column {name!r} has dates that can be read in two ways, as {cell}: write them as 2024-12-31")
-    return orders[0]
+    return orders[0] if orders else None
 
 
 def _categories(name: str, entries: np.ndarray) -> list[str]:

@@ -62,6 +62,10 @@ class Table:
         absent = [float(word) for word in missing if is_number(word)]
         return np.where(np.isin(numbers, absent), np.nan, numbers) if absent else numbers, strange
 
+    def written(self, name: str) -> list[str]:
+        """The column's entries as they are written, "" where there is nothing."""
+        raise NotImplementedError
+
     def _filter(self, mask: np.ndarray) -> None:
         raise NotImplementedError
 
@@ -138,6 +142,9 @@ class PolarsTable(Table):
     def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
         return np.array(self._entries(name, missing).to_list(), object)
 
+    def written(self, name: str) -> list[str]:
+        return self._frame[name].cast(needed("polars", "tables").String).fill_null("").to_list()
+
     def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
         entries = column if column.dtype.is_numeric() else self._entries(name, missing)
@@ -186,6 +193,9 @@ class PandasTable(Table):
 
     def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
         return self._entries(name, missing).to_numpy(object, na_value=None)
+
+    def written(self, name: str) -> list[str]:
+        return self._frame[name].astype("string").fillna("").to_list()
 
     def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]

@@ -1,5 +1,6 @@
 """How targets become what a loss takes, and outputs become answers again: kept in the model file."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -179,6 +180,6 @@ def _check_text(name: str, entries: np.ndarray, loss: str | None, numbered: np.n
     if n and (loss == "mse" or n < len(entries) / 2):
         raise DataError(
             f"target {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, first "
-            f"{cell}: --missing {entries[row]!r} --drop-missing-target leaves such rows out, --loss softmax takes "
-            f"all entries as classes"
+            f"{cell}: --missing {shlex.quote(entries[row])} --drop-missing-target leaves such rows out, "
+            f"--loss softmax takes all entries as classes"
         )
