@@ -132,6 +132,7 @@ def test_blank_lines_and_unnamed_columns():
         (b"a,b,a\n1,2,3\n", "a.csv: columns 1 and 3 are both called 'a'"),
         (b"a,b\n1,2\n1,2,3\n", "a.csv: row 2 has 3 fields, and the first line names 2"),
         (b"a,b\n" + b"1,2\n" * 200 + b"1,2,3\n", "a.csv: row 201 has 3 fields, and the first line names 2"),
+        (b'a,b\n1,"x\n' + b"2,y\n" * 50, "a.csv: a quote is not closed, or does not enclose the whole field"),
         (b"a,b;c\n1,2;3\n", "fields may be separated by ',' or ';': say it with --separator"),
         (b"PAR1abc", "a.csv: it is a parquet file, whose name must end in .parquet"),
         (b"PK\x03\x04abc", "a.csv: it is a zip archive or an Excel workbook: save the table as CSV"),

@@ -82,15 +82,15 @@ def open_text(path: str, form: TextForm) -> TextTable:
 
 
 def check_whole(path: str, table: TextTable) -> None:
-    """DataError that says in which row the fields are too many, where there is one; for what a library cannot read."""
+    """DataError that says what is wrong with a table that a library cannot read, where it is one of the usual faults."""
     content = Path(table.source).read_bytes() if isinstance(table.source, str) else table.source.getvalue()
     with io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="") as lines:
         try:
-            check_records(path, len(table.names), csv.reader(lines, delimiter=table.separator))
+            check_records(path, len(table.names), csv.reader(lines, delimiter=table.separator, strict=True))
         except UnicodeDecodeError:
             raise _not_in("utf-8", path) from None
         except csv.Error:
-            return
+            raise DataError(f"{path}: a quote is not closed, or does not enclose the whole field") from None
 
 
 def check_records(path: str, n_fields: int, records: Iterable[list[str]]) -> None:
