@@ -62,6 +62,7 @@ def test_a_separator_can_be_said():
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_what_a_file_begins_with_says_its_encoding(encoding):
     check(read("a.csv", text().encode(encoding)))
+    check(read("a.csv", text().encode(encoding), encoding="utf-8" if encoding == "utf-8-sig" else encoding))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le", "utf-16-be"])
@@ -161,7 +162,9 @@ def test_what_is_no_file_is_told(tmp_path, capsys):
         (["--encoding", "klingon"], "argument --encoding: must name an encoding of text, as utf-16 or cp1252"),
         (["--encoding", "base64"], "argument --encoding: must name an encoding of text, as utf-16 or cp1252"),
         (["--decimal", "x"], "argument --decimal: invalid choice: 'x'"),
-        (["--data", "digits", "--separator", ";"], "--separator goes with a table, not with digits"),
+        (["--data", "digits", "--separator", ";"], "--separator goes with a text file, not with digits"),
+        (["--data", "a.parquet", "--encoding", "latin-1"], "--encoding goes with a text file, not with a.parquet"),
+        (["--data", "digits", "--decimal", ","], "--decimal goes with a table, not with digits"),
         (["--data", "digits", "--drop-missing-target"], "--drop-missing-target goes with a file"),
         (["--data", "digits", "--dates"], "--dates goes with a table, not with arrays"),
         (["--data", "digits", "--missing", "?"], "--missing goes with a table, not with arrays"),

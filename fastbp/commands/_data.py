@@ -109,10 +109,11 @@ def check_data_options(options: argparse.Namespace) -> None:
         raise CommandError(f"--target goes with a file, {options.data} has its own", 2)
     if options.drop_missing_target and options.data in SETS:
         raise CommandError(f"--drop-missing-target goes with a file, {options.data} lacks none", 2)
-    if not is_table(options.data):
-        for name, default in (("separator", None), ("encoding", None), ("decimal", ".")):
-            if getattr(options, name) != default:
-                raise CommandError(f"--{name} goes with a table, not with {options.data}", 2)
+    if options.decimal != "." and not is_table(options.data):
+        raise CommandError(f"--decimal goes with a table, not with {options.data}", 2)
+    for name in ("separator", "encoding"):
+        if getattr(options, name) and (not is_table(options.data) or options.data.lower().endswith(".parquet")):
+            raise CommandError(f"--{name} goes with a text file, not with {options.data}", 2)
 
 
 def is_table(data: str) -> bool:

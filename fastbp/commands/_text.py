@@ -82,7 +82,7 @@ def open_text(path: str, form: TextForm) -> TextTable:
 
 
 def check_whole(path: str, table: TextTable) -> None:
-    """DataError that says what is wrong with a table that a library cannot read, where it is one of the usual faults."""
+    """DataError for what is usually wrong with a table that a library cannot read."""
     content = Path(table.source).read_bytes() if isinstance(table.source, str) else table.source.getvalue()
     with io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="") as lines:
         try:
@@ -134,7 +134,7 @@ def _decoded(path: str, content: bytes, encoding: str, whole: bool = True) -> st
         raise _not_in(encoding, path, content) from None
     if "\0" in text[:RECORDS]:
         raise _not_in(encoding, path, content)
-    return text
+    return text.removeprefix("\ufeff")  # a mark of the order of bytes, where the encoding was said
 
 
 def _not_in(encoding: str, path: str, content: bytes = b"") -> DataError:
