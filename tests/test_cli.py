@@ -18,7 +18,7 @@ from fastbp.commands import _network, _progress
 FASTBP = [sys.executable, "-m", "fastbp"]
 # With its output buffered, as it is by default, the interpreter writes once more when it ends.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-EPOCH_LINE = r"epoch +(\d+)/(\d+)  loss (\d+\.\d{4})  train ([01]\.\d{4})  test ([01]\.\d{4})"
+EPOCH_LINE = r"epoch +(\d+)/(\d+)  loss (\d+\.\d{4})  train ([01]\.\d{4})  validation ([01]\.\d{4})"
 TOTALS_LINE = r"(\d+) epochs? in (\d+\.\d\d) s, (\d+) samples/s, (\d+\.\d)% of the time compiling"
 
 
@@ -84,7 +84,7 @@ def test_digits_are_learnt_with_the_default_options(dtype, tmp_path, capsys):
     last = last_epoch(tmp_path, "--dtype", dtype)
     assert last["epoch"] == _network.EPOCHS["digits"]
     assert last["train_accuracy"] > 0.98
-    assert last["test_accuracy"] > 0.94
+    assert last["validation_accuracy"] > 0.94
     assert len(capsys.readouterr().out.splitlines()) == _network.EPOCHS["digits"] + 1
 
 
@@ -93,7 +93,7 @@ def test_digits_are_learnt_with_every_optimizer(tmp_path):
     losses = set()
     for name in _network.LEARNING_RATES:
         last = last_epoch(tmp_path, "--optimizer", name)
-        assert last["test_accuracy"] > 0.94, name
+        assert last["validation_accuracy"] > 0.94, name
         losses.add(last["loss"])
     assert len(losses) == len(_network.LEARNING_RATES)
 
@@ -103,7 +103,7 @@ def test_digits_are_learnt_with_every_optimizer(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_mnist_is_learnt_with_the_default_options(dtype, tmp_path):
     options = ["--data", "mnist", "--data-dir", os.environ["FASTBP_DATA_DIR"], "--dtype", dtype]
-    assert last_epoch(tmp_path, *options)["test_accuracy"] >= 0.965
+    assert last_epoch(tmp_path, *options)["validation_accuracy"] >= 0.965
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -115,7 +115,7 @@ def test_an_epoch_reports_the_loss_of_fit_and_the_accuracy_on_all_images(dtype, 
         data.x_train, data.t_train, epochs=3, batch_size=100, optimizer=optimizers.SGD(lr=0.4), seed=5, scale=1 / 16
     )
     assert last["loss"] == history.loss[-1]
-    for part, x, t in (("train", data.x_train, data.t_train), ("test", data.x_test, data.t_test)):
+    for part, x, t in (("train", data.x_train, data.t_train), ("validation", data.x_test, data.t_test)):
         assert last[f"{part}_accuracy"] == pytest.approx(net.accuracy(x, t), abs=1e-9)
 
 

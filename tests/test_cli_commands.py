@@ -97,7 +97,7 @@ def test_patience_stops_early_and_keeps_the_best(folder):
     epochs = json.loads((folder / "run.json").read_text())["epochs"]
     assert len(epochs) < 150
     run("evaluate", "model", "--data", "digits", "--json", "m.json")
-    assert json.loads((folder / "m.json").read_text())["accuracy"] == epochs[-3]["test_accuracy"]
+    assert json.loads((folder / "m.json").read_text())["accuracy"] == epochs[-3]["validation_accuracy"]
 
 
 def test_a_resumed_run_ends_in_the_same_bits():

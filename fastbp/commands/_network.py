@@ -10,7 +10,6 @@ from fastbp._mlp import ACTIVATIONS
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS
-from fastbp.commands._model import Model
 from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
 
@@ -28,7 +27,8 @@ LEARNING_RATES = {  # with which each optimizer learns the data above well in th
 BATCH, FILE_BATCH = 100, 32
 LOSSES = ("softmax", "sigmoid", "mse")
 OF_A_MODEL = {"hidden": [50], "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # defaults for a new one
-FIXED = (*OF_A_MODEL, "activation", "loss", "drop", "categorical", "fill_missing", "no_standardize", "scale")
+OF_DATA = ("drop", "categorical", "dates", "missing", "fill_missing", "no_standardize", "scale")
+FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +58,10 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", metavar="X", type=types.above_0, help="scale gradients down to this norm")
     weight = "weights of the samples: a column, an array of the .npz file, or a .npy file"
     add("--sample-weight", metavar="NAME", help=weight)
-    add("--class-weight", metavar="CLASS=X", type=types.setting, nargs="+", default=[], help="weights of classes")
-    add("--patience", metavar="N", type=types.count, help="stop after N epochs without a lower loss on the test part")
+    class_weight = "weights of classes, or balanced: each class weighs the same in all"
+    add("--class-weight", metavar="CLASS=X", type=types.class_weight, nargs="+", default=[], help=class_weight)
+    patience = "stop after N epochs without a lower validation loss, and keep the best weights"
+    add("--patience", metavar="N", type=types.count, help=patience)
     add("--max-steps", metavar="N", type=types.count, help="stop after N steps in all")
     add("--no-shuffle", action="store_true", help="take the samples in their order")
     add("--seed", metavar="N", type=types.seed, default=0, help="of weights, order and split (default: %(default)s)")
@@ -119,17 +121,13 @@ def _loss(options: argparse.Namespace, targets: Targets) -> Any:
     return SigmoidWithLoss() if isinstance(targets, Classes) else MeanSquaredError()
 
 
-def fit_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+def fit_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of ``fit`` that options give."""
     settings = {
         name: getattr(options, name)
         for name in ("epochs", "batch_size", "seed", "threads", "clip_norm", "patience", "max_steps")
     }
     settings |= {"shuffle": not options.no_shuffle, "optimizer": _optimizer(options)}
-    if options.class_weight:
-        if not isinstance(model.targets, Classes) or model.targets.binary:
-            raise CommandError("--class-weight goes with --loss softmax", 2)
-        settings["class_weight"] = {model.targets.number_of(name): weight for name, weight in options.class_weight}
     return settings
 
 

@@ -71,6 +71,11 @@ def setting(text: str) -> tuple[str, float]:
     return name, number
 
 
+def class_weight(text: str) -> str | tuple[str, float]:
+    """CLASS=NUMBER, or the word balanced."""
+    return text if text == "balanced" else setting(text)
+
+
 def output(text: str) -> str:
     """A file that can be written."""
     try:

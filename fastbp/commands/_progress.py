@@ -18,7 +18,7 @@ class Progress:
     """A callback of ``fit`` that measures, prints and keeps what each epoch came to.
 
     An epoch is a dict: its number, ``loss``, the mean over its samples, each at the step that used it; ``train_`` and
-    ``test_`` accuracy (a share) or rmse (in the target's unit) of all samples with the weights at its end, and
+    ``validation_`` accuracy (a share) or rmse (in the target's unit) of all samples with the weights at its end, and
     ``seconds``, which include finding them.
     """
 
@@ -30,15 +30,16 @@ class Progress:
         self.n_samples = len(data.x)
         self._start = time.perf_counter()
 
-    def begin(self) -> None:
+    def begin(self, understood: dict[str, Any]) -> None:
         if self._as_json:
-            print_line({"event": "start", "samples": self.n_samples, "options": shown(self._options)})
+            event = {"event": "start", "samples": self.n_samples, "options": shown(self._options)}
+            print_line(event | {"data": understood})
 
     def __call__(self, history: History) -> None:
         epoch = {"epoch": len(history.loss), "loss": history.loss[-1]}
         epoch |= {f"train_{self._measure}": self._measured(self._data.x, self._data.t)}
         if self._data.held is not None:
-            epoch |= {f"test_{self._measure}": self._measured(*self._data.held)}
+            epoch |= {f"validation_{self._measure}": self._measured(*self._data.held)}
         now = time.perf_counter()
         epoch |= {"seconds": now - self._start}
         self._start = now

@@ -8,7 +8,7 @@ import argparse
 
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._data import add_data_options, read_samples, targets_of
+from fastbp.commands._data import add_data_options, is_table, read_samples, targets_of
 from fastbp.commands._features import inputs_of
 from fastbp.commands._model import add_model_argument, load_model
 from fastbp.commands._report import check_picture, write_picture, write_report
@@ -38,11 +38,11 @@ def run(options: argparse.Namespace) -> None:
     classes = model.targets if isinstance(model.targets, Classes) else None
     if options.plot and classes is None:
         raise CommandError("--plot goes with classes, and this model predicts numbers", 2)
-    options.target = options.target or (model.targets.name if options.data.endswith((".csv", ".parquet")) else None)
-    train, test = read_samples(options)
+    options.target = options.target or (model.targets.name if is_table(options.data) else None)
+    train, test = read_samples(options, missing=model.features.missing)
     samples = test or train
     types.use_threads(options.threads)
-    encoded = model.targets.encode(targets_of(samples))
+    encoded = model.targets.encode(targets_of(samples), samples.rows)
     scores = model.scores(inputs_of(model.features, samples.x, model.dtype))
     measures = model.measured(scores, encoded)
     if options.json != types.STDOUT:
