@@ -78,12 +78,14 @@ class Sequential(Conversions):
     def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
+        seen: set[int] = set()
         for layer in layers:
             is_layer = hasattr(layer, "lower") and hasattr(layer, "backward") and not hasattr(layer, "as_targets")
             if isinstance(layer, type) or not is_layer:
                 raise TypeError(f"layers must be layers of fastbp, got {layer!r}")
-            if any(layer is other for other in self.layers.values()):
+            if id(layer) in seen:
                 raise ValueError(f"layers must be different objects, got {layer!r} twice")
+            seen.add(id(layer))
             kind = type(layer).__name__
             numbers[kind] = numbers.get(kind, 0) + 1
             self.layers[f"{kind}{numbers[kind]}"] = layer
