@@ -84,7 +84,7 @@ def part_of(target: Path) -> Iterator[BinaryIO]:
 def open_regular(path: str | os.PathLike) -> BinaryIO:
     """The file ``path``, open for reading; OSError for anything but a regular file, which is not waited for."""
     _check_regular(path, os.stat(path).st_mode)  # first of all: the mere opening of a device can do something
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT))
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT))  # noqa: SIM115
     try:
         _check_regular(path, os.fstat(file.fileno()).st_mode)
     except OSError:
@@ -104,7 +104,7 @@ def _locked(folder: Path, stem: str, mode: int) -> BinaryIO:
     """A new file of that ``stem`` in ``folder``, open for writing and locked."""
     while True:
         path = folder / f"{stem}{secrets.token_hex(8)}.part"
-        file = open(path, "xb", opener=lambda name, flags: os.open(name, flags | NO_LINK, mode))  # noqa: B023, SIM115
+        file = open(path, "xb", opener=lambda name, flags: os.open(name, flags | NO_LINK, mode))  # noqa: SIM115
         try:
             if fcntl is None or (_lock(file) and os.path.samestat(os.fstat(file.fileno()), os.stat(path))):
                 return file
@@ -133,11 +133,13 @@ def _remove_left(folder: Path, stem: str) -> None:
     with os.scandir(folder) as entries:
         left = [entry.path for entry in entries if entry.name.startswith(stem) and entry.name.endswith(".part")]
     for path in left:
-        with suppress(OSError):  # another one's, or gone by now
-            with open(path, "r+b", opener=lambda name, flags: os.open(name, flags | NO_LINK | NO_WAIT)) as file:
-                if os.fstat(file.fileno()).st_uid == os.geteuid():
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(path)
+        with (
+            suppress(OSError),  # another one's, or gone by now
+            open(path, "r+b", opener=lambda name, flags: os.open(name, flags | NO_LINK | NO_WAIT)) as file,
+        ):
+            if os.fstat(file.fileno()).st_uid == os.geteuid():
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
 
 
 def _hand_on(descriptor: int, replaced: os.stat_result) -> None:

@@ -57,7 +57,7 @@ def save(
 ) -> None:
     parameters = net._bound()
     tensors: dict[str, np.ndarray] = dict(net.params)
-    description = {
+    description: dict[str, Any] = {
         "dtype": parameters.dtype.name,
         "layers": [describe(layer, LAYERS) for layer in net.layers.values()],
         "loss": describe(net.lastLayer, LOSSES),

@@ -91,7 +91,7 @@ def test_a_newer_file_is_read_by_a_newer_version_and_an_older_one_says_so(path, 
     assert (loaded.optimizer, loaded.best_epoch, loaded.best_accuracy) == ("adam", 3, 0.9)
     assert loaded.history == lists
     monkeypatch.undo()
-    with pytest.raises(fastbp.ModelFileError, match="state has .*optimizer, which .* the file is of a newer version"):
+    with pytest.raises(fastbp.ModelFileError, match=r"state has .*optimizer, which .* the file is of a newer version"):
         fastbp.load(path)
 
 
