@@ -1,11 +1,9 @@
 """Exports of networks with a scale, fed with bytes; and names made to break out of what is written."""
 
-import subprocess
-
 import numpy as np
 import pytest
 from strategies import FLOATS
-from test_exports import CC, RUNNERS, affine, assert_agree, module
+from test_exports import RUNNERS, affine, assert_agree, compiled, module
 
 import fastbp
 
@@ -66,7 +64,7 @@ def test_a_scale_that_is_not_first_is_no_layer():
 
 # ---- Names that would break out ----
 
-EVIL = ['"""\nraise SystemExit\n"""', "*/ int main(void) { return 1; } /*", "\\", "??/\n", "{steps}", "é"]
+EVIL = ['"""\nraise SystemExit\n"""', "*/ int evil(void) { return 1; } /*", "\\", "??/\n", "{steps}", "é"]
 
 
 @pytest.mark.parametrize("name", EVIL)
@@ -89,6 +87,4 @@ def test_the_names_of_layers_stay_in_comments(name, tmp_path):
     net.to_numpy(tmp_path / "net.py")
     assert module(tmp_path / "net.py")["predict"](np.ones(3)).shape == (2,)
     net.to_c(tmp_path / "net.c")
-    subprocess.run([*CC, "-c", "-o", tmp_path / "net.o", tmp_path / "net.c"], check=True)
-    symbols = subprocess.run(["nm", tmp_path / "net.o"], capture_output=True, text=True, check=True).stdout
-    assert " main" not in symbols
+    assert not hasattr(compiled(tmp_path / "net.c"), "evil")
