@@ -70,7 +70,11 @@ def part_of(target: Path) -> Iterator[BinaryIO]:
         replaced = None
     stem = f".{target.name[:40]}-{zlib.crc32(os.fsencode(target.name)):08x}."  # short, whatever the target's name
     _remove_left(target.parent, stem)
-    file = _locked(target.parent, stem, 0o666 if replaced is None else 0o600)
+    try:
+        file = _locked(target.parent, stem, 0o666 if replaced is None else 0o600)
+    except OSError as error:
+        error.filename = os.fspath(target)  # the name that the user knows
+        raise
     try:
         with file:
             if replaced is not None and os.name == "posix":
@@ -130,9 +134,11 @@ def _remove_left(folder: Path, stem: str) -> None:
     """Remove the part files of that ``stem`` that nobody holds a lock on: their writers were killed."""
     if fcntl is None:
         return
-    with os.scandir(folder) as entries:
-        left = [entry.path for entry in entries if entry.name.startswith(stem) and entry.name.endswith(".part")]
-    for path in left:
+    try:
+        left = [name for name in os.listdir(folder) if name.startswith(stem) and name.endswith(".part")]
+    except OSError:  # a folder that may be written to and not be listed
+        return
+    for path in (folder / name for name in left):
         with (
             suppress(OSError),  # another one's, or gone by now
             open(path, "r+b", opener=lambda name, flags: os.open(name, flags | NO_LINK | NO_WAIT)) as file,

@@ -113,6 +113,16 @@ def test_a_fifo_that_comes_in_place_of_the_file_meanwhile_is_not_waited_for(path
         open_regular(path)
 
 
+def test_an_error_names_the_file_and_not_its_part_file(path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", "x.part")
+
+    monkeypatch.setattr(os, "open", refused)
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(PermissionError, match=rf"Permission denied: '{path}'$"):
+        write_whole(path, b"")
+
+
 def test_a_long_name_is_as_good_as_a_short_one(tmp_path):
     path = tmp_path / ("ü" * 127)  # 254 bytes of at most 255
     fastbp.mlp([4, 3]).save(path)
