@@ -85,8 +85,9 @@ def load(path: str | os.PathLike) -> Sequential:
     again with the first of their seed.
 
     Raises ModelFileError, a ValueError, for a file that is damaged, changed, cut short, of another kind, or from a
-    later version of fastbp; OSError for one that cannot be read or is no regular file. Nothing in the file is run, whoever wrote it, and
-    reading takes at most twice the file's size in memory, its header of at most 128 KiB and a 64th of the file aside.
+    later version of fastbp; OSError for one that cannot be read or is no regular file. Nothing in the file is run,
+    whoever wrote it, and reading takes at most twice the file's size in memory, its header of at most 128 KiB and a
+    64th of the file aside.
     """
     return load_checkpoint(path).net
 
