@@ -3,12 +3,11 @@
 import ctypes
 import itertools
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_exports import compiled, module
 
 import fastbp
 from fastbp import cli
@@ -16,7 +15,6 @@ from fastbp.commands._features import ArrayFeatures, TableFeatures
 from fastbp.commands._model import Model
 from fastbp.commands._targets import Classes, Numbers
 
-CC = ["cc", "-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-shared", "-fPIC"]
 numbered = itertools.count()
 RATIOS = [0, *(100.0**n for n in range(8))]
 HOSTILE = ["*/ int main; /*", '"""\nimport os', "'''", "\\", '"; }', "??/", "ä€\udc80", "a" * 5000, "{x}", "%s\x00"]
@@ -29,24 +27,19 @@ def folder(tmp_path, monkeypatch):
 
 
 def export(model, kind):
+    """The path of what is written."""
+    path = Path(f"net{next(numbered)}.{kind}").resolve()
     model.save("m.st")
-    assert cli.main(["export", "m.st", "--format", kind, "--output", f"net.{kind}"]) == 0
+    assert cli.main(["export", "m.st", "--format", kind, "--output", str(path)]) == 0
+    return path
 
 
 def run_numpy(model):
-    export(model, "numpy")
-    namespace: dict = {}
-    exec(compile(Path("net.numpy").read_text(), "net.py", "exec"), namespace)
-    return namespace["predict"]
+    return module(export(model, "numpy"))["predict"]
 
 
 def run_c(model, kind=np.float64, result=np.float64):
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler")
-    export(model, "c")
-    path = Path(f"net{next(numbered)}.so").resolve()  # one name is loaded once
-    subprocess.run([*CC, "-o", path, "-x", "c", "net.c", "-lm"], check=True)
-    library = ctypes.CDLL(str(path))
+    library = compiled(export(model, "c"))
 
     def predict(x):
         x = np.ascontiguousarray(x, kind)
@@ -60,16 +53,14 @@ def run_c(model, kind=np.float64, result=np.float64):
 
 def run_onnx(model):
     runtime = pytest.importorskip("onnxruntime")
-    export(model, "onnx")
-    session = runtime.InferenceSession("net.onnx")
+    session = runtime.InferenceSession(export(model, "onnx"))
     kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[session.get_inputs()[0].type]
     return lambda x: session.run(None, {"x": x.astype(kind)})[0]
 
 
 def torch_module(model, torch):
     """The state dict in a module of PyTorch's own, and it, without the units, in a dict of its own."""
-    export(model, "torch")
-    state = torch.load("net.torch", weights_only=True)
+    state = torch.load(export(model, "torch"), weights_only=True)
     units = {name: state.pop(name) for name in list(state) if name.endswith((".mean", ".std"))}
     sizes = model.net.params["W1"].shape, model.net.params["W2"].shape
     kind = getattr(torch, model.dtype)
@@ -209,8 +200,7 @@ def test_a_c_file_has_the_names(names, classes):
 def test_an_onnx_graph_has_the_names(names, classes):
     onnx = pytest.importorskip("onnx")
     model, expected = named(names, classes)
-    export(model, "onnx")
-    properties = {entry.key: json.loads(entry.value) for entry in onnx.load("net.onnx").metadata_props}
+    properties = {entry.key: json.loads(entry.value) for entry in onnx.load(export(model, "onnx")).metadata_props}
     assert properties == {"inputs": expected, "classes": classes}
 
 
@@ -218,8 +208,7 @@ def test_an_onnx_graph_has_the_names(names, classes):
 def test_a_state_dict_has_the_names(names, classes):
     torch = pytest.importorskip("torch")
     model, expected = named(names, classes)
-    export(model, "torch")
-    state = torch.load("net.torch", weights_only=True)
+    state = torch.load(export(model, "torch"), weights_only=True)
     assert (state.input_names, state.class_names) == (expected, classes)
 
 
@@ -227,6 +216,5 @@ def test_arrays_have_no_names_of_inputs_and_numbers_none_of_classes():
     _, features = standardised(10)
     net = fastbp.mlp([3, 50, 1], seed=0, loss=fastbp.MeanSquaredError())
     for kind in ("numpy", "c"):
-        export(Model(net, features, Numbers("price", [3.0], [2.0])), kind)
-        text = Path(f"net.{kind}").read_text()
+        text = export(Model(net, features, Numbers("price", [3.0], [2.0])), kind).read_text()
         assert not any(word in text for word in ("INPUTS", "CLASSES", "_names"))
