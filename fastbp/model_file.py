@@ -65,7 +65,7 @@ def save(
         "extra": dict(extra or {}),
     }
     if net.scale != 1:  # without it, older versions can read the file, and older files are read
-        description["scale"] = net.scale
+        description["scale"] = float(net.scale)
     if state is not None:
         if not isinstance(state, TrainingState):
             raise TypeError(f"state must be the state of a History, got {state!r}")

@@ -101,7 +101,7 @@ def _steps(net: Sequential, interface: Interface) -> list[str]:
     if interface.inputs is not None:
         steps = ["((np.asarray(x, np.float64) - INPUT_MEAN) / INPUT_STD).astype(DTYPE)"]
     if net.scale != 1:
-        steps.append(f"x * DTYPE({net.scale!r})")
+        steps.append(f"x * DTYPE({float(net.scale)!r})")
     for kind, layer in predicting(net):
         if isinstance(layer, Affine):
             n_affine += 1
