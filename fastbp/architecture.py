@@ -74,8 +74,9 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
 def predicting(net: Sequential) -> list[tuple[str, Any]]:
     """The layers of ``net``, each with its class's name, without those that do nothing when predicting.
 
-    Raises TypeError for layers that the table does not have, ValueError for parameters that are not finite.
+    Raises TypeError for layers and losses that the tables do not have, ValueError for parameters that are not finite.
     """
+    known(net.lastLayer, LOSSES)
     for name, array in net.params.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")

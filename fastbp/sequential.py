@@ -76,10 +76,12 @@ class Sequential(Conversions):
         numbers: dict[str, int] = {}
         if isinstance(layers, str) or not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a sequence of layers, got {_arguments.shown(layers)}")
+        seen: set[int] = set()
         for layer in layers:
             _check_layer(layer)
-            if any(layer is other for other in self.layers.values()):
+            if id(layer) in seen:
                 raise ValueError(f"layers must be different objects, got {layer!r} twice")
+            seen.add(id(layer))
             kind = type(layer).__name__
             numbers[kind] = numbers.get(kind, 0) + 1
             self.layers[f"{kind}{numbers[kind]}"] = layer

@@ -5,6 +5,7 @@ names to arrays; nothing but modules needs torch itself.
 """
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -49,8 +50,9 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
     Parameters
     ----------
     source : ``torch.nn.Sequential``, nested ones too, of Linear, ReLU, LeakyReLU, Sigmoid, Tanh, Dropout, Identity and
-        Flatten; or a state dict: a mapping from names to tensors or arrays, ``NAME.weight`` (outputs, inputs) and
-        ``NAME.bias`` (outputs,). Its layers come in the mapping's order, but by number where all names are numbers.
+        Flatten, after the scale that ``to_torch`` may have put first; or a state dict: a mapping from names to tensors
+        or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its layers come in the mapping's
+        order, but by number where all names are numbers.
     activation : "relu", "leaky_relu", "sigmoid", "tanh" or "identity", after each layer of a state dict but the last:
         a state dict does not tell. "relu" if None; a module has its own.
     loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
@@ -67,13 +69,21 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
         raise TypeError(f"source must be a module of PyTorch or a mapping from names to arrays, got {source!r:.80}")
     if activation is not None:
         raise TypeError("activation goes with a state dict: a module has its own")
-    return Sequential(_layers(nn, source, type(source).__name__), loss)
+    scale, source = _scale_of(nn, source)
+    return Sequential(_layers(nn, source, type(source).__name__), loss, scale=scale)
 
 
 def to_torch(net: Sequential) -> Any:
     torch = needed("torch", "torch")
-    modules = [_TO_MODULE[known(layer, LAYERS)](torch.nn, layer) for layer in net.layers.values()]
-    module = torch.nn.Sequential(*modules)  # without numbers so far: none are drawn from torch's generator
+    modules = {
+        str(place): _TO_MODULE[known(layer, LAYERS)](torch.nn, layer) for place, layer in enumerate(net.layers.values())
+    }
+    if net.scale != 1:
+        from fastbp._torch_modules import Scale
+
+        kind = getattr(torch, net._bound().dtype.name)
+        modules = {"scale": Scale(net.scale, kind)} | modules  # by name, so that the layers keep their numbers
+    module = torch.nn.Sequential(OrderedDict(modules))  # no numbers so far: none are drawn from torch's generator
     module.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(net).items()}, assign=True)
     return module.eval()
 
@@ -102,6 +112,16 @@ def _parameters(net: Sequential) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{place}.weight", layer.W
             if layer.b is not None:
                 yield f"{place}.bias", layer.b
+
+
+def _scale_of(nn: Any, module: Any) -> tuple[float, Any]:
+    """The scale with which ``to_torch`` lets a module begin, 1 if it does not, and the module without it."""
+    if type(module) is nn.Sequential and len(module):
+        from fastbp._torch_modules import Scale
+
+        if type(module[0]) is Scale:
+            return module[0].scale, module[1:]
+    return 1.0, module
 
 
 def _layers(nn: Any, module: Any, name: str) -> list[Any]:

@@ -257,7 +257,7 @@ def test_a_folder_that_vanishes_meanwhile_is_told_in_one_line(monkeypatch, capsy
     monkeypatch.setattr(TwoLayerNet, "fit", lambda *_, **__: (tmp_path / "out").rmdir())
     (tmp_path / "out").mkdir()
     assert cli.main(["train", "--epochs", "1", "--json", str(tmp_path / "out" / "run.json")]) == 1
-    assert re.fullmatch(r"fastbp: .*run.json.*: No such file or directory\n", capsys.readouterr().err)
+    assert re.fullmatch(r"fastbp: .*run.json: there is no folder .*/out\n", capsys.readouterr().err)
 
 
 def test_a_network_too_large_for_memory_is_told_in_one_line(monkeypatch, capsys):
@@ -306,8 +306,8 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' .*float32.*float64.*"),
         (["--data", "cifar"], "argument --data: invalid choice: 'cifar' .*digits.*mnist.*fashion-mnist.*"),
         (["--data-dir", "here"], "--data-dir goes with --data mnist or fashion-mnist; .*"),
-        (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': No such file .*"),
-        (["--json", "."], "argument --json: cannot write '.': it is there and not a regular file"),
+        (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': there is no folder .*/nowhere"),
+        (["--json", "."], "argument --json: cannot write '.': it is a folder, not a regular file"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )

@@ -299,15 +299,6 @@ def test_export_to_onnx(raw):
     np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-6)
 
 
-def test_export_to_torch(raw):
-    torch = pytest.importorskip("torch")
-    x, expected = raw
-    run("export", "model.st", "--format", "torch")
-    net = torch.nn.Sequential(torch.nn.Linear(3, 50), torch.nn.ReLU(), torch.nn.Linear(50, 1)).double()
-    net.load_state_dict(torch.load("model.pt", weights_only=True))
-    np.testing.assert_allclose(net(torch.tensor(x)).detach().numpy()[:, 0], expected, rtol=1e-6)
-
-
 def test_export_tells_the_order_of_the_inputs(folder, capsys):
     pytest.importorskip("polars")
     (folder / "a.csv").write_text("a,b,c\n1,x,u\n2,y,v\n3,x,u\n4,y,v\n")

@@ -154,10 +154,10 @@ def test_dates_are_year_month_and_day_of_week(form, order):
     features = TableFeatures.learn(table, np.arange(90), **settings)
     assert {column["order"] for column in features.columns} == {order}
     expected = np.stack([days.dt.year, days.dt.month, [day.weekday() for day in days]], axis=1)
-    np.testing.assert_array_equal(features.transform(table, "float64")[0], expected)
+    np.testing.assert_array_equal(features.transform(table, "float64"), expected)
     table = read_table("days.parquet")
     np.testing.assert_array_equal(
-        TableFeatures.learn(table, np.arange(90), **settings).transform(table, "float64")[0], expected
+        TableFeatures.learn(table, np.arange(90), **settings).transform(table, "float64"), expected
     )
 
 

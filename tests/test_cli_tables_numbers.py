@@ -42,7 +42,7 @@ def test_columns_are_standardised_whatever_their_mean_is_in_spreads(ratio, dtype
     exact = stored - ratio  # what float64 has kept of it
     pandas.DataFrame({"a": stored, "b": -96 * stored}).to_csv("a.csv", index=False)
     table, features = learnt("a.csv")
-    for x in (features.transform(table, dtype)[0], *_of_arrays(np.stack([stored, -96 * stored], axis=1), dtype)):
+    for x in (features.transform(table, dtype), *_of_arrays(np.stack([stored, -96 * stored], axis=1), dtype)):
         assert x.dtype == dtype
         rounding = 4 * ratio * np.finfo(np.float64).eps  # of the mean and of -96 times a number
         tolerance = 16 * np.finfo(dtype).eps + rounding
@@ -52,7 +52,7 @@ def test_columns_are_standardised_whatever_their_mean_is_in_spreads(ratio, dtype
 
 def _of_arrays(x, dtype):
     features = ArrayFeatures.learn(x, np.arange(len(x)), standardize=True, scale=None)
-    yield features.transform(x, dtype)[0]
+    yield features.transform(x, dtype)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1.0, 1e30, 1e300])
@@ -66,7 +66,7 @@ def test_spreads_of_any_size(scale):
 def test_a_constant_is_a_column_whose_values_are_all_equal(value, capsys):
     pandas.DataFrame({"a": np.full(40, value), "b": np.arange(40.0) % 7, "c": ["x", "y"] * 20}).to_csv("a.csv")
     table, features = learnt("a.csv", without=["c", "column_1"])
-    assert not features.transform(table, "float64")[0][:, 0].any()
+    assert not features.transform(table, "float64")[:, 0].any()
     assert mean_std(np.full((3, 1), value), str)[1] == 1
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastbp import Sequential
 from fastbp.commands import CommandError
+from fastbp.commands._description import check_numbers
 from fastbp.commands._features import ArrayFeatures, Features, features_from
 from fastbp.commands._targets import Classes, Numbers, Targets, targets_from
 from fastbp.history import TrainingState
@@ -115,6 +116,7 @@ def model_of(checkpoint: Checkpoint, path: str) -> Model:
         return Model(net, ArrayFeatures(n_inputs, net.scale), _plain_targets(net, n_outputs))
     try:
         parts = extra[KEY]
+        check_numbers(parts)
         model = Model(net, features_from(parts["features"]), targets_from(parts["targets"]))
         if (model.features.n_inputs, model.targets.n_outputs) != (n_inputs, n_outputs):
             raise ValueError(f"{model.features.n_inputs} inputs and {model.targets.n_outputs} outputs do not fit")
