@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _check, _team
+from fastbp import _arguments, _check, _team
+from fastbp._attributes import setting
 from fastbp._lowering import Backward, Lowering
 from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
 
@@ -21,9 +22,9 @@ class LeakyRelu:
     mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
     """
 
+    slope: float = setting(_arguments.real)
+
     def __init__(self, slope: float = 0.01) -> None:
-        if not -np.inf < slope < np.inf:
-            raise ValueError(f"slope must be a finite number, got {slope!r}")
         self.slope = slope
         self.mask: np.ndarray | None = None
 
@@ -42,13 +43,15 @@ class LeakyRelu:
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
+        for a ``mask`` that was set to other than bools.
         """
-        if self.mask is None:
+        mask = self.mask
+        if mask is None:
             raise _check.not_before_forward(self)
         dout, dtype = _check.operand("dout", dout)
-        _check.same_shape("dout", dout, self.mask.shape, "x")
-        mask, slope = _check.ready(self.mask, _check.BOOL), dout.dtype.type(self.slope)
+        mask = _check.as_mask(mask, dout)
+        slope = dout.dtype.type(self.slope)
         dx = np.empty(dout.shape, dout.dtype)
         leaky_relu_backward(
             _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)

@@ -23,6 +23,7 @@ from fastbp.leaky_relu import LeakyRelu
 from fastbp.optimizers import Optimizer
 from fastbp.relu import Relu
 from fastbp.sigmoid import Sigmoid
+from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 from fastbp.tanh import Tanh
 
@@ -79,6 +80,11 @@ class Sequential(Conversions):
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
         for layer in layers:
+            if isinstance(layer, Softmax) or layer is Softmax:
+                raise TypeError(
+                    "layers must end with scores, got Softmax: leave it out, for SoftmaxWithLoss, the loss of the "
+                    "network, is the softmax of scores and its loss in one, and predict_proba gives probabilities"
+                )
             is_layer = hasattr(layer, "lower") and hasattr(layer, "backward") and not hasattr(layer, "as_targets")
             if isinstance(layer, type) or not is_layer:
                 raise TypeError(f"layers must be layers of fastbp, got {layer!r}")
