@@ -9,7 +9,7 @@ Arrays of a user's can be changed by anyone at any time. A layer therefore takes
 of reach. It keeps the memory alive, and where it is: ``ndarray.resize`` refuses to move what has a view.
 """
 
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +17,8 @@ from fastbp.kernels.row_losses import first_outside
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 FLOATS = (FLOAT32, FLOAT64)
-USUAL = (*FLOATS, np.dtype(np.intp))
+USUAL = (*FLOATS, np.dtype(np.intp))  # real, native, of at most 64 bits
 BOOL = np.dtype(np.bool_)
-
-
-def is_ready(x: Any) -> TypeGuard[np.ndarray]:
-    """Whether a kernel can take ``x`` as it is."""
-    return type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
@@ -136,8 +131,10 @@ def same_shape(name: str, x: np.ndarray, shape: tuple[int, ...], origin: str) ->
 
 
 def within(name: str, x: np.ndarray, low: float, high: float, otherwise: str) -> None:
-    """ValueError for the first element of ``x``, which is ready for a kernel, outside ``low``..``high``, saying that it
-    is ``otherwise``. NaN passes."""
+    """Raise ValueError for the first element of ``x`` outside ``low``..``high``, saying that it is ``otherwise``.
+
+    NaN passes. ``x`` is ready for a kernel.
+    """
     n = first_outside(x.reshape(-1), low, high)
     if n >= 0:
         where = ", ".join(map(str, np.unravel_index(n, x.shape)))

@@ -43,6 +43,14 @@ def as_factor(dout: Any) -> float:
         raise TypeError(f"dout must be a number, got {shown(dout)}") from None
 
 
+def as_loss(mean: float, dtype: np.dtype) -> Any:
+    """``mean`` as a number of ``dtype``: infinity where that does not reach."""
+    if mean < 1e4:  # which every type has
+        return dtype.type(mean)
+    with np.errstate(over="ignore"):
+        return dtype.type(mean)
+
+
 class Loss:
     """What a loss remembers of its last forward. All may be set: ``backward`` looks at them anew."""
 
@@ -84,9 +92,10 @@ class RealTargetLoss(Loss):
         rows = targets.shape
         weights = as_weights(sample_weight, rows[0], x.dtype)
         y, partial = np.empty(x.shape, x.dtype), np.empty(rows[0])
+        # x, t and the weights are this call's own views or copies, y and partial are new: all stay until it returns.
         team = _team.current().address
         mean = element_loss_forward(team, self._kind, x.reshape(rows), targets, weights, y.reshape(rows), partial)
-        loss = dtype.type(mean)
+        loss = as_loss(mean, dtype)
         self._last = loss, _check.of_type(y, dtype), t, sample_weight
         return loss
 
@@ -107,6 +116,7 @@ class RealTargetLoss(Loss):
         weights = as_weights(sample_weight, rows[0], y.dtype)
         share = y.dtype.type(as_factor(dout) / rows[0])
         dx = np.empty(y.shape, y.dtype)
+        # y, t and the weights are this call's own views or copies, dx is new: all stay until it returns.
         team = _team.current().address
         element_loss_backward(team, self._kind, y.reshape(rows), targets, weights, share, dx.reshape(rows))
         return _check.of_type(dx, dtype)

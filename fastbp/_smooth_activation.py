@@ -31,6 +31,7 @@ class SmoothActivation:
         """
         x, dtype = _check.operand("x", x)
         out = np.empty(x.shape, x.dtype)
+        # x is this call's own view or copy, out is new: both stay until it returns.
         self._kernel_forward(_team.current().address, _check.as_rows(x), _check.as_rows(out))
         self.out = result = _check.of_type(out, dtype)
         return result
@@ -45,6 +46,7 @@ class SmoothActivation:
             raise _check.not_before_forward(self)
         dout, out, dtype = _check.operands(("dout", "out"), dout, out)
         dx = np.empty(out.shape, out.dtype)
+        # dout and out are this call's own views or copies, dx is new: all stay until it returns.
         self._kernel_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(out), _check.as_rows(dx))
         return _check.of_type(dx, dtype)
 

@@ -78,6 +78,7 @@ class Affine:
         kind = _check.computed_in(dtype)
         inputs = _check.as_rows(_check.ready(rows, kind))
         out = np.empty((len(inputs), W.shape[1]), kind)
+        # x, W and b are this call's own views or copies, out is new: all stay until it returns.
         affine_forward(_team.address_for(kind), inputs, _weights(W, kind), _check.ready(b, kind), out)
         self._last = rows, x.shape
         if rows.ndim == 1:
@@ -105,6 +106,7 @@ class Affine:
         inputs, rows = _check.as_rows(_check.ready(x, kind)), _check.as_rows(_check.ready(dout, kind))
         dx, db = np.empty((len(rows), len(W)), kind), np.empty(W.shape[1], kind)
         dW = np.empty((inputs.shape[1], W.shape[1]), kind)
+        # x, W and dout are this call's own views or copies, the gradients are new: all stay until it returns.
         affine_backward(_team.address_for(kind), rows, inputs, _weights(W, kind), dx, dW, db)
         dx = _shaped(dx, shape, W)
         self.dW = _check.of_type(dW, _check.result_type(x, dout))
@@ -120,9 +122,11 @@ class Affine:
         writes the backward pass.
         """
         # The addresses lie in the vector of the network's parameters, which ``p`` keeps for as long as its program.
-        parameters = self.W, self.b
-        W, b = (NOTHING if array is None else _place(p, array) for array in parameters)
-        n_inputs, n_outputs = columns, parameters[0].shape[1]
+        own_W, own_b = self.checked_parameters()
+        W, b = _place(p, own_W), _place(p, own_b) if own_b.size else NOTHING
+        n_inputs, n_outputs = own_W.shape
+        if n_inputs != columns:
+            raise RuntimeError(f"W of shape {own_W.shape} does not fit the {columns} outputs of what is before it")
         y = p.buffer((place, "y"), n_outputs)
         p.emit("affine", x, W, b, y, p.rows, n_inputs, n_outputs, activation)
 
@@ -134,7 +138,7 @@ class Affine:
             if p.fused_step:
                 p.emit("affine_step", x, dy, W, b, *sizes)
             else:
-                dW, db = (NOTHING if array is None else p.gradient_of(array) for array in parameters)
+                dW, db = p.gradient_of(own_W), p.gradient_of(own_b) if own_b.size else NOTHING
                 p.emit("affine_dw", x, dy, dW, db, *sizes, p.adds)
             return dx
 

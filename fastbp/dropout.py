@@ -78,6 +78,7 @@ class Dropout:
             return np.array(x, dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
         keep, key = 1.0 - self.p, key_of(self.seed, self.stream, self.step)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
         self._last = mask, keep
         self.step += 1
@@ -95,6 +96,7 @@ class Dropout:
         dout, dtype = _check.operand("dout", dout)
         mask = _check.as_mask(mask, dout)
         dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
         dropout_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), keep, _check.as_rows(dx))
         return _check.of_type(dx, dtype)
 

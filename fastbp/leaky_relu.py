@@ -36,6 +36,7 @@ class LeakyRelu:
         x, dtype = _check.operand("x", x)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
         slope = x.dtype.type(self.slope)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         leaky_relu_forward(_team.current().address, _check.as_rows(x), slope, _check.as_rows(y), _check.as_rows(mask))
         self.mask = mask
         return _check.of_type(y, dtype)
@@ -53,6 +54,7 @@ class LeakyRelu:
         mask = _check.as_mask(mask, dout)
         slope = dout.dtype.type(self.slope)
         dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
         leaky_relu_backward(
             _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)
         )

@@ -111,6 +111,7 @@ class Optimizer:
         for key, x, dx, state in work:
             self._states[key] = state
             state.steps += 1
+            # Views of the parameter and its gradient, which ``work`` keeps, and states that nobody else has.
             arrays = x.reshape(-1), dx.reshape(-1), state.first, state.second
             kernels.optimizer_step(team, self.kind, *arrays, hyper, lr, state.steps, 1.0)
             if not isinstance(params[key], np.ndarray):

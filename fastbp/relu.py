@@ -34,6 +34,7 @@ class Relu:
         x = _check.ready(x, x.dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
         arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         relu_forward(_team.current().address, *arrays)
         self.mask = mask
         return y
@@ -53,6 +54,7 @@ class Relu:
             return np.where(mask, dout.dtype.type(0), dout)
         dout = _check.ready(dout, dout.dtype)
         dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
         relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
         return dx
 

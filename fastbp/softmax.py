@@ -30,6 +30,7 @@ class Softmax:
         x, dtype = _check.operand("x", x)
         rows = _rows("x", x)
         y = np.empty(x.shape, x.dtype)
+        # x is this call's own view or copy, y is new: both stay until it returns.
         softmax_forward(_team.current().address, x.reshape(rows), y.reshape(rows))
         self.y = result = _check.of_type(y, dtype)
         return result
@@ -45,6 +46,7 @@ class Softmax:
         dout, y, dtype = _check.operands(("dout", "y"), dout, y)
         rows = _rows("y", y)
         dx = np.empty(y.shape, y.dtype)
+        # dout and y are this call's own views or copies, dx is new: all stay until it returns.
         softmax_backward(_team.current().address, dout.reshape(rows), y.reshape(rows), dx.reshape(rows))
         return _check.of_type(dx, dtype)
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._attributes import setting
-from fastbp._loss import Loss, as_factor, as_weights
+from fastbp._loss import Loss, as_factor, as_loss, as_weights
 from fastbp._lowering import Lowering, bits
 from fastbp._targets import as_targets
 from fastbp.kernels.short_rows import LONGEST
@@ -22,8 +22,9 @@ class SoftmaxWithLoss(Loss):
     ----------
     eps : float >= 0
         Added to each probability before its logarithm. With 0 the loss is exact, ``log(sum(exp(x))) - x[t]``, also
-        where a probability is too small for its dtype; it is infinite where it is larger than the largest number of its
-        dtype, and where two scores of a row are further apart than the largest float64.
+        where a probability is too small for its dtype, and ``backward`` gives its gradient for targets of any sum; with
+        any other eps, the gradient is the book's ``y - t``. The exact loss is infinite where it is larger than the
+        largest number of its dtype, and where two scores of a row are further apart than the largest float64.
     label_smoothing : float in 0..1
         Part of each target that is spread over all classes alike, s: t becomes ``(1 - s) t + s / K``, as in PyTorch.
 
@@ -72,10 +73,10 @@ class SoftmaxWithLoss(Loss):
         targets = _targets_for("x", x, t)
         weights = as_weights(sample_weight, len(targets), x.dtype)
         y, losses = np.empty(x.shape, x.dtype), np.empty(len(targets))
+        # x, rows and the weights are this call's own views or copies, labels a copy; y and losses are new.
         team, options = _team.current().address, (self.eps, self.label_smoothing)
         mean = softmax_xent_forward(team, _check.as_rows(x), targets, weights, *options, _check.as_rows(y), losses)
-        with np.errstate(over="ignore"):
-            loss = dtype.type(mean)
+        loss = as_loss(mean, dtype)
         self._last = loss, _check.of_type(y, dtype), t, sample_weight
         return loss
 
@@ -102,6 +103,7 @@ class SoftmaxWithLoss(Loss):
         weights = as_weights(sample_weight, len(targets), y.dtype)
         share = y.dtype.type(as_factor(dout) / (t.shape[0] if t.ndim else 1))
         dx = np.empty(y.shape, y.dtype)
+        # y, rows and the weights are this call's own views or copies, labels a copy; dx is new.
         team, options = _team.current().address, (self.eps, self.label_smoothing)
         softmax_xent_backward(team, _check.as_rows(y), targets, weights, *options, share, _check.as_rows(dx))
         return _check.of_type(dx, dtype)

@@ -10,6 +10,7 @@ from strategies import assert_same_bits, assert_within, eps
 
 import fastbp
 from fastbp import reference
+from fastbp._lowering import Lowering
 
 
 def rng():
@@ -214,6 +215,27 @@ def test_options_are_checked_when_they_are_set(name, attribute, value, error, me
     with pytest.raises(error, match=message):
         setattr(layer, attribute, value)
     assert getattr(layer, attribute) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"W": np.ones((5, 3))}, RuntimeError, "W or b of an Affine was set while the network was about to train"),
+        ({"b": np.ones(3)}, RuntimeError, "W or b of an Affine was set while the network was about to train"),
+        ({"b": 1.0}, RuntimeError, "W or b of an Affine was set while the network was about to train"),
+        ({"W": "view of one row", "b": None}, RuntimeError, r"W of shape \(1, 3\) does not fit the 5 outputs"),
+        ({"W": None}, TypeError, "W must hold real numbers"),
+    ],
+)
+def test_no_program_is_written_with_addresses_outside_the_vector_of_parameters(values, error, message):
+    """Which alone is kept for as long as the program; between binding and writing, another thread may set W or b."""
+    net = fastbp.Sequential([fastbp.Affine(W, B)])
+    parameters = net._bound()
+    p, layer = Lowering(parameters, np.zeros_like(parameters), 4), net.layers["Affine1"]
+    for name, value in values.items():
+        setattr(layer, name, layer.W[:1] if isinstance(value, str) else value)
+    with pytest.raises(error, match=message):
+        layer.lower(p, 0, 5, 0)
 
 
 @pytest.mark.parametrize("name", ["Dropout", "LeakyRelu", "SoftmaxWithLoss", "MeanSquaredError", "Affine"])
