@@ -52,12 +52,29 @@ def as_loss(mean: float, dtype: np.dtype) -> Any:
 
 
 class Loss:
-    """What a loss remembers of its last forward. All may be set: ``backward`` looks at them anew."""
+    """What a loss remembers of its last forward: ``backward`` looks anew at what was set since."""
 
     loss: Any = remembered(0)
     y: np.ndarray | None = remembered(1)
     t: np.ndarray | None = remembered(2)
-    _last: tuple[Any, Any, Any, Any] = (None, None, None, None)  # and the weights of the samples
+    _last: tuple[Any, ...] = (None, None, None, None, None)  # and the weights of the samples, and ``_taken``
+
+    def _remember(
+        self, loss: Any, y: np.ndarray, t: np.ndarray, sample_weight: Any, kind: np.dtype, arrays: tuple
+    ) -> None:
+        """Keep a forward: what is public, and of it the ``arrays`` that kernels took, which computed in ``kind``."""
+        self._last = loss, y, t, sample_weight, (y, t, y.shape, kind, arrays)
+
+    @staticmethod
+    def _taken(last: tuple[Any, ...], y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Targets and weights as the kernels took them, None where y or t is no longer that of the forward.
+
+        ``y`` is that of ``last``, ready for a kernel. Its shape may have been set, too.
+        """
+        _, given, t, _, taken = last
+        if taken is None or given is not taken[0] or t is not taken[1] or y.shape != taken[2] or y.dtype != taken[3]:
+            return None
+        return taken[4]
 
 
 class RealTargetLoss(Loss):
@@ -96,24 +113,25 @@ class RealTargetLoss(Loss):
         team = _team.current().address
         mean = element_loss_forward(team, self._kind, x.reshape(rows), targets, weights, y.reshape(rows), partial)
         loss = as_loss(mean, dtype)
-        self._last = loss, _check.of_type(y, dtype), t, sample_weight
+        self._remember(loss, _check.of_type(y, dtype), t, sample_weight, y.dtype, (targets, weights))
         return loss
 
     def backward(self, dout: float = 1) -> np.ndarray:
         """Return the gradient of the loss with respect to ``x``, times the number ``dout``, in the dtype of ``y``.
 
-        ``y``, ``t`` and the weights are taken as they are now, set or written into since ``forward``.
+        ``y`` and ``t`` are taken as they are now, set since ``forward`` or not.
 
         Raises RuntimeError before the first ``forward``, TypeError unless ``dout`` is a number, and for what was set
         ValueError and TypeError as ``forward`` does.
         """
-        _, given, t, sample_weight = self._last
+        _, given, t, sample_weight, _ = last = self._last
         if given is None or t is None:
             raise _check.not_before_forward(self)
         y, dtype = _check.operand("y", given)
-        targets = self._targets_for("y", y, _check.as_real("t", t))
+        taken = self._taken(last, y)
+        targets = taken[0] if taken else self._targets_for("y", y, _check.as_real("t", t))
         rows = targets.shape
-        weights = as_weights(sample_weight, rows[0], y.dtype)
+        weights = taken[1] if taken else as_weights(sample_weight, rows[0], y.dtype)
         share = y.dtype.type(as_factor(dout) / rows[0])
         dx = np.empty(y.shape, y.dtype)
         # y, t and the weights are this call's own views or copies, dx is new: all stay until it returns.

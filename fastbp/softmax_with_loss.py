@@ -77,7 +77,7 @@ class SoftmaxWithLoss(Loss):
         team, options = _team.current().address, (self.eps, self.label_smoothing)
         mean = softmax_xent_forward(team, _check.as_rows(x), targets, weights, *options, _check.as_rows(y), losses)
         loss = as_loss(mean, dtype)
-        self._last = loss, _check.of_type(y, dtype), t, sample_weight
+        self._remember(loss, _check.of_type(y, dtype), t, sample_weight, y.dtype, (targets, weights))
         return loss
 
     def backward(self, dout: float = 1) -> np.ndarray:
@@ -88,19 +88,21 @@ class SoftmaxWithLoss(Loss):
 
         The dtype is that of ``y``, whatever type the targets came in. The divisor is ``t.shape[0]``: the number of
         rows, and as in the book the number of classes for the one-hot target, (K,), of a single sample. ``dout`` is a
-        number, the gradient of what follows with respect to the loss. ``y``, ``t``, the weights and the options are
-        taken as they are now, set or written into since ``forward``.
+        number, the gradient of what follows with respect to the loss. ``y``, ``t`` and the options are taken as they
+        are now, set since ``forward`` or not; of labels the layer has a copy, which what is written into ``t`` does not
+        reach.
 
         Raises RuntimeError before the first ``forward``, TypeError unless ``dout`` is a number, and for what was set
         ValueError and TypeError as ``forward`` does.
         """
-        _, given, t, sample_weight = self._last
+        _, given, t, sample_weight, _ = last = self._last
         if given is None or t is None:
             raise _check.not_before_forward(self)
         y, dtype = _check.operand("y", given)
-        t = _check.as_real("t", t)
-        targets = _targets_for("y", y, t, any_shares=True)
-        weights = as_weights(sample_weight, len(targets), y.dtype)
+        taken = self._taken(last, y)
+        t = t if taken else _check.as_real("t", t)
+        targets = taken[0] if taken else _targets_for("y", y, t, any_shares=True)
+        weights = taken[1] if taken else as_weights(sample_weight, len(targets), y.dtype)
         share = y.dtype.type(as_factor(dout) / (t.shape[0] if t.ndim else 1))
         dx = np.empty(y.shape, y.dtype)
         # y, rows and the weights are this call's own views or copies, labels a copy; dx is new.

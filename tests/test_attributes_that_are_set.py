@@ -82,7 +82,7 @@ def test_what_is_set_is_computed_with_as_the_plain_layers_do(case):
 
 @pytest.mark.parametrize("case", ["labels", "rows", "weights", "x", "mask", "converted x"])
 def test_what_is_written_into_an_array_counts(case):
-    """A layer keeps what it was given, not a copy that would tell another story."""
+    """As in the book, but for labels: those that are indexed by were looked at before."""
     x, t, weights = X.copy(), T.copy(), np.ones(4)
     if case in ("x", "converted x"):
         x = x.astype(np.float32) if case == "converted x" else x
@@ -106,7 +106,7 @@ def test_what_is_written_into_an_array_counts(case):
     else:
         t[...] = t[::-1].copy()
     expected = fastbp.SoftmaxWithLoss()
-    expected.forward(x, t, sample_weight=weights)
+    expected.forward(x, T if case == "labels" else t, sample_weight=weights)
     assert_same_bits(layer.backward(), expected.backward())
 
 
