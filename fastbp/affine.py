@@ -39,7 +39,7 @@ class Affine:
 
     x: np.ndarray | None = remembered(0)
     original_x_shape: tuple[int, ...] | None = remembered(1)
-    _last: tuple[np.ndarray | None, tuple[int, ...] | None] = (None, None)
+    _last: tuple[Any, Any, Any, Any] = (None, None, None, None)  # and x once more, as it was and as the kernels took it
 
     def __init__(self, W: np.ndarray, b: np.ndarray | float | None) -> None:
         if isinstance(W, (int, float, np.number)):
@@ -80,7 +80,7 @@ class Affine:
         out = np.empty((len(inputs), W.shape[1]), kind)
         # x, W and b are this call's own views or copies, out is new: all stay until it returns.
         affine_forward(_team.address_for(kind), inputs, _weights(W, kind), _check.ready(b, kind), out)
-        self._last = rows, x.shape
+        self._last = rows, x.shape, rows, inputs
         if rows.ndim == 1:
             out = out[0]
         return _check.of_type(out, dtype)
@@ -90,11 +90,11 @@ class Affine:
 
         ``dout`` has the shape of the last ``forward``'s result; the gradients are ``dx = dout W.T``, ``dW = x.T dout``
         and ``db``, the sum of the rows of ``dout``. ``x``, ``W`` and ``original_x_shape`` are taken as they are now,
-        set or written into since ``forward``.
+        set since ``forward`` or not.
 
         Raises ValueError where shapes do not fit, RuntimeError before the first ``forward``.
         """
-        given, shape = self._last
+        given, shape, before, inputs = self._last
         if given is None or shape is None:
             raise _check.not_before_forward(self)
         x, dout = _check.as_real("x", given), _check.as_real("dout", dout)
@@ -103,7 +103,9 @@ class Affine:
             raise ValueError(f"x must be (N, I) or (I,), got shape {x.shape}")
         _check.same_shape("dout", dout, (*x.shape[:-1], W.shape[1]), "the output")
         kind = _check.computed_in(_check.result_type(dout, x, W))
-        inputs, rows = _check.as_rows(_check.ready(x, kind)), _check.as_rows(_check.ready(dout, kind))
+        if given is not before or inputs.dtype != kind or inputs.shape != (x.shape if x.ndim == 2 else (1, x.size)):
+            inputs = _check.as_rows(_check.ready(x, kind))
+        rows = _check.as_rows(_check.ready(dout, kind))
         dx, db = np.empty((len(rows), len(W)), kind), np.empty(W.shape[1], kind)
         dW = np.empty((inputs.shape[1], W.shape[1]), kind)
         # x, W and dout are this call's own views or copies, the gradients are new: all stay until it returns.
