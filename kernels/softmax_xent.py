@@ -111,8 +111,10 @@ def softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses):
 
 @kernel
 def _times_sums(y, t, kept, dx, begin, end):
-    """``dx = y sum_k s`` for the rows ``begin`` to ``end``, s being the targets ``t`` with a part ``kept`` of them left
-    by smoothing."""
+    """``dx = y sum_k s`` for the rows ``begin`` to ``end``: of ``t``, smoothing left a part ``kept`` in the targets s.
+
+    ``dx`` may be ``y``.
+    """
     n_columns = y.shape[1]
     one = like(1, kept)
     for n in range(begin, end):
