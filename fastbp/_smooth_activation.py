@@ -31,20 +31,22 @@ class SmoothActivation:
         """
         x, dtype = _check.operand("x", x)
         out = np.empty(x.shape, x.dtype)
+        # x is this call's own view or copy, out is new: both stay until it returns.
         self._kernel_forward(_team.current().address, _check.as_rows(x), _check.as_rows(out))
-        self.out = _check.of_type(out, dtype)
-        return self.out
+        self.out = result = _check.of_type(out, dtype)
+        return result
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout`` times the derivative.
 
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
         """
-        if self.out is None:
+        out = self.out
+        if out is None:
             raise _check.not_before_forward(self)
-        dout, out, dtype = _check.operands("dout", dout, self.out)
-        _check.same_shape("dout", dout, out.shape, "x")
+        dout, out, dtype = _check.operands(("dout", "out"), dout, out)
         dx = np.empty(out.shape, out.dtype)
+        # dout and out are this call's own views or copies, dx is new: all stay until it returns.
         self._kernel_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(out), _check.as_rows(dx))
         return _check.of_type(dx, dtype)
 

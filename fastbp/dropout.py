@@ -1,14 +1,22 @@
 """Dropout as a layer."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _check, _team
+from fastbp import _arguments, _check, _team
+from fastbp._arguments import shown
+from fastbp._attributes import remembered, setting
 from fastbp._lowering import Backward, Lowering
 from fastbp.kernels.dropout import dropout_backward, dropout_forward
 from fastbp.kernels.random import key_of
 
 SEEDS = 1 << 63
+
+
+def _word(name: str, value: Any) -> int:
+    return _arguments.integer(name, value, 0, SEEDS - 1)
 
 
 class Dropout:
@@ -20,7 +28,7 @@ class Dropout:
     Parameters
     ----------
     p : float in 0..1
-        Probability to drop an element.
+        Probability to drop an element; ``dropout_ratio`` is the book's name for it, of the argument and the attribute.
     seed : int in 0..2^63-1, or None for one of the operating system's
         With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads. Layers of
         one seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
@@ -32,19 +40,32 @@ class Dropout:
     step : number of masks drawn so far; set it to have one drawn again
     """
 
-    def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"p must be a probability, a number in 0..1, got {p!r}")
+    p: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
+    seed: int = setting(_word)
+    stream: int = setting(_word)
+    step: int = setting(_word)
+    mask: np.ndarray | None = remembered(0)
+    _last: tuple[np.ndarray | None, float] = (None, 1.0)  # and the probability that its elements were kept with
+
+    def __init__(self, p: float = 0.5, seed: int | None = None, *, dropout_ratio: float | None = None) -> None:
+        if dropout_ratio is not None and p != 0.5:
+            raise TypeError(f"p and dropout_ratio are names of one number, got {shown(p)} and {shown(dropout_ratio)}")
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEEDS:
-            raise ValueError(f"seed must be an integer in 0..2^63-1 or None, got {seed!r}")
         self.p = p
-        self.seed = int(seed)
+        if dropout_ratio is not None:
+            self.dropout_ratio = dropout_ratio
+        self.seed = seed
         self.stream = 0
         self.step = 0
-        self.mask: np.ndarray | None = None
-        self._keep = 1.0  # probability that the elements of mask were kept with
+
+    @property
+    def dropout_ratio(self) -> float:
+        return self.p
+
+    @dropout_ratio.setter
+    def dropout_ratio(self, value: float) -> None:
+        self.p = _arguments.real("dropout_ratio", value, 0, 1)
 
     def forward(self, x: ArrayLike, train_flg: bool = True) -> np.ndarray:
         """Return ``x / (1 - p)`` where a new mask is True and 0 elsewhere; a copy of ``x`` unless ``train_flg``.
@@ -53,30 +74,30 @@ class Dropout:
         """
         x, dtype = _check.operand("x", x)
         if not train_flg:
-            self.mask, self._keep = np.ones(x.shape, _check.BOOL), 1.0
+            self._last = np.ones(x.shape, _check.BOOL), 1.0
             return np.array(x, dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        keep, key = 1.0 - float(self.p), key_of(self.seed, self.stream, self.step)
+        keep, key = 1.0 - self.p, key_of(self.seed, self.stream, self.step)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
-        self.mask, self._keep = mask, keep
-        self.step += 1
+        self._last = mask, keep
+        self.__dict__["step"] += 1  # which needs no check
         return _check.of_type(y, dtype)
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout / (1 - p)`` where ``mask``, else 0.
 
         After a forward pass with ``train_flg=False`` it is ``dout``. Raises ValueError unless ``dout`` has the shape of
-        ``x``, RuntimeError before the first ``forward``.
+        ``x``, RuntimeError before the first ``forward``, TypeError for a ``mask`` that was set to other than bools.
         """
-        if self.mask is None:
+        mask, keep = self._last
+        if mask is None:
             raise _check.not_before_forward(self)
         dout, dtype = _check.operand("dout", dout)
-        _check.same_shape("dout", dout, self.mask.shape, "x")
-        mask = _check.ready(self.mask, _check.BOOL)
+        mask = _check.as_mask(mask, dout)
         dx = np.empty(dout.shape, dout.dtype)
-        dropout_backward(
-            _team.current().address, _check.as_rows(dout), _check.as_rows(mask), self._keep, _check.as_rows(dx)
-        )
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
+        dropout_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), keep, _check.as_rows(dx))
         return _check.of_type(dx, dtype)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
@@ -85,7 +106,7 @@ class Dropout:
 
     def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
         """Write the instructions of this layer; see ``Lowering.masked``. Its masks are drawn under the run's seed."""
-        return p.masked("dropout", x, columns, place, 1.0 - float(self.p), stream=place + 1)
+        return p.masked("dropout", x, columns, place, 1.0 - self.p, stream=place + 1)
 
     def __repr__(self) -> str:
         return f"Dropout(p={self.p:g})"

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _check, _team
+from fastbp import _arguments, _check, _team
+from fastbp._attributes import setting
 from fastbp._lowering import Backward, Lowering
 from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
 
@@ -21,9 +22,9 @@ class LeakyRelu:
     mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
     """
 
+    slope: float = setting(_arguments.real)
+
     def __init__(self, slope: float = 0.01) -> None:
-        if not -np.inf < slope < np.inf:
-            raise ValueError(f"slope must be a finite number, got {slope!r}")
         self.slope = slope
         self.mask: np.ndarray | None = None
 
@@ -35,6 +36,7 @@ class LeakyRelu:
         x, dtype = _check.operand("x", x)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
         slope = x.dtype.type(self.slope)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         leaky_relu_forward(_team.current().address, _check.as_rows(x), slope, _check.as_rows(y), _check.as_rows(mask))
         self.mask = mask
         return _check.of_type(y, dtype)
@@ -42,14 +44,17 @@ class LeakyRelu:
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
+        for a ``mask`` that was set to other than bools.
         """
-        if self.mask is None:
+        mask = self.mask
+        if mask is None:
             raise _check.not_before_forward(self)
         dout, dtype = _check.operand("dout", dout)
-        _check.same_shape("dout", dout, self.mask.shape, "x")
-        mask, slope = _check.ready(self.mask, _check.BOOL), dout.dtype.type(self.slope)
+        mask = _check.as_mask(mask, dout)
+        slope = dout.dtype.type(self.slope)
         dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
         leaky_relu_backward(
             _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)
         )

@@ -27,14 +27,14 @@ class Relu:
 
         Raises TypeError for complex, object and other arrays that hold no real numbers.
         """
-        if not _check.is_ready(x):
-            x = _check.as_real("x", x)
-            if x.dtype not in _check.FLOATS:
-                self.mask = np.asarray(x <= 0)
-                return np.where(self.mask, x.dtype.type(0), x)
-            x = _check.ready(x, x.dtype)
+        x = _check.as_real("x", x)
+        if x.dtype not in _check.FLOATS:
+            self.mask = mask = np.asarray(x <= 0)
+            return np.where(mask, x.dtype.type(0), x)
+        x = _check.ready(x, x.dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
         arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         relu_forward(_team.current().address, *arrays)
         self.mask = mask
         return y
@@ -42,17 +42,19 @@ class Relu:
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and 0 where ``mask``, even if dout is not finite there.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
+        for a ``mask`` that was set to other than bools.
         """
-        if self.mask is None:
-            raise _check.not_before_forward(self)
         mask = self.mask
+        if mask is None:
+            raise _check.not_before_forward(self)
         dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, mask.shape, "x")
+        mask = _check.as_mask(mask, dout)
         if dout.dtype not in _check.FLOATS:
             return np.where(mask, dout.dtype.type(0), dout)
-        dout, mask = _check.ready(dout, dout.dtype), _check.ready(mask, _check.BOOL)
+        dout = _check.ready(dout, dout.dtype)
         dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
         relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
         return dx
 

@@ -208,7 +208,7 @@ def softmax_loss_of_labels(team, row, step, one):
     labels = view(_word(row, 1), losses.size, np.int64(1))
     loss = softmax_xent_forward(team, x, labels, weights, eps, smoothing, y, losses)
     _tell_loss(step, loss, losses.size)
-    softmax_xent_backward(team, y, labels, weights, smoothing, _share(step, one), dx)
+    softmax_xent_backward(team, y, labels, weights, eps, smoothing, _share(step, one), dx)
 
 
 @kernel
@@ -219,7 +219,7 @@ def softmax_loss_of_rows(team, row, step, one):
     t = _matrix(_word(row, 1), losses.size, _word(row, 6), one)
     loss = softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses)
     _tell_loss(step, loss, losses.size)
-    softmax_xent_backward(team, y, t, weights, smoothing, _share(step, one), dx)
+    softmax_xent_backward(team, y, t, weights, eps, smoothing, _share(step, one), dx)
 
 
 @kernel

@@ -98,7 +98,8 @@ SETTINGS = {
     "optimizer unknown": (
         {"optimizer": "sdg"},
         ValueError,
-        "optimizer must be one of 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', got 'sdg'",
+        "optimizer must be one of sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, got 'sdg'; did you mean "
+        "'sgd'?",
     ),
     "optimizer None": ({"optimizer": None}, TypeError, "optimizer must be a name or an optimizer, got None"),
     "optimizer a class": ({"optimizer": SGD}, TypeError, "optimizer must be a name or an optimizer"),
@@ -287,8 +288,8 @@ def test_fit_refuses_targets_that_do_not_fit_a_loss_of_real_targets(loss, argume
 
 
 OPTIMIZER_SETTINGS = [
-    *[("lr", value) for value in (0, -0.1, NAN, INF, True)],
-    *[("momentum", value) for value in (-0.1, 1, 1.5, NAN, INF, True)],
+    *[("lr", value) for value in (0, -0.1, NAN, INF)],
+    *[("momentum", value) for value in (-0.1, 1, 1.5, NAN, INF)],
     *[("weight_decay", value) for value in (-0.1, NAN, INF)],
 ]
 
@@ -300,7 +301,7 @@ def test_an_optimizer_refuses_settings_out_of_range(name, value):
 
 
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
-@pytest.mark.parametrize("value", ["0.1", None, 1j, [0.1]])
+@pytest.mark.parametrize("value", [True, "0.1", None, 1j, [0.1]])
 def test_an_optimizer_refuses_settings_that_are_no_numbers(name, value):
     with pytest.raises(TypeError, match=name):
         Momentum(**{name: value})
