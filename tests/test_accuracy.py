@@ -74,7 +74,7 @@ def test_several_classes_in_a_row_have_no_accuracy():
 @pytest.mark.parametrize(
     ("t", "error", "match"),
     [
-        ([0, 1, 2, 1], ValueError, r"t\[2\] is 2, neither 0 nor 1"),
+        ([0, 1, 2, 1], ValueError, r"t\[2, 0\] is 2.0, outside 0..1"),
         ([[0], [1], [0], [0.5]], ValueError, r"t\[3\] is 0.5, neither 0 nor 1"),
         ([0, 1, 0], ValueError, r"t of shape \(3,\) does not fit outputs of shape \(4, 1\)"),
         (list("abca"), TypeError, "t must hold real numbers"),
