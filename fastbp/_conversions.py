@@ -61,7 +61,7 @@ class Conversions:
         """Return a ``torch.nn.Sequential`` with copies of the layers, in evaluation mode: it gives what predict gives.
 
         The way back is ``fastbp.from_torch``. Raises TypeError for layers that are not of fastbp, ImportError without
-        torch (``pip install 'fastbp[torch]'``).
+        torch (the extra ``torch``).
         """
         from fastbp.torch_weights import to_torch
 
@@ -74,7 +74,7 @@ class Conversions:
         name, which is what predict_proba gives.
 
         Raises TypeError for layers that are not of fastbp, and for ``probabilities`` of a loss without them; ValueError
-        for parameters that are not finite; ImportError without onnx (``pip install 'fastbp[onnx]'``); OSError.
+        for parameters that are not finite; ImportError without onnx (the extra ``onnx``); OSError.
         """
         from fastbp.to_onnx import to_onnx
 

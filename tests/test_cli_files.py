@@ -10,6 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import cli
+from fastbp._extra import install
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("polars")
@@ -122,7 +123,7 @@ def test_without_polars_and_pandas_the_error_names_the_extra(folder, monkeypatch
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     message = refused(capsys, "train", "--data", "flowers.csv", "--target", "species")
-    assert message == "fastbp: this needs polars, which is not installed: pip install 'fastbp[tables]'\n"
+    assert message == f"fastbp: this needs polars, which is not installed: {install('tables')}\n"
 
 
 def test_an_unknown_category_counts_as_none_and_is_told_once(folder, capsys):
