@@ -49,6 +49,16 @@ def test_each_command_has_help_with_examples(command, capsys):
     assert f"fastbp {command}" in text.partition("examples:")[2]
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_fits_the_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([command, "--help"]) == 0
+    before, _, _ = capsys.readouterr().out.partition("examples:")  # which are to be copied whole
+    assert max(map(len, before.splitlines())) <= 80
+    assert before.count("\n\n") >= 2
+    assert (" --format {onnx,c,numpy,torch} " in before) == (command == "export"), "what is required has no brackets"
+
+
 # ---- train: files it reads and writes -------------------------------------------------------------------
 
 
@@ -97,7 +107,7 @@ def test_patience_stops_early_and_keeps_the_best(folder):
     epochs = json.loads((folder / "run.json").read_text())["epochs"]
     assert len(epochs) < 150
     run("evaluate", "model", "--data", "digits", "--json", "m.json")
-    assert json.loads((folder / "m.json").read_text())["accuracy"] == epochs[-3]["test_accuracy"]
+    assert json.loads((folder / "m.json").read_text())["accuracy"] == epochs[-3]["validation_accuracy"]
 
 
 def test_a_resumed_run_ends_in_the_same_bits():
@@ -141,10 +151,13 @@ def test_a_value_of_the_command_line_wins_even_if_it_is_the_default(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3\n", "run.toml: there is no option 'epoch'"),
+        ("epoch = 3\n", "run.toml: there is no option 'epoch', did you mean epochs?"),
         ("config = 'a'\n", "run.toml: there is no option 'config'"),
         ("epochs = 0\n", "run.toml: argument --epochs: must be a whole number from 1 to"),
-        ("epochs = [1, 2]\n", "run.toml: unrecognized arguments: 2"),
+        ("epochs = [1, 2]\n", "run.toml: epochs takes one value, got [1, 2]"),
+        ("hidden = {a = 1}\n", "run.toml: hidden takes a list of values, got {'a': 1}"),
+        ("lr = 'fast'\n", "run.toml: argument --lr: must be a finite number above 0, got 'fast'"),
+        ("hidden = []\n", "run.toml: argument --hidden: expected at least one argument"),
         ("no-shuffle = 1\n", "run.toml: no-shuffle must be true or false, got 1"),
         ("epochs = \n", "run.toml: not TOML: "),
     ],

@@ -73,7 +73,7 @@ def predicted(capsys, *arguments):
 
 def test_a_table_is_learnt_and_its_classes_come_back_by_name(folder, capsys):
     train("--drop", "id", "--json", "run.json")
-    assert json.loads((folder / "run.json").read_text())["epochs"][-1]["test_accuracy"] > 0.9
+    assert json.loads((folder / "run.json").read_text())["epochs"][-1]["validation_accuracy"] > 0.9
     new = flowers(seed=1)
     new.drop(columns="species").to_csv("new.csv", index=False)
     rows = predicted(capsys, "--data", "new.csv", "--probabilities")
@@ -199,7 +199,7 @@ def test_numbers_are_predicted_in_their_own_unit(folder, capsys):
     train("--json", "run.json", data="houses.csv", target="price", epochs=60)
     last = json.loads((folder / "run.json").read_text())["epochs"][-1]
     spread = houses()["price"].std()
-    assert last["test_rmse"] < 0.1 * spread
+    assert last["validation_rmse"] < 0.1 * spread
     new = houses(seed=1)
     new.to_csv("new.csv", index=False)
     answers = np.array([float(row["price"]) for row in predicted(capsys, "--data", "new.csv")])
@@ -287,11 +287,11 @@ def test_a_column_of_names_is_refused(folder, capsys):
         (
             ["--patience", "3", "--data", "one.csv", "--target", "a", "--validation", "0"],
             2,
-            "patience needs validation",
+            "--patience needs samples to validate with, and none are left: see --validation",
         ),
         (["--class-weight", "11=2"], 2, "there is no class '11', only 0, 1, 2"),
         (["--class-weight", "x"], 2, "argument --class-weight: must be NAME=NUMBER, got 'x'"),
-        (["--setting", "speed=3"], 2, "--setting: "),
+        (["--setting", "speed=3"], 2, "--setting speed: sgd has no such setting; it has weight_decay"),
         (["--setting", "momentum=2", "--optimizer", "momentum"], 2, "--setting: momentum must be a number in 0 <= mom"),
         (["--save-state"], 2, "--save-state goes with --save"),
         (["--plot", "a.xyz"], 2, "--plot a.xyz: the name must end in ."),
@@ -347,7 +347,7 @@ def test_an_npz_file_with_a_test_part_and_bytes(folder):
     run("evaluate", "model", "--data", "digits", "--json", "measures.json")
     measures = json.loads((folder / "measures.json").read_text())
     assert measures["samples"] == 360
-    assert measures["accuracy"] == report["epochs"][-1]["test_accuracy"] > 0.9
+    assert measures["accuracy"] == report["epochs"][-1]["validation_accuracy"] > 0.9
 
 
 def test_several_numbers_to_predict(folder, capsys):

@@ -1,6 +1,7 @@
 """The options of a network and of its training, and what they make."""
 
 import argparse
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS
 from fastbp.commands._model import Model
+from fastbp.commands._options import did_you_mean
 from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.sequential import ACTIVATIONS
@@ -60,7 +62,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     weight = "weights of the samples: a column, an array of the .npz file, or a .npy file"
     add("--sample-weight", metavar="NAME", help=weight)
     add("--class-weight", metavar="CLASS=X", type=types.setting, nargs="+", default=[], help="weights of classes")
-    add("--patience", metavar="N", type=types.count, help="stop after N epochs without a lower loss on the test part")
+    patience = "stop after N epochs without a lower loss on the validation part"
+    add("--patience", metavar="N", type=types.count, help=patience)
     add("--max-steps", metavar="N", type=types.count, help="stop after N steps in all")
     add("--no-shuffle", action="store_true", help="take the samples in their order")
     add("--seed", metavar="N", type=types.seed, default=0, help="of weights, order and split (default: %(default)s)")
@@ -74,7 +77,7 @@ def _listed(defaults: Mapping[str, float]) -> str:
 
 
 def complete(options: argparse.Namespace) -> None:
-    """Fill in the defaults that depend on other options. Raises CommandError for what --resume has settled."""
+    """Fill in the defaults that depend on other options. Raises CommandError for what does not go together."""
     for name in FIXED:
         if options.resume and getattr(options, name):
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
@@ -85,6 +88,22 @@ def complete(options: argparse.Namespace) -> None:
         options.epochs = EPOCHS.get(options.data, FILE_EPOCHS)
     if options.lr is None:
         options.lr = LEARNING_RATES[options.optimizer]
+    _check_settings(options)
+
+
+def _check_settings(options: argparse.Namespace) -> None:
+    """CommandError for settings that the optimizer does not have."""
+    known = list(inspect.signature(type(get_optimizer(options.optimizer))).parameters)
+    known.remove("lr")  # has an option of its own
+    for name, _ in options.setting:
+        if name == "lr":
+            raise CommandError("--setting lr: the learning rate is an option of its own, --lr", 2)
+        if name not in known:
+            raise CommandError(
+                f"--setting {name}: {options.optimizer} has no such setting{did_you_mean(name, known)}; "
+                f"it has {', '.join(known)}",
+                2,
+            )
 
 
 def choose_batch(options: argparse.Namespace, n_samples: int) -> None:
@@ -122,8 +141,10 @@ def _loss(options: argparse.Namespace, targets: Targets) -> Any:
     return SigmoidWithLoss() if isinstance(targets, Classes) else MeanSquaredError()
 
 
-def fit_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
-    """The keyword arguments of ``fit`` that options give."""
+def fit_settings(options: argparse.Namespace, model: Model, validated: bool) -> dict[str, Any]:
+    """The keyword arguments of ``fit`` that options give; ``validated`` says whether there is a validation part."""
+    if options.patience is not None and not validated:
+        raise CommandError("--patience needs samples to validate with, and none are left: see --validation", 2)
     settings = {
         name: getattr(options, name)
         for name in ("epochs", "batch_size", "seed", "threads", "clip_norm", "patience", "max_steps")
@@ -143,6 +164,6 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
     if options.warm_up:
         lr = schedules.warm_up(lr, options.warm_up)
     try:
-        return get_optimizer(options.optimizer, **{"lr": lr} | dict(options.setting))
+        return get_optimizer(options.optimizer, lr=lr, **dict(options.setting))
     except (TypeError, ValueError) as error:
         raise CommandError(f"--setting: {error}", 2) from None

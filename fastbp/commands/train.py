@@ -1,4 +1,4 @@
-"""Train a network, with a line of loss and accuracy after each epoch.
+"""Train a network, with lines of loss and accuracy on the way.
 
 The data are a set that comes with fastbp, on which the book's two-layer network is trained unless --activation or
 other layers are asked for, or a file of your own: a table with a target column, or arrays. Whole numbers and text in
@@ -35,9 +35,15 @@ examples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [options]"  # all of them would fill a screen, and are listed below
     add_data_options(parser, default="digits")
     add = parser.add_argument
-    add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, kept for testing (default: 0.2)")
+    add(
+        "--validation",
+        metavar="SHARE",
+        type=types.share,
+        help="of a file's samples, kept for validation (default: 0.2)",
+    )
     add("--drop", metavar="COLUMN", nargs="+", default=[], help="columns to leave out")
     add("--categorical", metavar="COLUMN", nargs="+", default=[], help="columns of numbers that are categories")
     missing = "take missing numbers as the mean, missing categories as none (default: an error)"
@@ -50,8 +56,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--save-state", action="store_true", help="save what --resume needs, too: two or three times the size")
     add("--resume", metavar="MODEL", help="go on from a model saved with --save-state, up to --epochs in all")
     add("--plot", metavar="FILE", type=types.output, help="write a picture of the curves there (.png, .svg, .pdf)")
-    report = "write there what the lines say, for scripts; - prints a line of JSON an epoch instead"
+    report = "write there what the lines say, for scripts; - prints a line of JSON each epoch instead"
     add("--json", metavar="FILE", type=types.output_or_stdout, help=report)
+    every = "print a line every N epochs (default: about twenty in all)"
+    add("--every", metavar="N", type=types.count, help=every)
     add("--no-progress", action="store_true", help="no progress bar on a terminal")
 
 
@@ -64,7 +72,8 @@ def run(options: argparse.Namespace) -> None:
     model, data, state = _made(options)
     if options.save:
         model.check_room()
-    settings = fit_settings(options, model) | {"resume": state, "scale": data.scale, "sample_weight": data.weights}
+    settings = fit_settings(options, model, data.held is not None)
+    settings |= {"resume": state, "scale": data.scale, "sample_weight": data.weights}
     _train(options, model, data, settings)
 
 
