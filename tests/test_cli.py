@@ -309,14 +309,14 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': No such file .*"),
         (["--json", "."], "argument --json: cannot write '.': it is there and not a regular file"),
         (["--nonsense"], "there is no option --nonsense"),
-        (["--optimiser", "adam"], r"there is no option --optimiser, did you mean --optimizer\?"),
-        (["--epoch", "3"], r"there is no option --epoch, did you mean --epochs\?"),
-        (["--valid=0.3"], r"there is no option --valid, did you mean --validation\?"),
+        (["--optimiser", "adam"], r"there is no option --optimiser; did you mean --optimizer\?"),
+        (["--epoch", "3"], r"there is no option --epoch; did you mean --epochs\?"),
+        (["--valid=0.3"], r"there is no option --valid; did you mean --validation\?"),
         (["houses.csv"], "'houses.csv' belongs to no option: data are named by --data houses.csv"),
         (["--setting", "beta1=0.8"], "--setting beta1: sgd has no such setting; it has weight_decay"),
         (
             ["--optimizer", "adam", "--setting", "beta_1=0.8"],
-            r"--setting beta_1: adam .*, did you mean beta1\?; it has .*",
+            r"--setting beta_1: adam .*; did you mean beta1\?; it has .*",
         ),
         (["--setting", "lr=0.8"], "--setting lr: the learning rate is an option of its own, --lr"),
         (["--dropout", "1"], "argument --dropout: must be a number of at least 0 and below 1, got '1'"),
@@ -342,7 +342,7 @@ def test_fastbp_alone_prints_the_help(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "fastbp: there is no command 'trian', did you mean train?; see fastbp --help"),
+        (["trian"], "fastbp: there is no command 'trian'; did you mean train?; see fastbp --help"),
         (["xyzzy"], "fastbp: there is no command 'xyzzy'; see fastbp --help"),
         (["--verbose", "train"], "fastbp: there is no option --verbose; see fastbp --help"),
         (

@@ -151,7 +151,7 @@ def test_a_value_of_the_command_line_wins_even_if_it_is_the_default(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3\n", "run.toml: there is no option 'epoch', did you mean epochs?"),
+        ("epoch = 3\n", "run.toml: there is no option 'epoch'; did you mean epochs?"),
         ("config = 'a'\n", "run.toml: there is no option 'config'"),
         ("epochs = 0\n", "run.toml: argument --epochs: must be a whole number from 1 to"),
         ("epochs = [1, 2]\n", "run.toml: epochs takes one value, got [1, 2]"),

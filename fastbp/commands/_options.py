@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """The end of a message on ``word``: the one of ``known`` that it nearly is, or nothing."""
     near = difflib.get_close_matches(word, known, 1, cutoff=0.7)
-    return f", did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def count(text: str) -> int:
