@@ -41,6 +41,9 @@ class Table(Protocol):
     def numbers(self, name: str) -> np.ndarray | None:
         """The column in float64, NaN where there is no entry; None if it has entries that are no numbers."""
 
+    def written(self, name: str) -> list[str]:
+        """The column's entries as they are written, "" where there is nothing."""
+
 
 def read_table(path: str) -> Table:
     """Read the file ``path``. Raises CommandError where it is no table, ImportError without polars and pandas."""
@@ -90,6 +93,9 @@ class PolarsTable:
             return None
         return numbers.fill_null(np.nan).to_numpy().astype(np.float64)
 
+    def written(self, name: str) -> list[str]:
+        return self._frame[name].cast(self._polars.String).fill_null("").to_list()
+
 
 class PandasTable:
     def __init__(self, path: str) -> None:
@@ -121,3 +127,6 @@ class PandasTable:
         if numbers.isna().sum() > entries.isna().sum():
             return None
         return numbers.to_numpy(np.float64, na_value=np.nan)
+
+    def written(self, name: str) -> list[str]:
+        return self._frame[name].astype("string").fillna("").to_list()
