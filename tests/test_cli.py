@@ -313,10 +313,10 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--epoch", "3"], r"there is no option --epoch; did you mean --epochs\?"),
         (["--valid=0.3"], r"there is no option --valid; did you mean --validation\?"),
         (["houses.csv"], "'houses.csv' belongs to no option: data are named by --data houses.csv"),
-        (["--setting", "beta1=0.8"], "--setting beta1: sgd has no such setting; it has weight_decay"),
+        (["--setting", "beta1=0.8"], "--setting beta1: sgd has no such setting, only weight_decay"),
         (
             ["--optimizer", "adam", "--setting", "beta_1=0.8"],
-            r"--setting beta_1: adam .*; did you mean beta1\?; it has .*",
+            r"--setting beta_1: adam .*, only .*; did you mean beta1\?",
         ),
         (["--setting", "lr=0.8"], "--setting lr: the learning rate is an option of its own, --lr"),
         (["--dropout", "1"], "argument --dropout: must be a number of at least 0 and below 1, got '1'"),

@@ -34,11 +34,8 @@ def refused(capsys, *arguments, code=2):
 def data(n_classes, n=300, seed=0):
     """A network that guesses, samples for it and their classes."""
     rng = np.random.default_rng(seed)
-    net, x, t = (
-        fastbp.mlp([4, 8, n_classes], seed=1),
-        rng.normal(size=(n, 4)).astype(np.float32),
-        np.arange(n) % n_classes,
-    )
+    x, t = rng.normal(size=(n, 4)).astype(np.float32), np.arange(n) % n_classes
+    net = fastbp.mlp([4, 8, n_classes], seed=1)
     net.save("model")
     np.savez("a.npz", x=x, t=t)
     return net, x, t

@@ -99,11 +99,8 @@ def _check_settings(options: argparse.Namespace) -> None:
         if name == "lr":
             raise CommandError("--setting lr: the learning rate is an option of its own, --lr", 2)
         if name not in known:
-            raise CommandError(
-                f"--setting {name}: {options.optimizer} has no such setting{did_you_mean(name, known)}; "
-                f"it has {', '.join(known)}",
-                2,
-            )
+            only = f"only {', '.join(known)}{did_you_mean(name, known)}"
+            raise CommandError(f"--setting {name}: {options.optimizer} has no such setting, {only}", 2)
 
 
 def choose_batch(options: argparse.Namespace, n_samples: int) -> None:
