@@ -1,7 +1,7 @@
 """Pictures with matplotlib: loss curves, a confusion matrix, the weights of the first layer.
 
 Each function returns a Figure of its own, which pyplot knows nothing of: no window opens, no backend is chosen, and it
-is freed like any other object.
+is freed like any other object. A notebook shows it where it is the last expression of a cell.
 """
 
 from __future__ import annotations
@@ -150,9 +150,12 @@ def plot_weights(net: Sequential, shape: tuple[int, int] | None = None, most: in
     return figure
 
 
-def _figure(width: float, height: float, layout: str = "compressed") -> Figure:
+def _figure(width: float, height: float, layout: Any = "compressed") -> Figure:
     """An empty Figure of that size in inches; "compressed" is the layout for images, which keep their proportions."""
-    return needed("matplotlib.figure", "plot").Figure(figsize=(width, height), layout=layout)
+    needed("matplotlib.figure", "plot")
+    from fastbp._picture import Picture
+
+    return Picture(figsize=(width, height), layout=layout)
 
 
 def _curve(axes: Any, values: Sequence[float], label: str, **style: Any) -> None:
