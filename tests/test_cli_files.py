@@ -287,7 +287,7 @@ def test_a_column_of_names_is_refused(folder, capsys):
         (
             ["--patience", "3", "--data", "one.csv", "--target", "a", "--validation", "0"],
             2,
-            "--patience needs samples to validate with, and none are left: see --validation",
+            "patience needs validation",
         ),
         (["--class-weight", "11=2"], 2, "there is no class '11', only 0, 1, 2"),
         (["--class-weight", "x"], 2, "argument --class-weight: must be NAME=NUMBER, got 'x'"),

@@ -79,10 +79,3 @@ def test_without_patience_nothing_is_kept(capsys):
     printed, report = lines(capsys, "--epochs", "2")
     assert "best_epoch" not in report["totals"]
     assert "epochs in" in printed[-1]
-
-
-def test_patience_without_validation_is_told_in_the_words_of_the_command(capsys):
-    np.savez("a.npz", x=np.eye(10), t=np.arange(10) % 2)
-    assert cli.main(["train", "--data", "a.npz", "--validation", "0", "--patience", "3"]) == 2
-    expected = "fastbp: --patience needs samples to validate with, and none are left: see --validation\n"
-    assert capsys.readouterr().err == expected

@@ -43,7 +43,9 @@ def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise CommandError(f"{path}: not TOML: it is no text in UTF-8", 2) from None
+    except tomllib.TOMLDecodeError as error:
         raise CommandError(f"{path}: not TOML: {error}", 2) from None
 
 

@@ -62,7 +62,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     weight = "weights of the samples: a column, an array of the .npz file, or a .npy file"
     add("--sample-weight", metavar="NAME", help=weight)
     add("--class-weight", metavar="CLASS=X", type=types.setting, nargs="+", default=[], help="weights of classes")
-    patience = "stop after N epochs without a lower loss on the validation part"
+    patience = "stop after N epochs without a lower validation loss, and keep the best weights"
     add("--patience", metavar="N", type=types.count, help=patience)
     add("--max-steps", metavar="N", type=types.count, help="stop after N steps in all")
     add("--no-shuffle", action="store_true", help="take the samples in their order")
@@ -138,10 +138,8 @@ def _loss(options: argparse.Namespace, targets: Targets) -> Any:
     return SigmoidWithLoss() if isinstance(targets, Classes) else MeanSquaredError()
 
 
-def fit_settings(options: argparse.Namespace, model: Model, validated: bool) -> dict[str, Any]:
-    """The keyword arguments of ``fit`` that options give; ``validated`` says whether there is a validation part."""
-    if options.patience is not None and not validated:
-        raise CommandError("--patience needs samples to validate with, and none are left: see --validation", 2)
+def fit_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The keyword arguments of ``fit`` that options give."""
     settings = {
         name: getattr(options, name)
         for name in ("epochs", "batch_size", "seed", "threads", "clip_norm", "patience", "max_steps")

@@ -116,6 +116,8 @@ def setting(text: str) -> tuple[str, float]:
 
 def output(text: str) -> str:
     """A file that can be written."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be the name of a file, got ''")
     try:
         check_writable(text)
     except OSError as error:

@@ -38,12 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [options]"  # all of them would fill a screen, and are listed below
     add_data_options(parser, default="digits")
     add = parser.add_argument
-    add(
-        "--validation",
-        metavar="SHARE",
-        type=types.share,
-        help="of a file's samples, kept for validation (default: 0.2)",
-    )
+    add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, to validate with (default: 0.2)")
     add("--drop", metavar="COLUMN", nargs="+", default=[], help="columns to leave out")
     add("--categorical", metavar="COLUMN", nargs="+", default=[], help="columns of numbers that are categories")
     missing = "take missing numbers as the mean, missing categories as none (default: an error)"
@@ -72,8 +67,7 @@ def run(options: argparse.Namespace) -> None:
     model, data, state = _made(options)
     if options.save:
         model.check_room()
-    settings = fit_settings(options, model, data.held is not None)
-    settings |= {"resume": state, "scale": data.scale, "sample_weight": data.weights}
+    settings = fit_settings(options, model) | {"resume": state, "scale": data.scale, "sample_weight": data.weights}
     _train(options, model, data, settings)
 
 
