@@ -138,6 +138,16 @@ def test_outputs_that_are_not_finite_are_told_and_no_answer(command, capsys):
     assert message == "fastbp: the network's output for sample 8 is not finite: are its numbers far too large?\n"
 
 
+def test_errors_beyond_the_largest_float_are_told(capsys):
+    net = fastbp.mlp([4, 8, 1], seed=0, dtype=np.float64, loss=fastbp.MeanSquaredError())
+    net.save("model")
+    np.savez("a.npz", x=1e200 * np.eye(4), t=np.arange(4.0))
+    message = refused(capsys, "evaluate", "model", "--data", "a.npz", "--json", "-", code=1)
+    assert message == (
+        "fastbp: the network's outputs are so far from the targets that their distance is no finite number\n"
+    )
+
+
 # ---- predict --keep -------------------------------------------------------------------------------------
 
 TABLE = 'id,name,a,kind\n007," Null, J.",1,x\n8,NA,2,y\n9,,3,x\n'

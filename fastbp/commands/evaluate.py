@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     types.use_threads(options.threads)
     encoded = model.targets.encode(targets_of(samples))
     scores = scores_of(model, samples)
-    measures: dict[str, Any] = {"samples": len(scores)} | model.measured(scores, encoded)
+    measures = {"samples": len(scores)} | _measured(model, scores, encoded)
     if classes is not None:
         measures |= _of_classes(model, classes, scores, encoded)
     if options.json != types.STDOUT:
@@ -62,6 +62,15 @@ def run(options: argparse.Namespace) -> None:
     write_report(options.json, measures)
     if options.plot and classes is not None:
         write_picture(options.plot, confusion_figure(model.found(scores), encoded, classes.values))
+
+
+def _measured(model: Model, scores: np.ndarray, encoded: np.ndarray) -> dict[str, Any]:
+    """As ``model.measured``; CommandError where a measure is beyond the largest float."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        measures = model.measured(scores, encoded)
+    if not np.isfinite(list(measures.values())).all():
+        raise CommandError("the network's outputs are so far from the targets that their distance is no finite number")
+    return measures
 
 
 def _of_classes(model: Model, classes: Classes, scores: np.ndarray, encoded: np.ndarray) -> dict[str, Any]:
