@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pytest
+from cli_runs import refused, run
 
 import fastbp
-from fastbp import cli
 from fastbp._extra import install
 from fastbp.commands import _classes, evaluate
 
@@ -17,18 +17,6 @@ from fastbp.commands import _classes, evaluate
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments):
-    assert cli.main([str(argument) for argument in arguments]) == 0
-
-
-def refused(capsys, *arguments, code=2):
-    capsys.readouterr()
-    assert cli.main([str(argument) for argument in arguments]) == code
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1
-    return errors
 
 
 def data(n_classes, n=300, seed=0):
@@ -176,16 +164,25 @@ def test_columns_are_carried_along_as_they_are_written(reader, table, capsys, mo
     assert open_lines("out.csv")[0] == "id,kind"
 
 
+def test_no_column_is_written_over_another(table, folder, capsys):
+    (folder / "b.csv").write_text("a,kind,predicted_kind\n1,x,y\n")
+    capsys.readouterr()
+    run("predict", "model", "--data", "b.csv", "--keep", "kind", "predicted_kind")
+    head, row = capsys.readouterr().out.splitlines()
+    assert head == "kind,predicted_kind,predicted_predicted_kind"
+    assert row.startswith("x,y,")
+
+
 def open_lines(path):
     with open(path) as file:
         return file.read().splitlines()
 
 
 def test_what_cannot_be_kept(table, capsys):
-    message = refused(capsys, "predict", "model", "--data", "a.csv", "--keep", "nam")
+    message = refused(capsys, "predict", "model", "--data", "a.csv", "--keep", "nam", code=2)
     assert message == "fastbp: --keep: there is no column 'nam', only id, name, a, kind; did you mean name?\n"
-    message = refused(capsys, "predict", "model", "--data", "a.csv", "--keep", "id", "--output", "a.npy")
+    message = refused(capsys, "predict", "model", "--data", "a.csv", "--keep", "id", "--output", "a.npy", code=2)
     assert message == "fastbp: --keep goes with CSV, and --output is an array\n"
     data(3)
-    message = refused(capsys, "predict", "model", "--data", "a.npz", "--keep", "id")
+    message = refused(capsys, "predict", "model", "--data", "a.npz", "--keep", "id", code=2)
     assert message == "fastbp: --keep goes with a table, .csv or .parquet, and the data are arrays\n"

@@ -64,8 +64,11 @@ def run(options: argparse.Namespace) -> None:
         np.save(array, answers if shares is None else shares)
         write_whole(options.output, array.getvalue())
         return
-    columns = _columns(model, answers, shares)
-    columns = kept | {f"predicted_{name}" if name in kept else name: column for name, column in columns.items()}
+    columns = kept
+    for name, column in _columns(model, answers, shares).items():
+        while name in kept:
+            name = f"predicted_{name}"
+        columns = columns | {name: column}
     if options.output is None:
         _write(sys.stdout, columns, model.dtype)
     else:
