@@ -89,3 +89,10 @@ def test_a_picture_is_shown_once_where_pyplot_is_imported_too():
     notebook = executed(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]))
     (output,) = notebook.cells[-1].outputs
     assert size(output.data["image/png"])[0] > 300
+
+
+def test_networks_histories_and_data_sets_are_shown_in_short(shown):
+    for end in ("digits", "history", "net"):
+        assert len(result(shown, end)["text/plain"]) < 500, end
+    for end in ("history", "net"):
+        assert "<table" in result(shown, end)["text/html"], end
