@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         if not {"-h", "--help"}.intersection(words):
             unknown = self._unknown(words)
             if unknown:
-                self.error(self._about(unknown))
+                self.error(self._about(unknown, words))
         return super().parse_args(words, namespace)
 
     def _unknown(self, words: list[str]) -> list[str]:
@@ -42,13 +42,13 @@ class Parser(argparse.ArgumentParser):
             for action in required:
                 action.required = True
 
-    def _about(self, unknown: Sequence[str]) -> str:
-        """What is wrong with words that are no option and no value of one."""
+    def _about(self, unknown: Sequence[str], words: Sequence[str]) -> str:
+        """What is wrong with those of the ``words`` that are no option and no value of one."""
         flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
         known = self._option_string_actions
         if flag is not None:
             return f"there is no option {flag}{did_you_mean(flag, known)}"
-        if "--data" in known:
+        if "--data" in known and not any(word.startswith("--data") for word in words):
             return f"{unknown[0]!r} belongs to no option: data are named by --data {unknown[0]}"
         return f"{unknown[0]!r} belongs to no option"
 
