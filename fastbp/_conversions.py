@@ -65,7 +65,7 @@ class Conversions:
         and the state dict has nothing of it.
 
         The way back is ``fastbp.from_torch``. Raises TypeError for layers that are not of fastbp, ImportError without
-        torch (``pip install 'fastbp[torch]'``).
+        torch (the extra ``torch``).
         """
         from fastbp.torch_weights import to_torch
 
@@ -78,8 +78,7 @@ class Conversions:
         a second output of that name, which is what predict_proba gives.
 
         Raises TypeError for layers and losses that are not of fastbp, and for ``probabilities`` of a loss without them;
-        ValueError for parameters that are not finite; ImportError without onnx (``pip install 'fastbp[onnx]'``);
-        OSError.
+        ValueError for parameters that are not finite; ImportError without onnx (the extra ``onnx``); OSError.
         """
         from fastbp.to_onnx import to_onnx
 

@@ -70,7 +70,7 @@ def mnist(data_dir: str | os.PathLike | None = None) -> Dataset:
     data_dir : path
         The folder with the files, ``.gz`` or unpacked; or one whose folder ``mnist`` has them. By default what the
         environment variable FASTBP_DATA_DIR says; without that, files are downloaded once into the user's cache folder
-        by pooch (``pip install 'fastbp[data]'``), and checked against the SHA-256 of the published ones.
+        by pooch (the extra ``data``), and checked against the SHA-256 of the published ones.
 
     Raises
     ------

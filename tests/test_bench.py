@@ -230,6 +230,15 @@ def test_the_table_has_times_shares_ratios_and_marks_the_peers_that_are_faster()
     assert "  torch less: gemm big" in lines
 
 
+def test_the_table_has_whoever_answered_in_an_order_of_its_own():
+    seconds = {"fastbp": [2e-6], "zig": [3e-6], "torch": [4e-6], "abacus": [5e-6], "numpy": [6e-6]}
+    lines = table.text(run_of({"gemm big": seconds})).splitlines()
+    head = next(line for line in lines if line.startswith("gemm"))
+    assert head.split() == ["gemm", "threads", "fastbp", "limit", "numpy", "torch", "abacus", "zig"]
+    row = next(line for line in lines if line.startswith("big"))
+    assert row.split()[2:] == ["2", "us", "6", "us", "3.00", "4", "us", "2.00", "5", "us", "2.50", "3", "us", "1.50"]
+
+
 def test_the_table_says_which_peers_are_missing_and_why():
     text = table.text(
         run_of(

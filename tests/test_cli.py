@@ -85,7 +85,7 @@ def test_digits_are_learnt_with_the_default_options(dtype, tmp_path, capsys):
     assert last["epoch"] == _network.EPOCHS["digits"]
     assert last["train_accuracy"] > 0.98
     assert last["validation_accuracy"] > 0.94
-    assert len(capsys.readouterr().out.splitlines()) == _network.EPOCHS["digits"] + 1
+    assert len(capsys.readouterr().out.splitlines()) == 21, "the first epoch, each eighth, the last, and the totals"
 
 
 def test_digits_are_learnt_with_every_optimizer(tmp_path):
@@ -216,7 +216,7 @@ def test_ctrl_c_ends_with_one_line_and_130():
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGPIPE's kin")
 def test_a_reader_that_leaves_ends_the_run_without_a_word():
     run = subprocess.Popen(
-        [*FASTBP, "train", "--epochs", "1000000"],
+        [*FASTBP, "train", "--epochs", "1000000", "--every", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -308,7 +308,18 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--data-dir", "here"], "--data-dir goes with --data mnist or fashion-mnist; .*"),
         (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': there is no folder .*/nowhere"),
         (["--json", "."], "argument --json: cannot write '.': it is a folder, not a regular file"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--nonsense"], "there is no option --nonsense"),
+        (["--optimiser", "adam"], r"there is no option --optimiser; did you mean --optimizer\?"),
+        (["--epoch", "3"], r"there is no option --epoch; did you mean --epochs\?"),
+        (["--valid=0.3"], r"there is no option --valid; did you mean --validation\?"),
+        (["houses.csv"], "'houses.csv' belongs to no option: data are named by --data houses.csv"),
+        (["--setting", "beta1=0.8"], "--setting beta1: sgd has no such setting, only weight_decay"),
+        (
+            ["--optimizer", "adam", "--setting", "beta_1=0.8"],
+            r"--setting beta_1: adam .*, only .*; did you mean beta1\?",
+        ),
+        (["--setting", "lr=0.8"], "--setting lr: the learning rate is an option of its own, --lr"),
+        (["--dropout", "1"], "argument --dropout: must be a number of at least 0 and below 1, got '1'"),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line_before_anything_is_done(options, message, capsys, monkeypatch):
@@ -316,12 +327,41 @@ def test_a_wrong_option_is_told_in_one_line_before_anything_is_done(options, mes
     assert cli.main(["train", *options]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert re.fullmatch(rf"fastbp(?: train)?: {message}(?:; see fastbp(?: train)? --help)?\n", errors)
+    assert re.fullmatch(rf"fastbp(?: train: {message}; see fastbp train --help|: {message})\n", errors)
 
 
-def test_no_command_is_told_in_one_line(capsys):
-    assert cli.main([]) == 2
-    assert capsys.readouterr().err == ("fastbp: the following arguments are required: COMMAND; see fastbp --help\n")
+def test_fastbp_alone_prints_the_help(capsys):
+    assert cli.main([]) == 0
+    alone = capsys.readouterr().out
+    assert cli.main(["--help"]) == 0
+    assert capsys.readouterr().out == alone
+    for name, summary in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(summary)}$", alone, re.MULTILINE), "one line each"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "fastbp: there is no command 'trian'; did you mean train?; see fastbp --help"),
+        (["xyzzy"], "fastbp: there is no command 'xyzzy'; see fastbp --help"),
+        (["--verbose", "train"], "fastbp: there is no option --verbose; see fastbp --help"),
+        (
+            ["predict", "m", "new.csv"],
+            "fastbp predict: 'new.csv' belongs to no option: data are named by --data new.csv;",
+        ),
+        (["train", "mnist"], "fastbp train: 'mnist' belongs to no option: data are named by --data mnist; see fastbp"),
+        (["train", "--data", "a.csv", "price"], "fastbp train: 'price' belongs to no option; see fastbp train --help"),
+        (["train", "--data=a.csv", "price"], "fastbp train: 'price' belongs to no option; see fastbp train --help"),
+        (["inspect", "m", "n"], "fastbp inspect: 'n' belongs to no option; see fastbp inspect --help"),
+        (["predict"], "fastbp predict: the following arguments are required: MODEL, --data; see fastbp predict --help"),
+    ],
+)
+def test_words_that_are_nothing_known(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith(message)
+    assert errors.count("\n") == 1
 
 
 def test_help_shows_the_real_defaults_and_an_example(capsys):

@@ -12,6 +12,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from cli_runs import refused, run
 
 import fastbp
 from fastbp import cli
@@ -26,18 +27,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments):
-    assert cli.main([str(argument) for argument in arguments]) == 0
-
-
-def refused(capsys, *arguments, code=1):
-    capsys.readouterr()
-    assert cli.main([str(argument) for argument in arguments]) == code
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1
-    return errors
-
-
 def same_parameters(one, other):
     return all(np.array_equal(array, other.params[name]) for name, array in one.params.items())
 
@@ -47,6 +36,16 @@ def test_each_command_has_help_with_examples(command, capsys):
     assert cli.main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"fastbp {command}" in text.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_fits_the_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([command, "--help"]) == 0
+    before, _, _ = capsys.readouterr().out.partition("examples:")  # which are to be copied whole
+    assert max(map(len, before.splitlines())) <= 80
+    assert before.count("\n\n") >= 2
+    assert (" --format {onnx,c,numpy,torch} " in before) == (command == "export"), "what is required has no brackets"
 
 
 # ---- train: files it reads and writes -------------------------------------------------------------------
@@ -141,10 +140,13 @@ def test_a_value_of_the_command_line_wins_even_if_it_is_the_default(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3\n", "run.toml: there is no option 'epoch'"),
+        ("epoch = 3\n", "run.toml: there is no option 'epoch'; did you mean epochs?"),
         ("config = 'a'\n", "run.toml: there is no option 'config'"),
         ("epochs = 0\n", "run.toml: argument --epochs: must be a whole number from 1 to"),
-        ("epochs = [1, 2]\n", "run.toml: unrecognized arguments: 2"),
+        ("epochs = [1, 2]\n", "run.toml: epochs takes one value, got [1, 2]"),
+        ("hidden = {a = 1}\n", "run.toml: hidden takes a list of values, got {'a': 1}"),
+        ("lr = 'fast'\n", "run.toml: argument --lr: must be a finite number above 0, got 'fast'"),
+        ("hidden = []\n", "run.toml: argument --hidden: expected at least one argument"),
         ("no-shuffle = 1\n", "run.toml: no-shuffle must be true or false, got 1"),
         ("epochs = \n", "run.toml: not TOML: "),
     ],
@@ -330,8 +332,10 @@ def test_gradcheck_of_a_model_leaves_out_what_has_no_gradient(capsys):
 def test_gradcheck_finds_a_wrong_gradient(monkeypatch, capsys):
     right = fastbp.Tanh.backward
     monkeypatch.setattr(fastbp.Tanh, "backward", lambda self, dout: right(self, dout) * 1.0001)
-    message = refused(capsys, "gradcheck", "--layers", "4", "5", "3", "--activation", "tanh")
-    assert message == "fastbp: the gradient of W1, b1 is off by more than 1e-06\n"
+    assert cli.main(["gradcheck", "--layers", "4", "5", "3", "--activation", "tanh"]) == 1
+    table, errors = capsys.readouterr()
+    assert [line.split()[-1] for line in table.splitlines()[1:]] == ["WRONG", "WRONG", "ok", "ok"]
+    assert errors == "fastbp: the gradient of W1, b1 is off by more than 1e-06\n"
 
 
 def test_gradcheck_leaves_the_parameters_as_they_were():

@@ -8,6 +8,7 @@ import pytest
 from cli_runs import predicted, refused, run
 
 import fastbp
+from fastbp._extra import install
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("polars")
@@ -99,7 +100,7 @@ def test_without_polars_and_pandas_the_error_names_the_extra(folder, monkeypatch
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     message = refused(capsys, "train", "--data", "flowers.csv", "--target", "species")
-    assert message == "fastbp: this needs polars, which is not installed: pip install 'fastbp[tables]'\n"
+    assert message == f"fastbp: this needs polars, which is not installed: {install('tables')}\n"
 
 
 def test_an_unknown_category_counts_as_none_and_is_told_once(folder, capsys):
@@ -268,7 +269,7 @@ def test_a_column_of_names_is_refused(folder, capsys):
         ),
         (["--class-weight", "11=2"], 2, "there is no class '11', only 0, 1, 2"),
         (["--class-weight", "x"], 2, "argument --class-weight: must be NAME=NUMBER, got 'x'"),
-        (["--setting", "speed=3"], 2, "--setting: "),
+        (["--setting", "speed=3"], 2, "--setting speed: sgd has no such setting, only weight_decay"),
         (["--setting", "momentum=2", "--optimizer", "momentum"], 2, "--setting: momentum must be a number in 0 <= mom"),
         (["--save-state"], 2, "--save-state goes with --save"),
         (["--plot", "a.xyz"], 2, "--plot a.xyz: the name must end in ."),

@@ -279,7 +279,7 @@ def test_probabilities_that_a_loss_does_not_have_are_refused(tmp_path):
 
 def test_without_onnx_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"needs onnx, .* pip install 'fastbp\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"needs onnx, .* pip install .*\[onnx\]"):
         network("one layer", np.float32).to_onnx(tmp_path / "a")
 
 

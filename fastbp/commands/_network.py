@@ -1,6 +1,7 @@
 """The options of a network and of its training, and what they make."""
 
 import argparse
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastbp._mlp import ACTIVATIONS
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS
+from fastbp.commands._options import did_you_mean
 from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
 
@@ -75,7 +77,7 @@ def _listed(defaults: Mapping[str, float]) -> str:
 
 
 def complete(options: argparse.Namespace) -> None:
-    """Fill in the defaults that depend on other options. Raises CommandError for what --resume has settled."""
+    """Fill in the defaults that depend on other options. Raises CommandError for what does not go together."""
     for name in FIXED:
         if options.resume and getattr(options, name):
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
@@ -86,6 +88,19 @@ def complete(options: argparse.Namespace) -> None:
         options.epochs = EPOCHS.get(options.data, FILE_EPOCHS)
     if options.lr is None:
         options.lr = LEARNING_RATES[options.optimizer]
+    _check_settings(options)
+
+
+def _check_settings(options: argparse.Namespace) -> None:
+    """CommandError for settings that the optimizer does not have."""
+    known = list(inspect.signature(type(get_optimizer(options.optimizer))).parameters)
+    known.remove("lr")  # has an option of its own
+    for name, _ in options.setting:
+        if name == "lr":
+            raise CommandError("--setting lr: the learning rate is an option of its own, --lr", 2)
+        if name not in known:
+            only = f"only {', '.join(known)}{did_you_mean(name, known)}"
+            raise CommandError(f"--setting {name}: {options.optimizer} has no such setting, {only}", 2)
 
 
 def choose_batch(options: argparse.Namespace, n_samples: int) -> None:
@@ -138,6 +153,6 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
     if options.warm_up:
         lr = schedules.warm_up(lr, options.warm_up)
     try:
-        return get_optimizer(options.optimizer, **{"lr": lr} | dict(options.setting))
+        return get_optimizer(options.optimizer, lr=lr, **dict(options.setting))
     except (TypeError, ValueError) as error:
         raise CommandError(f"--setting: {error}", 2) from None

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fastbp._extra import install
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 
@@ -44,9 +45,9 @@ def run(options: argparse.Namespace) -> None:
     """Measure what the parsed ``options`` say, or read it from a file; print and write what they ask for."""
     for needed in SUITE:
         if importlib.util.find_spec(needed) is None:
-            raise CommandError(f"bench needs {needed.replace('_', '-')}: pip install 'fastbp[bench]'")
+            raise CommandError(f"bench needs {needed.replace('_', '-')}: {install('bench')}")
     if options.report and importlib.util.find_spec("matplotlib") is None:
-        raise CommandError("bench --report needs matplotlib: pip install 'fastbp[plot]'")
+        raise CommandError(f"bench --report needs matplotlib: {install('plot')}")
 
     from fastbp.bench import compare, readme, results, table
 

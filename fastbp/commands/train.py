@@ -1,4 +1,4 @@
-"""Train a network, with a line of loss and accuracy after each epoch.
+"""Train a network, with lines of loss and accuracy on the way.
 
 The data are a set that comes with fastbp, on which the book's two-layer network is trained unless --activation or
 other layers are asked for, or a file of your own: a table with a target column, or arrays. Text in the target is
@@ -38,6 +38,7 @@ examples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [options]"  # all of them would fill a screen, and are listed below
     add_data_options(parser, default="digits")
     add = parser.add_argument
     add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, to validate with (default: 0.2)")
@@ -56,8 +57,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--save-state", action="store_true", help="save what --resume needs, too: two or three times the size")
     add("--resume", metavar="MODEL", help="go on from a model saved with --save-state, up to --epochs in all")
     add("--plot", metavar="FILE", type=types.output, help="write a picture of the curves there (.png, .svg, .pdf)")
-    report = "write there what the lines say, for scripts; - prints a line of JSON an epoch instead"
+    report = "write there what the lines say, for scripts; - prints a line of JSON each epoch instead"
     add("--json", metavar="FILE", type=types.output_or_stdout, help=report)
+    every = "print a line every N epochs (default: about twenty in all)"
+    add("--every", metavar="N", type=types.count, help=every)
     add("--no-progress", action="store_true", help="no progress bar on a terminal")
 
 
