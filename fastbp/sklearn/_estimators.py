@@ -11,9 +11,15 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.sklearn._training import Training
 
+_FLOATS = np.float32, np.float64
 _OWN_CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left")],
-    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
+    "dtype": [
+        StrOptions({"float32", "float64"}),
+        Options(type, set(_FLOATS)),
+        Options(np.dtype, set(map(np.dtype, _FLOATS))),
+        None,
+    ],
     "progress": ["boolean"],
 }
 
