@@ -8,13 +8,11 @@ own.)
 import copy
 import itertools
 import re
-import subprocess
-import sys
-import textwrap
 import warnings
 
 import numpy as np
 import pytest
+from isolation import isolated
 
 pytest.importorskip("sklearn")
 import joblib
@@ -47,15 +45,6 @@ def weights(e):
 def assert_goes_on(a, b, rtol=1e-9):
     for x, y in zip(weights(a), weights(b), strict=True):
         np.testing.assert_allclose(np.reshape(y, np.shape(x)), x, rtol=rtol, atol=rtol)
-
-
-def isolated(code):
-    """What a process of its own prints; it must not die."""
-    head = "import warnings; warnings.simplefilter('ignore')\nimport numpy as np\nfrom fastbp.sklearn import *\n"
-    command = [sys.executable, "-c", head + textwrap.dedent(code)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
 
 
 CHANGES = {
@@ -227,6 +216,10 @@ def test_another_dtype_after_fitting_is_that_of_weights_and_states(how, first, t
 
 def test_states_of_another_dtype_than_the_weights_do_not_corrupt_memory():
     code = """
+        import warnings
+        import numpy as np
+        from fastbp.sklearn import MLPClassifier
+        warnings.simplefilter("ignore")
         x, y = np.random.default_rng(0).random((150, 4)), np.arange(150) % 3
         for first, then in ((None, "float32"), ("float32", None), ("float32", "float64")):
             e = MLPClassifier((300,), max_iter=3, random_state=0, dtype=first).fit(x, y)
@@ -237,22 +230,27 @@ def test_states_of_another_dtype_than_the_weights_do_not_corrupt_memory():
     assert isolated(code).split() == ["float32", "float64", "float64"]
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_an_estimator_of_a_memory_map_that_is_only_read_trains_on(solver, tmp_path):
-    code = f"""
+def test_an_estimator_of_a_memory_map_that_is_only_read_trains_on(tmp_path):
+    code = """
+        import sys, warnings
         import joblib
+        import numpy as np
+        from fastbp.sklearn import MLPClassifier
+        warnings.simplefilter("ignore")
         x, y = np.random.default_rng(0).random((150, 4)), np.arange(150) % 3
-        e = MLPClassifier((300,), max_iter=3, random_state=0, solver={solver!r}).fit(x, y)
-        joblib.dump(e, {str(tmp_path / "e")!r})
-        mapped = joblib.load({str(tmp_path / "e")!r}, mmap_mode="r")
-        assert isinstance(mapped.coefs_[0], np.memmap) and not mapped._optimizer.first.flags.writeable
-        for e in e, mapped:
-            print(e.partial_fit(x, y).coefs_[0].sum(), e.partial_fit(x, y).loss_)
+        for solver in "adam", "sgd":
+            e = MLPClassifier((300,), max_iter=3, random_state=0, solver=solver).fit(x, y)
+            joblib.dump(e, sys.argv[1])
+            mapped = joblib.load(sys.argv[1], mmap_mode="r")
+            assert isinstance(mapped.coefs_[0], np.memmap) and not mapped._optimizer.first.flags.writeable
+            for e in e, mapped:
+                print(solver, e.partial_fit(x, y).coefs_[0].sum(), e.partial_fit(x, y).loss_)
         """
-    lines = isolated(code).splitlines()
-    assert lines[0] == lines[1]
+    lines = isolated(code, tmp_path / "e").splitlines()
+    assert lines[0] == lines[1] and lines[2] == lines[3]
 
 
+@pytest.mark.slow
 def test_workers_that_memory_map_what_they_get_train_on():
     e = fitted(hidden_layer_sizes=(20,))
     found = joblib.Parallel(n_jobs=2, max_nbytes=1)(joblib.delayed(go_on)(e) for _ in range(2))

@@ -1,11 +1,8 @@
 """Sparse samples of ``fastbp.sklearn`` whose indices were changed: checked before compiled code follows them."""
 
-import subprocess
-import sys
-import textwrap
-
 import numpy as np
 import pytest
+from isolation import isolated
 
 pytest.importorskip("sklearn")
 from scipy import sparse
@@ -69,10 +66,7 @@ def test_broken_matrices_are_an_error_in_every_method_and_no_crash():
                 except ValueError as error:
                     print(name, "|", call, "|", error)
         """
-    command = [sys.executable, "-c", textwrap.dedent(code), repr(BROKEN)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout[-200:] + run.stderr
-    lines = [line.split(" | ") for line in run.stdout.splitlines()]
+    lines = [line.split(" | ") for line in isolated(code, repr(BROKEN)).splitlines()]
     assert len(lines) == 5 * len(BROKEN)
     for name, call, error in lines:
         form, _, message = BROKEN[name]

@@ -92,18 +92,15 @@ class Training(Fitted):
         weights = self._with_class_weight(y, sample_weight)
         # SciPy's vector is float64: so is the arithmetic, unless float32 was asked for.
         dtype = np.dtype(self.dtype or np.float64)
-        self._objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype)
+        objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype)
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
-        try:
-            super()._fit_lbfgs(X, y, weights, *rest)
-        finally:
-            del self._objective
+        super()._fit_lbfgs(objective, y, weights, *rest)  # which hands its first argument on, in place of samples
         if self.dtype is not None:
             self.coefs_ = [W.astype(dtype) for W in self.coefs_]
             self.intercepts_ = [b.astype(dtype) for b in self.intercepts_]
 
-    def _loss_grad_lbfgs(self, packed: np.ndarray, *rest: Any) -> tuple[float, np.ndarray]:
-        return self._objective(packed)
+    def _loss_grad_lbfgs(self, packed: np.ndarray, objective: Objective, *rest: Any) -> tuple[float, np.ndarray]:
+        return objective(packed)
 
     def _fit_stochastic(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
         layer_units, incremental = rest[-2:]
