@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from isolation import isolated
 pytest.importorskip("sklearn")
 from sklearn.datasets import load_iris
 
-from fastbp.sklearn import MLPClassifier
+from fastbp.sklearn import MLPClassifier, MLPRegressor
 from fastbp.sklearn._program import Program
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -77,6 +78,26 @@ def test_weights_assigned_during_training_do_not_count(between_steps, early_stop
     for a, b in zip(weights(expected), weights(e), strict=True):
         np.testing.assert_array_equal(a, b)
     assert e.validation_scores_ == expected.validation_scores_
+
+
+def test_a_shape_or_type_set_during_training_does_not_count(monkeypatch):
+    settings = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
+    expected, x, y = MLPRegressor(**settings).fit(X, X[:, :2]), X.copy(), X[:, :2].copy()
+    start, shapes = MLPRegressor._start, []
+
+    def reshaping(self, *arguments, **named):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of setting them
+            x.shape, y.shape = (100, 6), (75, 4)
+            x.dtype = y.dtype = np.uint8
+        shapes.append((x.shape, y.shape))
+        return start(self, *arguments, **named)
+
+    monkeypatch.setattr(MLPRegressor, "_start", reshaping)
+    e = MLPRegressor(**settings).fit(x, y)
+    assert shapes == [((100, 48), (75, 32))]
+    for a, b in zip(weights(expected), weights(e), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_pickle_taken_during_training_is_one_of_an_estimator(between_steps):

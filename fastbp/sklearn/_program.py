@@ -46,7 +46,7 @@ class Program:
 
     - parameters, gradients, a buffer, a table, what ``Lowering.keep`` has got: made here or converted to a copy, and
       kept by the Lowering, which this keeps; views of the parameters, which users get, cannot change their size
-    - X, y, values of a sparse X: may be the user's own; kept by the Lowering, their memory by ``_exports``
+    - X, y, values of a sparse X: views of what users may own; kept by the Lowering, their memory by ``_exports``
     - columns and pointers of a sparse X: a copy that ``fastbp.sklearn._sparse`` has made and checked
     - the solver's states: arrays that own their memory, kept by the Lowering also when the solver takes up others
     - the team: ``_team``
@@ -96,7 +96,7 @@ class Program:
         """Write the programs of a whole batch, and of the rest at an epoch's end."""
         p = self._keeps_buffers = Lowering(self.parameters, self.gradients, self.batch_size)
         targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0)
-        weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(-1, 1)
+        weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(self.n_samples, 1)
         gather, samples = _gathering(X, p.dtype)
         total = p.keep(np.zeros(1))
         self._exports += map(export, (targets.array, samples))

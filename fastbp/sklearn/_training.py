@@ -45,7 +45,10 @@ class Training(Fitted):
         X, y = super()._validate_input(checked(X), *args, **kwargs)
         if getattr(self, "loss", None) == "poisson" and np.min(y) < 0:
             raise ValueError(f"y must be at least 0 for loss='poisson', got {np.min(y)}")
-        return (X if self.dtype is None else X.astype(self.dtype, copy=False)), y
+        if self.dtype is not None:
+            X = X.astype(self.dtype, copy=False)
+        # Views, whose shapes and types nobody else can set; those of a sparse matrix are so already.
+        return X[...] if isinstance(X, np.ndarray) else X, y[...]
 
     def _initialize(self, *args: Any, **kwargs: Any) -> None:
         super()._initialize(*args, **kwargs)
