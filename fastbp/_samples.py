@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import _check
+from fastbp._pin import pin
 from fastbp.kernels.batch import KINDS
 
 
@@ -14,9 +15,12 @@ class Samples:
 
     Raises TypeError for what is no array of real numbers, ValueError for a scale that is no finite number and for an
     array without rows.
+
+    A view or a memory map is held in its place, and is neither closed nor resized while this lives.
     """
 
     def __init__(self, name: str, value: Any, scale: float) -> None:
+        self._pin = pin(name, value)
         x = _check.as_real(name, value)
         if x.ndim < 2:
             raise ValueError(f"{name} must have two dimensions or more, samples first, got shape {x.shape}")

@@ -22,8 +22,10 @@ class Dropout:
     p : float in 0..1
         Probability to drop an element.
     seed : int in 0..2^63-1, or None for one of the operating system's
-        With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads. Layers of
-        one seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
+        With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads, in a
+        network's ``fit`` and ``step`` too, where the number of the training step, from 0, counts in place of ``step``.
+        Without one, the masks there follow from the seed of ``fit`` or ``step`` and the layer's place. Layers of one
+        seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
 
     Attributes
     ----------
@@ -35,12 +37,12 @@ class Dropout:
     def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"p must be a probability, a number in 0..1, got {p!r}")
-        if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEEDS:
+        drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS if seed is None else seed
+        if isinstance(drawn, bool) or not isinstance(drawn, (int, np.integer)) or not 0 <= drawn < SEEDS:
             raise ValueError(f"seed must be an integer in 0..2^63-1 or None, got {seed!r}")
         self.p = p
-        self.seed = int(seed)
+        self.seed = None if seed is None else int(seed)
+        self._drawn = int(drawn)  # what ``forward`` goes by without a seed
         self.stream = 0
         self.step = 0
         self.mask: np.ndarray | None = None
@@ -56,7 +58,8 @@ class Dropout:
             self.mask, self._keep = np.ones(x.shape, _check.BOOL), 1.0
             return np.array(x, dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        keep, key = 1.0 - float(self.p), key_of(self.seed, self.stream, self.step)
+        seed = self._drawn if self.seed is None else self.seed
+        keep, key = 1.0 - float(self.p), key_of(seed, self.stream, self.step)
         dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
         self.mask, self._keep = mask, keep
         self.step += 1
@@ -84,8 +87,9 @@ class Dropout:
         return _check.as_array("x", x)
 
     def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
-        """Write the instructions of this layer; see ``Lowering.masked``. Its masks are drawn under the run's seed."""
-        return p.masked("dropout", x, columns, place, 1.0 - float(self.p), stream=place + 1)
+        """Write the instructions of this layer; see ``Lowering.masked``."""
+        stream, seed = (place + 1, -1) if self.seed is None else (self.stream, self.seed)
+        return p.masked("dropout", x, columns, place, 1.0 - float(self.p), stream, seed)
 
     def __repr__(self) -> str:
         return f"Dropout(p={self.p:g})"
