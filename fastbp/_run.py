@@ -366,7 +366,7 @@ def _with_class_weight(
     for label, weight in class_weight.items():
         if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or not 0 <= label < n_classes:
             raise ValueError(f"class_weight has the class {label!r}, outside 0..{n_classes - 1}")
-        if not 0 <= weight <= largest:
+        if not 0 <= _arguments.real(f"class_weight[{label}]", weight, 0) <= largest:
             raise ValueError(f"class_weight[{label}] must be a finite number of at least 0, got {weight!r}")
         by_class[label] = weight
     per_sample = by_class[labels]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import _check
+from fastbp import _arguments, _check
 from fastbp._pin import pin
 from fastbp.kernels.batch import KINDS
 
@@ -13,8 +13,8 @@ from fastbp.kernels.batch import KINDS
 class Samples:
     """Samples as rows of numbers, read as they are where their type is one of ``KINDS``, else copied once.
 
-    Raises TypeError for what is no array of real numbers, ValueError for a scale that is no finite number and for an
-    array without rows.
+    Raises TypeError for what is no array of real numbers, ValueError for a scale that is not above 0 and for an array
+    without rows.
 
     A view or a memory map is held in its place, and is neither closed nor resized while this lives.
     """
@@ -24,14 +24,13 @@ class Samples:
         x = _check.as_real(name, value)
         if x.ndim < 2:
             raise ValueError(f"{name} must have two dimensions or more, samples first, got shape {x.shape}")
-        if isinstance(scale, bool) or not math.isfinite(scale):
-            raise ValueError(f"scale must be a finite number, got {scale!r}")
+        self.scale = _arguments.real("scale", scale, above=0)
         if x.dtype.name not in KINDS:
             x = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
         x = x.reshape(len(x), math.prod(x.shape[1:]))
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.ascontiguousarray(x)
-        self.array, self.scale, self.kind = x, float(scale), KINDS.index(x.dtype.name)
+        self.array, self.kind = x, KINDS.index(x.dtype.name)
 
     def check_columns(self, columns: int, name: str) -> None:
         """ValueError unless a sample has ``columns`` elements."""

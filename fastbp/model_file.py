@@ -63,7 +63,7 @@ def save(
         if not isinstance(state, TrainingState):
             raise TypeError(f"state must be the state of a History, got {state!r}")
         _check_vectors(state, parameters)
-        description["state"] = {name: getattr(state, name) for name in COUNTS}
+        description["state"] = {name: getattr(state, name) for name in COUNTS} | {"optimizer": state.optimizer}
         tensors |= {f"state.{name}": getattr(state, name) for name in VECTORS}
         tensors |= {f"state.{name}": np.array(getattr(state, name), np.float64) for name in NUMBERS}
         tensors |= {f"state.history.{name}": np.array(state.history[name], np.float64) for name in LISTS}
@@ -146,6 +146,10 @@ class _Taken:
 
 
 def _state(counts: Any, taken: _Taken) -> TrainingState:
+    # Files of earlier versions do not have it.
+    optimizer = counts.pop("optimizer", None) if isinstance(counts, dict) else None
+    if optimizer is not None and not (isinstance(optimizer, str) and optimizer.isidentifier()):
+        raise ValueError(f"optimizer of state is {optimizer!r:.80}")
     if not isinstance(counts, dict) or counts.keys() != set(COUNTS):
         raise ValueError(f"state must have {', '.join(COUNTS)}, got {counts!r:.80}")
     for name, value in counts.items():
@@ -157,7 +161,7 @@ def _state(counts: Any, taken: _Taken) -> TrainingState:
     fields |= {name: taken(f"state.{name}", None) for name in VECTORS}
     fields |= {name: float(taken(f"state.{name}", (), _check.FLOAT64)) for name in NUMBERS}
     history = {name: taken(f"state.history.{name}", None, _check.FLOAT64).tolist() for name in LISTS}
-    return TrainingState(**fields, history=history)
+    return TrainingState(**fields, history=history, optimizer=optimizer)
 
 
 def _check_vectors(state: TrainingState, parameters: np.ndarray) -> None:

@@ -43,8 +43,12 @@ class Sequential(Conversions):
     ----------
     layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
     lastLayer : the loss layer
-    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains
+    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into
+        them
     scale : what ``x`` is multiplied by
+
+    Layers, their arrays and their settings may be replaced: every later use follows, or raises what making a network of
+    them would. One network may be used by several threads, and trained by one at a time.
 
     Letters in shapes: N samples, I inputs, K outputs.
 
@@ -138,13 +142,16 @@ class Sequential(Conversions):
         dtype = _check.computed_in(_check.result_type(x, self._bound()))
         return np.multiply(x, dtype.type(self.scale), dtype=dtype)
 
-    def _copies(self) -> list[Any]:
-        """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them."""
+    def _copies(self, *, draws: bool) -> list[Any]:
+        """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them.
+
+        ``draws`` says that the pass draws masks.
+        """
         layers = [*self.layers.values(), self.lastLayer]
         copies = [copy.copy(layer) for layer in layers]
         for layer in layers:
-            if isinstance(layer, Dropout):
-                layer.step += 1  # the next mask is the copy's
+            if draws and isinstance(layer, Dropout):
+                layer.step += 1  # that mask is the copy's
         return copies
 
     def predict(self, x: ArrayLike) -> np.ndarray:
@@ -152,7 +159,7 @@ class Sequential(Conversions):
         held = pin("x", x)
         passing = self._passing
         try:
-            layers = list(self.layers.values()) if passing.take(False) else self._copies()[:-1]
+            layers = list(self.layers.values()) if passing.take(False) else self._copies(draws=False)[:-1]
             out = self._scaled(x)
             for layer in layers:
                 out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
@@ -196,7 +203,7 @@ class Sequential(Conversions):
         passing = self._passing
         try:
             alone = passing.take(False)
-            *layers, loss = [*self.layers.values(), self.lastLayer] if alone else self._copies()
+            *layers, loss = [*self.layers.values(), self.lastLayer] if alone else self._copies(draws=True)
             out = self._scaled(x)
             for layer in layers:
                 out = layer.forward(out)

@@ -158,7 +158,7 @@ def test_every_field_of_a_state_comes_back(path):
             assert_same_bits(value, expected)
         else:
             assert value == expected
-    kept = (*model_file.COUNTS, *model_file.NUMBERS, *model_file.VECTORS, "history")
+    kept = (*model_file.COUNTS, *model_file.NUMBERS, *model_file.VECTORS, "history", "optimizer")
     assert sorted(kept) == sorted(field.name for field in dataclasses.fields(state))
 
 

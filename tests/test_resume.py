@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastbp
+from fastbp import _tensor_file
 from fastbp.optimizers import SGD, Adam, Momentum
 
 RNG = np.random.default_rng(0)
@@ -103,3 +104,13 @@ def test_a_state_that_does_not_know_its_optimizer_is_checked_by_its_vectors():
     network().fit(X, T, epochs=2, optimizer="adamw", resume=state, progress=False)
     with pytest.raises(ValueError, match=r"its second are 43 numbers of float64, here 0 .*states of another optimizer"):
         network().fit(X, T, epochs=2, optimizer="momentum", resume=state, progress=False)
+
+
+def test_a_file_without_the_name_of_the_optimizer_still_loads(tmp_path):
+    path, net = tmp_path / "net.safetensors", network()
+    net.save(path, state=net.fit(X, T, optimizer="adam", progress=False).state)
+    assert fastbp.load_checkpoint(path).state.optimizer == "Adam"
+    description, tensors = _tensor_file.read(path)
+    del description["state"]["optimizer"]
+    _tensor_file.write(path, description, tensors)
+    assert fastbp.load_checkpoint(path).state.optimizer is None
