@@ -55,8 +55,8 @@ def fit(
         ``fastbp.optimizers``, which also holds the learning rate
     validation_data : (x, t), evaluated after each epoch
     shuffle : whether each epoch takes the samples in a new order
-    seed : of the order and of dropout layers without a seed of their own; None draws one. The weights after training are
-        the same bits for the same seed and any number of threads.
+    seed : of the order and of dropout layers without a seed of their own; None draws one. The weights after training
+        are the same bits for the same seed and any number of threads.
     threads : how many to use; as many as ``get_num_threads`` says if None
     callbacks : called with the History after each epoch; the run ends when one returns True
     progress : whether to show a progress bar on a terminal
