@@ -175,7 +175,12 @@ class Sequential(Conversions):
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
         held = pin("t", t)
-        loss = self.lastLayer.forward(self.predict(x), t)
+        passing = self._passing
+        try:
+            layer = self.lastLayer if passing.take(False) else copy.copy(self.lastLayer)
+            loss = layer.forward(self.predict(x), t)
+        finally:
+            passing.end()
         del held
         return loss
 
