@@ -1,7 +1,13 @@
 """Attributes of layers that are more than a place to put something, since anyone may set them at any time."""
 
 from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any
+
+
+def arguments_of(cls: type) -> list[str]:
+    """The arguments of a layer's constructor; those that are given by name only are other names for the ones before."""
+    return [name for name, parameter in signature(cls).parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY]
 
 
 class _Setting:

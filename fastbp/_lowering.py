@@ -1,8 +1,9 @@
 """From layers to a program: the table of instructions that ``kernels.program`` executes.
 
 Each layer and loss writes its own instructions (its method ``lower``) into a ``Lowering``, which owns the buffers
-between them. Every operand is an address, a size, or the bits of a number; the arrays behind the addresses live as
-long as the ``Lowering``.
+between them. Every operand is an address, a size, or the bits of a number. What keeps an array alive, unmoved and of
+its size behind its address, for as long as the ``Lowering`` lives: buffers are in no other hands; arrays from elsewhere
+are kept and pinned; parameters are views of a ``Binding``'s vector that no one else has, the vector kept and pinned.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numba import types, void
 
 from fastbp import _check
+from fastbp._pin import pin
 from fastbp.kernels import operations
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
@@ -67,7 +69,10 @@ class Lowering:
         self.most_rows = self.rows = most_rows
         self.fused_step, self.adds = fused_step, adds
         self._buffers: dict[Hashable, np.ndarray] = {}
+        self._kept: dict[int, tuple[np.ndarray, object]] = {}
         self._rows: list[tuple[int, ...]] = []
+        self.keep(parameters)
+        self.keep(gradients)
         self._included: list[Lowering] = []
 
     def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
@@ -78,7 +83,7 @@ class Lowering:
 
     def keep(self, array: np.ndarray) -> int:
         """Address of an array that has to live as long as the program."""
-        self._buffers[id(array)] = array
+        self._kept[id(array)] = array, pin("an array in use", array)
         return array.ctypes.data
 
     def include(self, other: Lowering) -> None:
@@ -113,14 +118,15 @@ class Lowering:
         return y, columns, backward
 
     def masked(
-        self, operation: str, x: int, columns: int, place: int, number: float, stream: int = 0
+        self, operation: str, x: int, columns: int, place: int, number: float, stream: int = 0, seed: int = -1
     ) -> tuple[int, int, Backward]:
         """As ``elementwise``, of an operation that keeps a mask: it takes x, y, mask, the number of elements,
-        ``number`` and the stream of its random numbers, its backward pass dy, mask, dx, the number, and ``number``.
+        ``number``, and the stream and seed of its random numbers, -1 for the run's seed; its backward pass dy, mask,
+        dx, the number, and ``number``.
         """
         n = self.rows * columns
         y, mask = self.buffer((place, "y"), columns), self.buffer((place, "mask"), columns, _check.BOOL)
-        self.emit(operation, x, y, mask, n, bits(number), stream)
+        self.emit(operation, x, y, mask, n, bits(number), stream, seed)
 
         def backward(dy: int, wanted: bool) -> int:
             self.emit(operation + "_back", dy, mask, dy, n, bits(number))

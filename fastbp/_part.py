@@ -10,6 +10,7 @@ import numpy as np
 
 from fastbp import _classes
 from fastbp._not_finite import ROWS_AT_A_TIME, place_of
+from fastbp._pin import pin
 from fastbp._samples import Samples
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Part:
 
     def __init__(self, net: Sequential, samples: Samples, targets: np.ndarray, dtype: np.dtype) -> None:
         self.net, self.samples, self.targets, self.dtype = net, samples, targets, dtype
+        self._pin = pin("t", targets)
 
     @cached_property
     def labels(self) -> np.ndarray | None:

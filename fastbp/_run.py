@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from fastbp import _arguments, _classes, _team
+from fastbp._claim import in_training
 from fastbp._class_weight import with_class_weight
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
@@ -19,6 +20,7 @@ from fastbp._not_finite import place_of
 from fastbp._part import Part
 from fastbp._samples import Samples
 from fastbp._slices import lower_batch, rows_of_slice
+from fastbp._stepper import seed_of
 from fastbp.history import History, TrainingState
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
@@ -54,9 +56,9 @@ class Run:
         accuracy: bool = False,
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
-        self.parameters = net._bound()
+        self.binding = binding = net._binding()
         self.dtype = self.parameters.dtype
-        self.columns, self.n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+        self.columns, self.n_outputs = binding.n_inputs, binding.n_outputs
         samples.check_columns(self.columns, "x")
         self.scale = samples.scale
         self.n_samples = len(samples.array)
@@ -65,8 +67,9 @@ class Run:
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
         self.last_step = epochs * self.per_epoch
+        self._limit = clip_norm or 0.0
         shape = self.n_samples, self.n_outputs
-        targets = net.lastLayer.as_targets(t, shape, self.dtype)
+        targets = binding.loss.as_targets(t, shape, self.dtype)
         weights = as_weights(sample_weight, self.n_samples, self.dtype)
         if class_weight is not None:
             weights = with_class_weight(weights, class_weight, net.lastLayer, targets, self.n_outputs)
@@ -76,12 +79,12 @@ class Run:
             if self.part.labels is None:
                 raise ValueError("accuracy needs targets that name one class a sample")
 
-        self.slice_rows = rows_of_slice(net, self.batch_size)
-        fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
+        self.slice_rows = rows_of_slice(binding, self.batch_size)
+        self._fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
         size = self.parameters.size
-        self.gradients = np.zeros(0 if fused else size, self.dtype)
+        self.gradients = np.zeros(0 if self._fused else size, self.dtype)
         self.first, self.second = optimizer.new_states(size, self.dtype)
-        self.seed = _seed(seed)
+        self.seed = seed_of(seed)
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
         self._first_rate: float | None = None
@@ -89,19 +92,34 @@ class Run:
         self.history = History()
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
         self.words = np.zeros(STEP_WORDS, np.int64)
-        self._lower(samples, targets, weights, fused, clip_norm or 0.0)
+        self._samples, self._targets, self._weights = samples, targets, weights
+        self._lower()
+
+    @property
+    def parameters(self) -> np.ndarray:
+        return self.binding.vector
 
     def _checked(self, state: TrainingState | None) -> TrainingState | None:
         if state is None:
             return None
         if not isinstance(state, TrainingState):
             raise TypeError(f"resume must be the state of a History, got {_arguments.shown(state)}")
-        for name in ("parameters", "first", "second"):
+        optimizer = type(self.optimizer).__name__
+        if state.optimizer not in (None, optimizer):
+            raise ValueError(
+                f"resume does not fit: it is of a run with {state.optimizer}, here the optimizer is {optimizer}: pass "
+                f"optimizer={state.optimizer.lower()!r} or another {state.optimizer}"
+            )
+        for name, what in (
+            ("parameters", "parameters of another network"),
+            ("first", "states of another optimizer"),
+            ("second", "states of another optimizer"),
+        ):
             own, kept = getattr(self, name), getattr(state, name)
             if kept.shape != own.shape or kept.dtype != own.dtype:
                 raise ValueError(
                     f"resume does not fit: its {name} are {kept.size} numbers of {kept.dtype}, "
-                    f"here {own.size} of {own.dtype}"
+                    f"here {own.size} of {own.dtype}: they are {what}"
                 )
         if (state.n_samples, state.batch_size) != (self.n_samples, self.batch_size):
             raise ValueError(
@@ -124,8 +142,9 @@ class Run:
             self.best_parameters = state.best_parameters.copy()
         self.words[SEED] = self.seed
 
-    def _lower(self, samples: Samples, targets: np.ndarray, weights: np.ndarray, fused: bool, limit: float) -> None:
+    def _lower(self) -> None:
         """Write the programs of a whole batch, and of the rest at an epoch's end."""
+        binding, samples, targets, weights = self.binding, self._samples, self._targets, self._weights
         own_kind = KINDS.index(self.dtype.name)
         labels = targets.ndim == 1
 
@@ -133,17 +152,34 @@ class Run:
             x = p.gather("x", samples.array, samples.kind, samples.scale)
             t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
             w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
-            scores, columns, passes = self.net._lower(p, x, self.columns)
-            dout = self.net.lastLayer.lower(p, scores, columns, t, w, labels)
-            self.net._lower_backward(passes, dout)
+            scores, columns, passes = binding.forward(p, x)
+            dout = binding.loss.lower(p, scores, columns, t, w, labels)
+            binding.backward(passes, dout)
 
         def step(p: Lowering) -> None:
             lower_batch(p, loss_and_gradient, self.slice_rows)
-            if not fused:
-                p.optimizer(self.optimizer, self.first, self.second, limit)
+            if not self._fused:
+                p.optimizer(self.optimizer, self.first, self.second, self._limit)
 
-        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=fused)  # keeps the buffers
+        # The program keeps all that its tables name by address.
+        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=self._fused)
         self.tables = self.program.tables(self.n_samples, step)
+
+    def _follow(self) -> None:
+        """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
+
+        Raises RuntimeError where the run cannot go on with them, ValueError where parameters are read-only.
+        """
+        binding = self.net._binding()
+        if binding is not self.binding:
+            if not binding.fits(self.binding):
+                raise RuntimeError(
+                    "the layers were changed while fit was running: arrays of the same shapes and numbers such as a "
+                    "Dropout's p may be replaced then, layers of other kinds and shapes need another call of fit"
+                )
+            self.binding = binding
+            self._lower()
+        binding.check_writable()
 
     def check_rate(self) -> None:
         """Ask for the learning rate of the first step to come, which raises where it is none."""
@@ -175,6 +211,7 @@ class Run:
             self.best_loss,
             self.best_parameters.copy(),
             self.waited,
+            type(self.optimizer).__name__,
         )
 
     def _advance(self, steps: int) -> np.ndarray:
@@ -244,17 +281,37 @@ class Run:
         patience: int | None,
         progress: bool,
     ) -> History:
-        """Train to the last step in chunks of about CHUNK_SECONDS."""
+        """Train to the last step in chunks of about CHUNK_SECONDS.
+
+        Raises RuntimeError where another thread trains the network.
+        """
+        training = self.net._training
+        try:
+            if not training.take(False):
+                raise in_training("fit")
+            return self._train(validation, callbacks, patience, progress)
+        finally:
+            training.end()
+
+    def _train(
+        self,
+        validation: Part | None,
+        callbacks: list[Callable[[History], object]],
+        patience: int | None,
+        progress: bool,
+    ) -> History:
+        self._follow()
         self._begin()
         if patience is not None and self.best_loss in self.history.val_loss:
             self.history.best_epoch = self.history.val_loss.index(self.best_loss)
         by_epoch = validation is not None or bool(callbacks) or self.accuracy
-        steps, stopped = 1, False
+        steps, stopped = 1, patience is not None and self.waited >= patience
         with tqdm(
             total=self.last_step, initial=self.step, unit="step", disable=None if progress else True, leave=False
         ) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
+                self._follow()
                 n = min(self.last_step - self.step, steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
@@ -282,6 +339,7 @@ class Run:
                 epoch_start = now
                 for callback in callbacks:
                     stopped = callback(self.history) is True or stopped
+        self._follow()
         self.history.state = self.state()
         if patience is not None and self.best_parameters.size:
             self.parameters[...] = self.best_parameters
@@ -311,8 +369,3 @@ class Run:
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
         self.partial_loss = float(sums[-1]) if self.step % self.per_epoch else 0.0
         return finished
-
-
-def _seed(seed: int | None) -> int:
-    """A 63-bit number from what a user gives as seed; a new one for None."""
-    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import _check
+from fastbp._pin import pin
 from fastbp.kernels.batch import KINDS
 
 
@@ -17,9 +18,12 @@ class Samples:
 
     Raises TypeError for what is no array of real numbers, ValueError for an array without rows. ``scale`` is what the
     network multiplies their elements by, ``shape`` theirs as it came.
+
+    A view or a memory map is held in its place, and is neither closed nor resized while this lives.
     """
 
     def __init__(self, name: str, value: Any, scale: float) -> None:
+        self._pin = pin(name, value)
         x = _check.as_real(name, value)
         if x.ndim < 2:
             raise ValueError(f"{name} must have two dimensions or more, samples first, got shape {x.shape}")

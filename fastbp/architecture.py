@@ -8,12 +8,12 @@ argument's name; an array is described by its shape. This is a description of ``
 """
 
 from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from fastbp._attributes import arguments_of
 from fastbp.affine import Affine
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
@@ -40,12 +40,7 @@ def known(part: Any, table: Mapping[str, type]) -> str:
 
 def describe(part: Any, table: Mapping[str, type]) -> dict[str, Any]:
     """A layer or a loss in words that JSON has."""
-    return {"class": known(part, table)} | {name: _plain(getattr(part, name)) for name in _arguments(type(part))}
-
-
-def _arguments(cls: type) -> list[str]:
-    """The arguments of a constructor; those that are given by name only are other names for the ones before."""
-    return [name for name, parameter in signature(cls).parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY]
+    return {"class": known(part, table)} | {name: _plain(getattr(part, name)) for name in arguments_of(type(part))}
 
 
 def _plain(value: Any) -> Any:
@@ -65,8 +60,8 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
         raise ValueError(f"{description!r:.80} is none of {', '.join(table)}")
     cls = table[description["class"]]
     given = {name: value for name, value in description.items() if name != "class"}
-    if given.keys() != set(_arguments(cls)):
-        raise ValueError(f"{cls.__name__} takes {_arguments(cls)}, got {list(given)!r:.80}")
+    if given.keys() != set(arguments_of(cls)):
+        raise ValueError(f"{cls.__name__} takes {arguments_of(cls)}, got {list(given)!r:.80}")
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = array(name, value)

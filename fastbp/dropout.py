@@ -30,8 +30,10 @@ class Dropout:
     p : float in 0..1
         Probability to drop an element; ``dropout_ratio`` is the book's name for it, of the argument and the attribute.
     seed : int in 0..2^63-1, or None for one of the operating system's
-        With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads. Layers of
-        one seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
+        With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads, in a
+        network's ``fit`` and ``step`` too, where the number of the training step, from 0, counts in place of ``step``.
+        Without one, the masks there follow from the seed of ``fit`` or ``step`` and the layer's place. Layers of one
+        seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
 
     Attributes
     ----------
@@ -41,7 +43,7 @@ class Dropout:
     """
 
     p: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
-    seed: int = setting(_word)
+    seed: int | None = setting(lambda name, value: None if value is None else _word(name, value))
     stream: int = setting(_word)
     step: int = setting(_word)
     mask: np.ndarray | None = remembered(0)
@@ -50,12 +52,11 @@ class Dropout:
     def __init__(self, p: float = 0.5, seed: int | None = None, *, dropout_ratio: float | None = None) -> None:
         if dropout_ratio is not None and p != 0.5:
             raise TypeError(f"p and dropout_ratio are names of one number, got {shown(p)} and {shown(dropout_ratio)}")
-        if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS
         self.p = p
         if dropout_ratio is not None:
             self.dropout_ratio = dropout_ratio
         self.seed = seed
+        self._drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS  # in place of a seed
         self.stream = 0
         self.step = 0
 
@@ -77,7 +78,8 @@ class Dropout:
             self._last = np.ones(x.shape, _check.BOOL), 1.0
             return np.array(x, dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        keep, key = 1.0 - self.p, key_of(self.seed, self.stream, self.step)
+        seed = self._drawn if self.seed is None else self.seed
+        keep, key = 1.0 - self.p, key_of(seed, self.stream, self.step)
         # x is this call's own view or copy, y and mask are new: all stay until it returns.
         dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
         self._last = mask, keep
@@ -105,8 +107,9 @@ class Dropout:
         return _check.as_array("x", x)
 
     def lower(self, p: Lowering, x: int, columns: int, place: int, computed: bool) -> tuple[int, int, Backward]:
-        """Write the instructions of this layer; see ``Lowering.masked``. Its masks are drawn under the run's seed."""
-        return p.masked("dropout", x, columns, place, 1.0 - self.p, stream=place + 1)
+        """Write the instructions of this layer; see ``Lowering.masked``."""
+        stream, seed = (place + 1, -1) if self.seed is None else (self.stream, self.seed)
+        return p.masked("dropout", x, columns, place, 1.0 - self.p, stream, seed)
 
     def __repr__(self) -> str:
         return f"Dropout(p={self.p:g})"

@@ -52,7 +52,7 @@ def fit(
     ----------
     x : (N, ...) samples, of as many elements as the network has inputs
         float32, float64, uint8, int16, int32 and int64 are read as they lie, memory-mapped files included; other
-        types are copied first.
+        types are copied first. Nothing can hold a file that somebody cuts short under its map.
     t : the targets, as the loss layer takes them
     epochs : passes over the samples
     batch_size : samples a step; the last step of an epoch has what is left
@@ -62,8 +62,8 @@ def fit(
     validation_split : share of the samples, above 0 and below 1, to take for validation: the last ones, as they are
         given and before any shuffling; so order them by chance where they are sorted
     shuffle : whether each epoch takes the samples in a new order
-    seed : of the order and of dropout; None draws one. The weights after training are the same bits for the same seed
-        and any number of threads.
+    seed : of the order and of dropout layers without a seed of their own; None draws one. The weights after training
+        are the same bits for the same seed and any number of threads.
     threads : how many to use; as many as ``get_num_threads`` says if None
     callbacks : called with the History after each epoch; the run ends when one returns True
     accuracy : whether to find the accuracy on the training samples after each epoch, too, which costs a pass over them
@@ -79,7 +79,8 @@ def fit(
     patience : stop after so many epochs without a lower validation loss, and go back to the weights of the epoch with
         the lowest, the History's ``best_epoch``
     max_steps : stop after so many steps in all, also in the middle of an epoch
-    resume : the ``state`` of an earlier History: go on from there, to the same bits as without a stop
+    resume : the ``state`` of an earlier History: go on from there, to the same bits as without a stop. Where patience
+        had run out, nothing is left to do.
 
     Ctrl-C ends the run between two steps: the network then has the weights of the last finished one.
 
@@ -90,6 +91,11 @@ def fit(
     FloatingPointError
         where a loss or a parameter is no longer finite, naming epoch and batch, and the element of ``x`` or ``t`` that
         was not, also of the validation data; the network has the last finite parameters
+    RuntimeError
+        where another thread trains this network, or a callback has changed its layers to other kinds or shapes. (Arrays
+        and settings that a callback replaces are followed.)
+    BufferError
+        from whoever closes or resizes memory that ``x``, ``t`` or the weights lie in while this runs
     """
     samples = Samples("x", x, net.scale if scale is None else _arguments.real("scale", scale, above=0))
     held = None

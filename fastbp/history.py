@@ -93,6 +93,7 @@ class TrainingState:
     history : the lists of the finished epochs
     best_loss, best_parameters, waited : of early stopping: the lowest validation loss, infinite if there was none, a
         copy of the parameters it was measured with, and the epochs since
+    optimizer : name of the optimizer's class, None where it is not known
     """
 
     step: int
@@ -107,3 +108,4 @@ class TrainingState:
     best_loss: float
     best_parameters: np.ndarray = field(repr=False)
     waited: int
+    optimizer: str | None = None

@@ -24,7 +24,7 @@ __all__ = ["Checkpoint", "ModelFileError", "load", "load_checkpoint", "save"]
 # The fields of a TrainingState by the form in which they are kept: integers and text in words, the others as tensors. A
 # new one is added here, with a default in TrainingState: a file without it is older, and gives the default.
 COUNTS = ("step", "seed", "n_samples", "batch_size", "waited")
-TEXTS: tuple[str, ...] = ()
+TEXTS = ("optimizer",)
 NUMBERS = ("partial_loss", "best_loss")
 VECTORS = ("parameters", "first", "second", "best_parameters")
 DEFAULTS = {part.name: part.default for part in fields(TrainingState) if part.default is not MISSING}

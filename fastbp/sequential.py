@@ -4,47 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _classes, _summary
+from fastbp._binding import Binding, Params
+from fastbp._claim import Claim, in_training
 from fastbp._conversions import Conversions
-from fastbp._lowering import Backward, Lowering
+from fastbp._pin import pin
 from fastbp._stepper import Stepper
 from fastbp.affine import Affine
+from fastbp.dropout import Dropout
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
-from fastbp.kernels.gemm import LINEAR
 from fastbp.optimizers import Optimizer
-from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-
-
-class Params(dict):
-    """Parameters by name. An array assigned to a name is written into the parameter, so that it trains."""
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        own = self.get(name)
-        if own is None:
-            raise KeyError(f"there is no parameter {name!r}, only {', '.join(self)}")
-        if value is not own:
-            value = _check.as_real(name, value)
-            _check.same_shape(name, value, own.shape, "the parameter")
-            own[...] = value
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in dict(*args, **kwargs).items():
-            self[name] = value
-
-    def __ior__(self, other: Any) -> Params:  # type: ignore[misc]
-        self.update(other)
-        return self
-
-    def __reduce__(self) -> tuple[type, tuple[dict]]:
-        return dict, (dict(self),)  # the network that owns a copy binds it anew
 
 
 class Sequential(Conversions):
@@ -61,8 +38,12 @@ class Sequential(Conversions):
     ----------
     layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
     lastLayer : the loss layer
-    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains
+    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into
+        them
     scale : what ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it
+
+    Layers, their arrays and their settings may be replaced: every later use follows, or raises what making a network of
+    them would. One network may be used by several threads, and trained by one at a time.
 
     Letters in shapes: N samples, I inputs, K outputs.
 
@@ -76,23 +57,34 @@ class Sequential(Conversions):
         numbers: dict[str, int] = {}
         if isinstance(layers, str) or not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a sequence of layers, got {_arguments.shown(layers)}")
-        seen: set[int] = set()
         for layer in layers:
-            _check_layer(layer)
-            if id(layer) in seen:
-                raise ValueError(f"layers must be different objects, got {layer!r} twice")
-            seen.add(id(layer))
             kind = type(layer).__name__
             numbers[kind] = numbers.get(kind, 0) + 1
             self.layers[f"{kind}{numbers[kind]}"] = layer
-        if not self._affines():
-            raise ValueError("layers must hold at least one Affine")
-        if loss is not None and (isinstance(loss, type) or not hasattr(loss, "as_targets")):
-            raise TypeError(f"loss must be a loss layer of fastbp, got {_arguments.shown(loss)}")
         self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
         self.scale = scale
+        self._begin_afresh()
+
+    def _begin_afresh(self) -> None:
         self._stepper: Stepper | None = None
-        self._bind()
+        self._training, self._passing = Claim(), Claim()
+        self._last_binding = Binding(self.layers, self.lastLayer)
+
+    def _binding(self) -> Binding:
+        """What the layers are now; looked at anew where a layer, an array or a setting is another than before."""
+        binding = self._last_binding
+        while not binding.is_of(self.layers, self.lastLayer):
+            if self._training.is_elsewhere():
+                raise RuntimeError(
+                    "a layer of a network in training in another thread, its arrays or its settings were replaced: "
+                    "wait until that training has taken it up between two steps, or write into the arrays in place"
+                )
+            binding = self._last_binding = Binding(self.layers, self.lastLayer, binding)
+        return binding
+
+    def _bound(self) -> np.ndarray:
+        """The flat vector of the parameters."""
+        return self._binding().vector
 
     @property
     def scale(self) -> float:
@@ -105,43 +97,27 @@ class Sequential(Conversions):
     def _affines(self) -> list[Affine]:
         return [layer for layer in self.layers.values() if isinstance(layer, Affine)]
 
-    def _bind(self) -> None:
-        """Move the parameters into one flat vector, and make the layers' arrays and ``params`` views of it."""
-        columns = None
-        parts: list[tuple[Affine, str, int, np.ndarray]] = []
-        for n, layer in enumerate(self._affines(), 1):
-            W, b = layer.checked_parameters()
-            if columns is not None and W.shape[0] != columns:
-                raise ValueError(f"W{n} of shape {W.shape} does not fit the {columns} outputs of the Affine before")
-            columns = W.shape[1]
-            parts.append((layer, "W", n, W))
-            if layer.b is not None:
-                parts.append((layer, "b", n, b))
-        dtype = _check.computed_in(_check.result_type(*[array for *_, array in parts]))
-        self._parameters = np.concatenate([array.astype(dtype, copy=False).ravel() for *_, array in parts])
-        views, at = Params(), 0
-        for layer, letter, n, array in parts:
-            view = self._parameters[at : at + array.size].reshape(array.shape)
-            at += array.size
-            setattr(layer, letter, view)
-            dict.__setitem__(views, f"{letter}{n}", view)
-        self._arrays = [(layer, layer.W, layer.b) for layer in self._affines()]
-        self.params = views
+    @property
+    def params(self) -> Params:
+        """The parameters by name, as views of one vector."""
+        return self._binding().params
 
-    def _bound(self) -> np.ndarray:
-        """The flat vector of the parameters; bound anew where a layer was given other arrays."""
-        for layer, W, b in self._arrays:
-            if layer.W is not W or layer.b is not b:
-                self._bind()
-                break
-        return self._parameters
+    @params.setter
+    def params(self, arrays: Mapping[str, ArrayLike]) -> None:
+        own = self.params
+        if not isinstance(arrays, Mapping):
+            raise TypeError(f"params must be a dict of arrays by name, got {_arguments.shown(arrays)}")
+        if arrays.keys() != own.keys():
+            raise ValueError(f"params must hold {', '.join(own)}, got {', '.join(map(str, arrays)) or 'none'}")
+        own.update(arrays)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_stepper": None}  # its programs hold addresses of this network's arrays
+        own = ("_stepper", "_training", "_passing", "_last_binding")  # with this network's addresses and locks
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._bind()  # a copy's arrays are no longer views of one vector
+        self._begin_afresh()
 
     def __copy__(self) -> Sequential:
         return copy.deepcopy(self)  # two networks cannot share layers whose parameters lie in one vector
@@ -167,11 +143,30 @@ class Sequential(Conversions):
         dtype = _check.computed_in(_check.result_type(x, self._bound()))
         return np.multiply(x, dtype.type(self.scale), dtype=dtype)
 
+    def _copies(self, *, draws: bool) -> list[Any]:
+        """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them.
+
+        ``draws`` says that the pass draws masks.
+        """
+        layers = [*self.layers.values(), self.lastLayer]
+        copies = [copy.copy(layer) for layer in layers]
+        for layer in layers:
+            if draws and isinstance(layer, Dropout):
+                layer.step += 1  # that mask is the copy's
+        return copies
+
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off."""
-        out = self._scaled(x)
-        for layer in self.layers.values():
-            out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
+        held = pin("x", x)
+        passing = self._passing
+        try:
+            layers = list(self.layers.values()) if passing.take(False) else self._copies(draws=False)[:-1]
+            out = self._scaled(x)
+            for layer in layers:
+                out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
+        finally:
+            passing.end()
+        del held
         return out
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
@@ -189,7 +184,15 @@ class Sequential(Conversions):
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
-        return self.lastLayer.forward(self.predict(x), t)
+        held = pin("t", t)
+        passing = self._passing
+        try:
+            layer = self.lastLayer if passing.take(False) else copy.copy(self.lastLayer)
+            loss = layer.forward(self.predict(x), t)
+        finally:
+            passing.end()
+        del held
+        return loss
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of rows of ``x`` (N, I) whose class is the one that ``predict_classes`` finds.
@@ -208,16 +211,28 @@ class Sequential(Conversions):
         return float(np.mean(_classes.found(self.lastLayer, scores) == labels))
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
-        """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer."""
-        out = self._scaled(x)
-        for layer in self.layers.values():
-            out = layer.forward(out)
-        self.lastLayer.forward(out, t)
-        dout = self.lastLayer.backward()
-        for layer in reversed(self.layers.values()):
-            dout = layer.backward(dout)
+        """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.
+
+        The layers have then what ``forward`` and ``backward`` leave in them. Several threads may do this at once; one
+        that finds another in the layers works in copies of them.
+        """
+        held = pin("x", x), pin("t", t)
+        passing = self._passing
+        try:
+            alone = passing.take(False)
+            *layers, loss = [*self.layers.values(), self.lastLayer] if alone else self._copies(draws=True)
+            out = self._scaled(x)
+            for layer in layers:
+                out = layer.forward(out)
+            loss.forward(out, t)
+            dout = loss.backward()
+            for layer in reversed(layers):
+                dout = layer.backward(dout)
+        finally:
+            passing.end()
+        del held
         gradients: dict[str, Any] = {}
-        for n, layer in enumerate(self._affines(), 1):
+        for n, layer in enumerate((layer for layer in layers if isinstance(layer, Affine)), 1):
             gradients[f"W{n}"] = layer.dW
             if layer.db is not None:
                 gradients[f"b{n}"] = layer.db
@@ -225,66 +240,52 @@ class Sequential(Conversions):
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking."""
-        self._bound()
-        return {name: numerical_gradient(lambda _: self.loss(x, t), p) for name, p in self.params.items()}
+        net = copy.deepcopy(self)  # whose parameters nobody else reads while they are varied
+        return {name: numerical_gradient(lambda _: net.loss(x, t), p) for name, p in net.params.items()}
 
     fit = fit
 
-    def step(self, x: ArrayLike, t: ArrayLike, optimizer: str | Optimizer = "sgd") -> float:
+    def step(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        optimizer: str | Optimizer = "sgd",
+        *,
+        sample_weight: ArrayLike | None = None,
+        clip_norm: float | None = None,
+        seed: int | None = None,
+    ) -> float:
         """Train by one step on a mini-batch and return its loss before the step: for data that come one by one.
 
-        ``x`` is (N, I), ``t`` what the loss layer takes. The optimizer's state is kept from call to call for as long as
-        the same optimizer is given.
+        The optimizer's state is kept from call to call for as long as the same optimizer is given and the layers are of
+        the same kinds and shapes.
 
-        Raises ValueError and TypeError as ``fit`` does, FloatingPointError where the loss is not finite; nothing has
-        changed then.
+        Parameters
+        ----------
+        x : (N, I)
+        t : what the loss layer takes
+        sample_weight : (N,) finite numbers of at least 0, which multiply the losses of the samples
+        clip_norm : largest norm of all gradients together, to which larger ones are scaled down
+        seed : of the dropout from this step on, which also depends on the number of the step; None goes on with that of
+            the step before, and draws one at the first
+
+        Raises
+        ------
+        ValueError, TypeError
+            as ``fit`` does; nothing has changed then
+        FloatingPointError
+            where the loss or a parameter would no longer be finite; nothing has changed then
+        RuntimeError
+            where another thread trains this network
         """
-        parameters = self._bound()
-        stepper = self._stepper
-        if (
-            stepper is None
-            or stepper.parameters is not parameters
-            or (stepper.given is not optimizer and stepper.given != optimizer)
-        ):
-            stepper = self._stepper = Stepper(self, optimizer)
-        return stepper(self, x, t)
-
-    def _lower_backward(self, passes: list[Backward], dout: int) -> None:
-        """Write the layers' backward passes, back to the first with parameters, whose dx nobody needs."""
-        first = next(place for place, layer in enumerate(self.layers.values()) if isinstance(layer, Affine))
-        for place in range(len(passes) - 1, first - 1, -1):
-            dout = passes[place](dout, place > first)
-
-    def _lower(self, p: Lowering, x: int, columns: int) -> tuple[int, int, list[Backward]]:
-        """Write the forward pass; return the address and columns of the scores, and the layers' backward passes."""
-        layers = list(self.layers.values())
-        passes: list[Backward] = []
-        computed = False
-        for place, layer in enumerate(layers):
-            if isinstance(layer, Affine):
-                following = layers[place + 1] if place + 1 < len(layers) else None
-                activation = getattr(following, "in_product", LINEAR)
-                x, columns, backward = layer.lower(p, x, columns, place, activation)
-                computed = activation != LINEAR
-            else:
-                x, columns, backward = layer.lower(p, x, columns, place, computed)
-                computed = False
-            passes.append(backward)
-        return x, columns, passes
-
-
-def _check_layer(layer: Any) -> None:
-    """TypeError unless ``layer`` can stand between the input and the loss of a network."""
-    if isinstance(layer, Softmax) or layer is Softmax:
-        raise TypeError(
-            "layers must end with scores, got Softmax: leave it out, for SoftmaxWithLoss, the loss of the "
-            "network, is the softmax of scores and its loss in one, and predict_proba gives probabilities"
-        )
-    hint = ""
-    if isinstance(layer, type):
-        hint = f"; did you mean {layer.__name__}(...)?"
-    elif hasattr(layer, "as_targets"):
-        hint = f"; a loss is given apart, as loss={layer!r}"
-    elif hasattr(layer, "lower") and hasattr(layer, "backward"):
-        return
-    raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")
+        training = self._training
+        try:
+            if not training.take(False):
+                raise in_training("step")
+            binding = self._binding()
+            stepper = self._stepper
+            if stepper is None or stepper.binding is not binding or stepper.given is not optimizer:
+                stepper = self._stepper = Stepper.going_on(stepper, binding, optimizer)
+            return stepper.step(x, t, self.scale, sample_weight, clip_norm, seed)
+        finally:
+            training.end()

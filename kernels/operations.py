@@ -288,10 +288,12 @@ def leaky_relu_back(team, row, step, one):
 
 @kernel
 def dropout(team, row, step, one):
-    """``y = x / keep where mask, else 0``. Operands: x, y, mask, elements, keep, stream."""
-    n = _word(row, 3)
+    """``y = x / keep where mask, else 0``. Operands: x, y, mask, elements, keep, stream, seed or -1 for the run's."""
+    n, seed = _word(row, 3), _word(row, 6)
     x, y = _matrix(_word(row, 0), 1, n, one), _matrix(_word(row, 1), 1, n, one)
-    key = key_of(load(step + 8 * SEED), _word(row, 5), load(step + 8 * STEP))
+    if seed < 0:
+        seed = load(step + 8 * SEED)
+    key = key_of(seed, _word(row, 5), load(step + 8 * STEP))
     dropout_forward(team, x, float_of_bits(_word(row, 4)), key, y, _mask(_word(row, 2), n))
 
 

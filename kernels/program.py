@@ -14,14 +14,22 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
-from .memory import address, bits_of_float, float_of_bits, load, store, view
+from .memory import address, atomic_add, bits_of_float, float_of_bits, load, store, view
 from .simd import I64, element_type
+from .team import package, part_of, parts_of, spread
 
 WORDS = 12
 
 # Words of a step, what its operations know of it beside their operands.
 STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
+
+# Words of a mini-batch from outside: the address and length of its program, its rows, the address of its labels, how
+# many they are (0 where targets are numbers) and of how many classes, a count that is written here, and then for each
+# vector that a step changes its address, that of room for a copy, and its length. The parameters are the first vector.
+PROGRAM, N_INSTRUCTIONS, N_ROWS, LABELS, N_LABELS, N_CLASSES, NOT_FINITE, VECTORS = range(8)
+VECTOR_WORDS, MOST_VECTORS = 3, 3
+BATCH_WORDS = VECTORS + VECTOR_WORDS * MOST_VECTORS
 
 
 @intrinsic
@@ -57,27 +65,66 @@ def program_at(at, n_instructions):
 
 
 @kernel
-def take_step(team, program, step, x, t, own_x, own_t, n_classes, number, lr, one):
-    """Do step ``number`` on the mini-batch ``x`` (N, I), ``t`` (N,) labels or (N, K), and return its loss.
+def _copy_part(source, target, n, one, part, member):
+    begin, end = part_of(n, part)
+    original, copy = view(source, n, one)[begin:end], view(target, n, one)[begin:end]
+    for i in range(copy.size):
+        copy[i] = original[i]
 
-    ``own_x`` and ``own_t`` are addresses of what ``program`` reads, of the types of ``x`` and ``t``. The loss is NaN,
-    and nothing was done, if a label is outside 0..n_classes-1.
+
+@kernel
+def _copy_vectors(team, batch, back, one):
+    """Copy each vector that a step changes into the room for it, or ``back``."""
+    for i in range(MOST_VECTORS):
+        at = batch + 8 * (VECTORS + VECTOR_WORDS * i)
+        vector, copy, n = load(at), load(at + 8), load(at + 16)
+        source, target = (copy, vector) if back else (vector, copy)
+        spread(team, parts_of(n), package(_copy_part, (source, target, n, one)))
+
+
+@kernel
+def _look_at_part(vector, n, count, one, part, member):
+    begin, end = part_of(n, part)
+    numbers, found = view(vector, n, one)[begin:end], 0
+    for i in range(numbers.size):
+        found += not math.isfinite(numbers[i])
+    if found:
+        atomic_add(count, found)
+
+
+@kernel
+def _parameters_are_finite(team, batch, one):
+    vector, n = load(batch + 8 * VECTORS), load(batch + 8 * (VECTORS + 2))
+    count = batch + 8 * NOT_FINITE
+    store(count, 0)
+    spread(team, parts_of(n), package(_look_at_part, (vector, n, count, one)))
+    return load(count) == 0
+
+
+@kernel
+def take_step(team, batch, step, one):
+    """Do a step on the mini-batch whose words are at address ``batch``, count it, and return its loss.
+
+    ``step`` is the address of the step's words, with the steps done so far, the learning rate and the seed in them. The
+    result is NaN, nothing is counted, and the vectors are as before,
+
+    - if a label is outside 0..N_CLASSES-1;
+    - if the loss is not finite: it is in the step's words, which otherwise hold a finite one;
+    - if a parameter would no longer be finite.
     """
-    inputs, targets = x.reshape(x.size), t.reshape(t.size)
-    if t.ndim == 1:
-        for label in targets:
-            if label < 0 or label >= n_classes:
-                return math.nan
-    copy, copied = view(own_x, inputs.size, one), view(own_t, targets.size, targets.dtype.type(1))
-    for i in range(inputs.size):
-        copy[i] = inputs[i]
-    for i in range(targets.size):
-        copied[i] = targets[i]
-    store(step + 8 * STEP, number)
-    store(step + 8 * ROWS, x.shape[0])
-    store(step + 8 * LR, bits_of_float(lr))
     store(step + 8 * LOSS, bits_of_float(0.0))
-    execute(team, program, step, one)
+    n_classes = load(batch + 8 * N_CLASSES)
+    for label in view(load(batch + 8 * LABELS), load(batch + 8 * N_LABELS), n_classes):
+        if label < 0 or label >= n_classes:
+            return math.nan
+    store(step + 8 * ROWS, load(batch + 8 * N_ROWS))
+    _copy_vectors(team, batch, False, one)
+    if not execute(team, program_at(load(batch + 8 * PROGRAM), load(batch + 8 * N_INSTRUCTIONS)), step, one):
+        return math.nan
+    if not _parameters_are_finite(team, batch, one):
+        _copy_vectors(team, batch, True, one)
+        return math.nan
+    store(step + 8 * STEP, load(step + 8 * STEP) + 1)
     return float_of_bits(load(step + 8 * LOSS))
 
 

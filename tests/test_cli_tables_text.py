@@ -1,7 +1,6 @@
 """Text files of tables as they come: separators, encodings, decimal commas, compression; read by polars and pandas."""
 
 import gzip
-import sys
 
 import numpy as np
 import pytest
@@ -27,7 +26,6 @@ def library(request, tmp_path, monkeypatch):
     """A folder to work in, and one of the two libraries alone."""
     monkeypatch.chdir(tmp_path)
     hidden = {"polars": "pandas", "pandas": "polars"}[request.param]
-    monkeypatch.setitem(sys.modules, hidden, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == hidden else True)
     return request.param
 

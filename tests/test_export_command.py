@@ -98,7 +98,7 @@ def standardised(ratio, n=200):
 
 
 def scores_of(model, x):
-    return model.scores(*model.features.transform(x, model.dtype))
+    return model.scores(model.features.transform(x, model.dtype))
 
 
 # ---- Far from 0 ----

@@ -201,7 +201,7 @@ RESUMES = {
     "resume of another optimizer": (
         lambda: {"resume": state(optimizer=Adam()), "optimizer": Momentum()},
         ValueError,
-        "resume does not fit: its second are",
+        "resume does not fit: it is of a run with Adam, here the optimizer is Momentum",
     ),
     "resume of a larger network": (
         lambda: {"resume": fastbp.mlp([4, 6, 3]).fit(X, T, progress=False).state},

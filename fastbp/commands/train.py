@@ -75,10 +75,10 @@ def run(options: argparse.Namespace) -> None:
         raise CommandError("--patience needs samples to validate with, and --validation 0 leaves none", 2)
     if options.save:
         model.check_room()
+    settings = fit_settings(options) | {"resume": state, "sample_weight": data.weights}
     told = understood(model, samples, data)
     if options.data not in SETS and options.json != types.STDOUT:
         print(*lines(options.data, told, asked=options.loss is not None), sep="\n", flush=True)
-    settings = fit_settings(options) | {"resume": state, "sample_weight": data.weights}
     _train(options, model, data, settings, told)
 
 

@@ -69,7 +69,8 @@ class Program:
     ) -> None:
         self.network, self.alpha, self.solver = network, alpha, solver
         self.net = network.sequential(dropout, dtype)
-        self.parameters = self.net._parameters
+        self._binding = self.net._binding()
+        self.parameters = self._binding.vector
         self.gradients = np.zeros_like(self.parameters)
         self.n_samples, self.columns = X.shape
         self.order = np.arange(self.n_samples)
@@ -80,7 +81,7 @@ class Program:
         self.words = np.zeros(STEP_WORDS, np.int64)
         self.words[SEED] = seed
         # A batch's slices do not know the sum of its weights.
-        self._slice_rows = rows_of_slice(self.net, batch_size) if sample_weight is None else 0
+        self._slice_rows = rows_of_slice(self._binding, batch_size) if sample_weight is None else 0
         self._team = _team.current()
         self._team.learn_gemm(dtype)
         self._one, self._epochs, self._steps = dtype.type(1), 0, 1
@@ -105,9 +106,9 @@ class Program:
             x = gather(p)
             t = p.gather("t", targets.array, targets.kind)
             w = NOTHING if weights is None else p.gather("weights", weights, KINDS.index(p.dtype.name))
-            scores, columns, passes = self.net._lower(p, x, self.columns)
+            scores, columns, passes = self._binding.forward(p, x)
             dout = self.network.lower_loss(p, scores, columns, t, w, total)
-            self.net._lower_backward(passes, dout)
+            self._binding.backward(passes, dout)
 
         def step(p: Lowering) -> None:
             lower_batch(p, loss_and_gradient, self._slice_rows)
