@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from fastbp import _team
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
+from fastbp._progress import Bar
 from fastbp._samples import Samples
 from fastbp._slices import lower_batch, rows_of_slice
 from fastbp.history import History, TrainingState
@@ -222,15 +222,13 @@ class Run:
         validation: tuple[np.ndarray, np.ndarray] | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
-        progress: bool,
     ) -> History:
         """Train to the last step in chunks of about CHUNK_SECONDS."""
         self._begin()
+        self.execute(np.zeros(0), np.zeros(0))  # no step: compiles, so that the bar tells of steps alone
         by_epoch = validation is not None or bool(callbacks)
         steps, stopped = 1, False
-        with tqdm(
-            total=self.last_step, initial=self.step, unit="step", disable=None if progress else True, leave=False
-        ) as bar:
+        with Bar(self.last_step, "step", done=self.step) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
                 n = min(self.last_step - self.step, steps, MOST_STEPS)
@@ -241,8 +239,7 @@ class Run:
                 taken = time.perf_counter() - start
                 steps = max(1, min(8 * n, int(n * CHUNK_SECONDS / max(taken, 1e-9))))
                 finished = self._record(losses)
-                bar.update(n)
-                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+                bar.advance(n, loss=losses[-1])
                 if not finished:
                     continue
                 if validation is not None:

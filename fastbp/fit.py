@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _team
+from fastbp import _progress, _team
 from fastbp._run import Run
 from fastbp._samples import Samples
 from fastbp.history import History, TrainingState
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from fastbp.sequential import Sequential
 
 
+@_progress.told_if(lambda *args, progress=True, **others: progress)
 def fit(
     net: Sequential,
     x: ArrayLike,
@@ -101,8 +101,8 @@ def fit(
     validation = None if validation_data is None else _validation(run, validation_data, scale)
     callbacks = _callables(callbacks)
     run.check_rate()
-    with _threads(threads):
-        return run.train(validation, callbacks, patience, progress)
+    with _team.threads(threads):
+        return run.train(validation, callbacks, patience)
 
 
 def _whole(name: str, value: Any, least: int) -> int:
@@ -119,17 +119,6 @@ def _callables(callbacks: Any) -> list[Callable[[History], object]]:
         if not callable(function):
             raise TypeError(f"callbacks must be functions, got {function!r}")
     return functions
-
-
-@contextmanager
-def _threads(n: int | None) -> Any:
-    before = _team.get_num_threads()
-    if n is not None:
-        _team.set_num_threads(n)
-    try:
-        yield
-    finally:
-        _team.set_num_threads(before)
 
 
 def _validation(run: Run, data: Any, scale: float) -> tuple[np.ndarray, np.ndarray]:

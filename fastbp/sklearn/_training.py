@@ -12,8 +12,8 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import validate_data
-from tqdm import tqdm
 
+from fastbp._progress import Bar, told_if
 from fastbp.sklearn._lbfgs import Objective
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._program import Program
@@ -22,6 +22,9 @@ from fastbp.sklearn._solver import Solver
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
+
+
+_told = told_if(lambda estimator, *args, **others: estimator.progress or estimator.verbose)
 
 
 class Training(BaseEstimator):
@@ -41,6 +44,7 @@ class Training(BaseEstimator):
     def _network(self) -> Network:
         return Network(self.coefs_, self.intercepts_, self.activation, self.out_activation_)
 
+    @_told
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
         if check_input:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
@@ -73,6 +77,7 @@ class Training(BaseEstimator):
         weights = compute_sample_weight(class_weight, self._label_binarizer.inverse_transform(y))
         return weights if sample_weight is None else weights * sample_weight
 
+    @_told
     def _fit_lbfgs(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
         if self.dropout:
             raise ValueError(f"dropout needs solver='sgd' or 'adam', got solver='lbfgs' and dropout={self.dropout!r}")
@@ -91,6 +96,7 @@ class Training(BaseEstimator):
     def _loss_grad_lbfgs(self, packed: np.ndarray, *rest: Any) -> tuple[float, np.ndarray]:
         return self._objective(packed)
 
+    @_told
     def _fit_stochastic(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
         incremental = rest[-1]
         sample_weight = self._with_class_weight(y, sample_weight, incremental)
@@ -161,7 +167,8 @@ class Training(BaseEstimator):
         """Train for ``max_iter`` epochs, or until neither loss nor validation score gets better."""
         self.n_iter_, self.converged_ = 0, False
         solver = self._optimizer
-        with tqdm(total=max_iter, unit="epoch", leave=False, disable=None if self.progress else True) as bar:
+        program.compile()
+        with Bar(max_iter, "epoch", wanted=self.progress) as bar:
             for _ in range(max_iter):
                 if self.shuffle:
                     permutation = np.arange(program.n_samples)
@@ -177,9 +184,7 @@ class Training(BaseEstimator):
                     raise ValueError(NOT_FINITE)
                 self._count_improvement(held_out)
                 solver.end_epoch(self.t_)
-                bar.update()
-                if not bar.disable:
-                    bar.set_postfix(loss=f"{self.loss_:.4f}", refresh=False)
+                bar.advance(loss=self.loss_)
                 if not np.isfinite(self.loss_):
                     warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=6)
                     break
