@@ -59,7 +59,7 @@ def fit(
         and any number of threads.
     threads : how many to use; as many as ``get_num_threads`` says if None
     callbacks : called with the History after each epoch; the run ends when one returns True
-    progress : whether to show a progress bar on a terminal
+    progress : whether to show, on a terminal or in a notebook, that kernels are compiled and then a progress bar
     scale : what each element of ``x`` is multiplied by as it is read, 1 / 255 for images of bytes
     sample_weight : (N,) finite numbers of at least 0, which multiply the losses of the samples
     class_weight : dict from class label to a number that multiplies the losses of its samples; 1 for those it lacks
@@ -68,7 +68,8 @@ def fit(
     max_steps : stop after so many steps in all, also in the middle of an epoch
     resume : the ``state`` of an earlier History: go on from there, to the same bits as without a stop
 
-    Ctrl-C ends the run between two steps: the network then has the weights of the last finished one.
+    Ctrl-C ends the run between two steps, after the one at hand: the network then has the weights of the last finished
+    one.
 
     Raises
     ------

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp import _arguments, _check
+from fastbp._blocks import in_blocks
 from fastbp._conversions import Conversions
 from fastbp._lowering import Backward, Lowering
 from fastbp._stepper import Stepper
@@ -166,7 +167,13 @@ class Sequential(Conversions):
         return np.multiply(x, dtype.type(self.scale), dtype=dtype)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off."""
+        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off.
+
+        Many rows are computed in blocks, so that Ctrl-C is heard; the layers then keep the last block for a backward.
+        """
+        return in_blocks(self._scores, x, self._parameters.size)
+
+    def _scores(self, x: ArrayLike) -> np.ndarray:
         out = self._scaled(x)
         for layer in self.layers.values():
             out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
@@ -178,7 +185,7 @@ class Sequential(Conversions):
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
-        return self.lastLayer.forward(self.predict(x), t)
+        return self.lastLayer.forward(self._scores(x), t)  # the layers keep all rows, as in the book
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of rows of ``x`` whose class is found.
