@@ -11,8 +11,10 @@ import ctypes
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numba import types, void
@@ -24,6 +26,8 @@ from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.gemm import gemm_of_words
 from fastbp.kernels.tile import tile_table
+
+R = TypeVar("R")
 
 _CACHE_LINE = 64
 _GEMM = {
@@ -188,24 +192,25 @@ def _work_with(n: int) -> None:
             _local.team = Team(n)
 
 
-class threads:
-    """A block in which the calling thread's kernels use ``n`` threads, as many as before if None.
+def with_threads(n: int | None, function: Callable[[], R]) -> R:
+    """What ``function()`` returns where the calling thread's kernels use ``n`` threads, as many as before if None.
 
     The team from before is kept, so that going back starts no thread.
     """
-
-    def __init__(self, n: int | None) -> None:
-        self._n = None if n is None else _arguments.integer("threads", n, 1)
-
-    def __enter__(self) -> None:
-        self._place = _local.__dict__
-        self._before = self._place.get("team")
-        if self._n is not None:
-            _work_with(self._n)
-
-    def __exit__(self, *exception: object) -> None:
+    if n is None:
+        return function()
+    n = _arguments.integer("threads", n, 1)
+    place = _local.__dict__  # of the process that enters, should the function fork
+    before = used = place.get("team")
+    try:
+        _work_with(n)
+        used = place.get("team")
+        return function()
+    finally:
+        # Ctrl-C is heard at calls: there is none until the team is the one from before.
+        if before is None:
+            place.pop("team", None)
+        else:
+            place["team"] = before
         with uninterrupted():
-            if self._before is None:
-                self._place.pop("team", None)
-            else:
-                self._place["team"] = self._before  # of the process that entered, should this be a fork of it
+            del used

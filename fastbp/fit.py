@@ -102,8 +102,7 @@ def fit(
     validation = None if validation_data is None else _validation(run, validation_data, scale)
     callbacks = _callables(callbacks)
     run.check_rate()
-    with _team.threads(threads):
-        return run.train(validation, callbacks, patience)
+    return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -12,6 +12,34 @@ import fastbp
 from fastbp import _team
 from fastbp.kernels.team import THREADS_WORK
 
+INTERRUPTED = """
+import os, random, signal, threading, time
+import numpy as np
+import fastbp
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+x, t = np.ones((700, 30), np.float32), np.zeros(700, int)
+net = fastbp.mlp([30, 20, 5], seed=0)
+fastbp.set_num_threads(2)
+net.fit(x, t, threads=4)
+
+def interrupt():
+    time.sleep(random.uniform(1e-4, 5e-3))
+    os.kill(os.getpid(), signal.SIGINT)
+
+heard = 0
+for _ in range(FITS):
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        while True:
+            net.fit(x, t, threads=4)
+    except KeyboardInterrupt:
+        heard += 1
+    thread.join()
+print(heard, threading.active_count(), fastbp.get_num_threads())
+"""
+
 pytestmark = pytest.mark.skipif(not THREADS_WORK, reason="one thread here")
 
 
@@ -61,24 +89,33 @@ def test_an_interrupt_while_a_team_starts_leaves_no_thread(starting, member):
     before, handler = members(), signal.signal(signal.SIGINT, signal.default_int_handler)
     starting(interrupt)
     try:
-        with pytest.raises(KeyboardInterrupt), _team.threads(5):
-            raise AssertionError("the block began")
+        with pytest.raises(KeyboardInterrupt):
+            _team.with_threads(5, lambda: pytest.fail("it was called"))
     finally:
         signal.signal(signal.SIGINT, handler)
     assert members() == before
     assert fastbp.get_num_threads() == 1
 
 
-def test_a_block_with_other_threads_ends_with_the_team_from_before(set_threads):
+def test_a_call_with_other_threads_ends_with_the_team_from_before(set_threads):
     set_threads(3)
     team, before = _team.current(), members()
-    with pytest.raises(ZeroDivisionError), _team.threads(2):
+
+    def fail():
         assert fastbp.get_num_threads() == 2
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _team.with_threads(2, fail)
     assert _team.current() is team
     assert members() == before
-    with _team.threads(None):
-        assert _team.current() is team
+    assert _team.with_threads(None, _team.current) is team
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process")
+@pytest.mark.parametrize("fits", [30, pytest.param(2000, marks=pytest.mark.soak)])
+def test_interrupts_at_any_moment_leave_the_number_of_threads(fits):
+    assert python(INTERRUPTED.replace("FITS", str(fits)), timeout=60 + fits).split() == [str(fits), "2", "2"]
 
 
 def test_in_a_fork_it_ends_with_a_team_of_the_childs_own():
@@ -90,9 +127,12 @@ from fastbp import _team
 warnings.simplefilter("ignore")
 x = np.ones((300, 300), np.float32)
 fastbp.set_num_threads(2)
-with _team.threads(3):
+
+def fork():
     fastbp.Affine(x, x[0]).forward(x)
-    child = os.fork()
+    return os.fork()
+
+child = _team.with_threads(3, fork)
 if child == 0:
     assert fastbp.get_num_threads() == _team.default_num_threads()
     fastbp.Affine(x, x[0]).forward(x)
