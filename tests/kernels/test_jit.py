@@ -59,6 +59,13 @@ def test_tag_does_not_depend_on_the_folder_or_on_the_time(sources, monkeypatch):
     assert tag_of(sources, monkeypatch) == before
 
 
+def test_tag_is_of_the_sources_that_were_loaded_not_of_those_that_came_in_their_place(sources, monkeypatch):
+    before = _jit.build_tag.__wrapped__()
+    (sources / "new.py").write_text("")
+    monkeypatch.setattr(_jit, "__file__", str(sources / "_jit.py"))
+    assert _jit.build_tag.__wrapped__() == before
+
+
 @pytest.mark.parametrize("setting", ["BOUNDSCHECK", "OPT"])
 def test_tag_changes_with_numba_settings(monkeypatch, setting):
     before = _jit.build_tag.__wrapped__()
