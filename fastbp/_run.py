@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from fastbp import _arguments, _classes, _team
 from fastbp._claim import in_training
@@ -18,6 +17,7 @@ from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._not_finite import place_of
 from fastbp._part import Part
+from fastbp._progress import Bar
 from fastbp._samples import Samples
 from fastbp._slices import lower_batch, rows_of_slice
 from fastbp._stepper import seed_of
@@ -279,7 +279,6 @@ class Run:
         validation: Part | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
-        progress: bool,
     ) -> History:
         """Train to the last step in chunks of about CHUNK_SECONDS.
 
@@ -302,13 +301,12 @@ class Run:
     ) -> History:
         self._follow()
         self._begin()
+        self.execute(np.zeros(0), np.zeros(0))  # no step: compiles, so that the bar tells of steps alone
         if patience is not None and self.best_loss in self.history.val_loss:
             self.history.best_epoch = self.history.val_loss.index(self.best_loss)
         by_epoch = validation is not None or bool(callbacks) or self.accuracy
         steps, stopped = 1, patience is not None and self.waited >= patience
-        with tqdm(
-            total=self.last_step, initial=self.step, unit="step", disable=None if progress else True, leave=False
-        ) as bar:
+        with Bar(self.last_step, "step", done=self.step) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
                 self._follow()
@@ -320,8 +318,7 @@ class Run:
                 taken = time.perf_counter() - start
                 steps = max(1, min(8 * n, int(n * CHUNK_SECONDS / max(taken, 1e-9))))
                 finished = self._record(losses)
-                bar.update(n)
-                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+                bar.advance(n, loss=losses[-1])
                 if not finished:
                     continue
                 if self.accuracy:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _team
+from fastbp import _arguments, _progress, _team
 from fastbp._loss import as_weights
 from fastbp._part import Part
 from fastbp._run import Run
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from fastbp.sequential import Sequential
 
 
+@_progress.told_if(lambda *args, progress=True, **others: progress)
 def fit(
     net: Sequential,
     x: ArrayLike,
@@ -67,7 +66,7 @@ def fit(
     threads : how many to use; as many as ``get_num_threads`` says if None
     callbacks : called with the History after each epoch; the run ends when one returns True
     accuracy : whether to find the accuracy on the training samples after each epoch, too, which costs a pass over them
-    progress : whether to show a progress bar on a terminal
+    progress : whether to show, on a terminal or in a notebook, that kernels are compiled and then a progress bar
     scale : number above 0 that each element of ``x`` is multiplied by as it is read, 1 / 255 for images of bytes. It
         becomes the network's own, so that predict, accuracy, files and exports multiply as well; the network's
         present one if None
@@ -82,7 +81,8 @@ def fit(
     resume : the ``state`` of an earlier History: go on from there, to the same bits as without a stop. Where patience
         had run out, nothing is left to do.
 
-    Ctrl-C ends the run between two steps: the network then has the weights of the last finished one.
+    Ctrl-C ends the run between two steps, after the one at hand: the network then has the weights of the last finished
+    one.
 
     Raises
     ------
@@ -128,11 +128,10 @@ def fit(
     if patience is not None and validation is None:
         raise ValueError("patience needs validation_data or validation_split, whose loss it goes by")
     callbacks = _callables(callbacks)
-    progress = _arguments.flag("progress", progress) and sys.stderr is not None  # as under pythonw
+    _arguments.flag("progress", progress)  # told_if goes by it
     threads = _integer_or_none("threads", threads, 1)
     run.check_rate()
-    with _threads(threads):
-        return run.train(validation, callbacks, patience, progress)
+    return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 
 def _integer_or_none(name: str, value: Any, least: int) -> int | None:
@@ -147,17 +146,6 @@ def _callables(callbacks: Any) -> list[Callable[[History], object]]:
         if not callable(function):
             raise TypeError(f"callbacks[{i}] must be a function, got {_arguments.shown(function)}")
     return functions
-
-
-@contextmanager
-def _threads(n: int | None) -> Any:
-    before = _team.get_num_threads()
-    if n is not None:
-        _team.set_num_threads(n)
-    try:
-        yield
-    finally:
-        _team.set_num_threads(before)
 
 
 def _validation(run: Run, data: Any) -> tuple[Samples, np.ndarray]:

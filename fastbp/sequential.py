@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _classes, _summary
 from fastbp._binding import Binding, Params
+from fastbp._blocks import in_blocks
 from fastbp._claim import Claim, in_training
 from fastbp._conversions import Conversions
 from fastbp._pin import pin
@@ -156,7 +157,14 @@ class Sequential(Conversions):
         return copies
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off."""
+        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off.
+
+        Many rows are computed in blocks, so that Ctrl-C is heard; the layers then keep the last block for a backward.
+        """
+        return in_blocks(self._scores, x, self._last_binding.vector.size)
+
+    def _scores(self, x: ArrayLike) -> np.ndarray:
+        """What ``predict`` returns, of all rows at once."""
         held = pin("x", x)
         passing = self._passing
         try:
@@ -188,7 +196,7 @@ class Sequential(Conversions):
         passing = self._passing
         try:
             layer = self.lastLayer if passing.take(False) else copy.copy(self.lastLayer)
-            loss = layer.forward(self.predict(x), t)
+            loss = layer.forward(self._scores(x), t)  # the layers keep all rows, as in the book
         finally:
             passing.end()
         del held

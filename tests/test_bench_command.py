@@ -18,6 +18,7 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "run.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path.parent)
+        patch.setenv("PYTEST_XDIST_WORKER", "gw0")  # as where these tests run side by side
         assert cli.main(["bench", "--only", ROW, "--json", str(path)]) == 0
     return path
 

@@ -4,8 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from tqdm import tqdm
-
+from fastbp._progress import above_bars
 from fastbp.commands._model import Model
 from fastbp.commands._options import STDOUT
 from fastbp.commands._prepare import Prepared
@@ -52,7 +51,7 @@ class Progress:
         epoch |= {"seconds": now - self._start}
         self._start = now
         self.epochs.append(epoch)
-        with tqdm.external_write_mode():
+        with above_bars():
             if self._as_json:
                 print_line({"event": "epoch"} | epoch)
             elif not self.epochs[1:] or epoch["epoch"] % self._every == 0:

@@ -38,7 +38,8 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
     dtype : "float32" or "float64"
         Of weights and outputs; samples are converted. If None it is that of the samples, float64 for integers. Training
         that goes on with another dtype converts the weights.
-    progress : whether to show a progress bar on a terminal
+    progress : whether to show a progress bar on a terminal or in a notebook, and that kernels are compiled, which
+        ``verbose`` shows too
 
     ``early_stopping`` also goes with ``partial_fit``: a part ``validation_fraction`` of each call's samples is held
     out. When ``n_iter_no_change`` calls in turn brought no better score, the weights go back to the best ones, and

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastbp._progress import told_if
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
@@ -22,6 +23,10 @@ LOSSES: dict[str, Callable[[], Any]] = {
     "logistic": SigmoidWithLoss,
     "identity": MeanSquaredError,
 }
+
+
+# What a method tells of kernels that it compiles, where the user asked to be told.
+told = told_if(lambda estimator, *args, **others: estimator.progress or estimator.verbose)
 
 
 class Fitted(BaseEstimator):
@@ -66,6 +71,7 @@ class Fitted(BaseEstimator):
     def _network_of(self, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> Network:
         return Network(coefs, intercepts, self.activation, self.out_activation_)
 
+    @told
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
         X = checked(X)
         if check_input:

@@ -128,6 +128,10 @@ class Program:
         program = self.whole, self.last, self.order, self.batch_size, False
         return train(self._team.address, *program, first, rates, losses, self.words, self._one) == len(rates)
 
+    def compile(self) -> None:
+        """Do no step, which compiles all that steps need."""
+        self._run(0, _NO_RATE[:0], self.losses[:0])
+
     def epoch(self, rates: np.ndarray) -> float:
         """Do the steps of one epoch at their learning ``rates`` (per_epoch,); returns the mean loss over its samples.
 

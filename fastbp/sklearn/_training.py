@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from tqdm import tqdm
 
+from fastbp._progress import Bar
 from fastbp.sklearn._alone import alone
-from fastbp.sklearn._fitted import Fitted
+from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._program import Program
@@ -88,6 +88,7 @@ class Training(Fitted):
         network.check(X, y)
         return network
 
+    @told
     def _fit_lbfgs(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
         if self.dropout:
             raise ValueError(f"dropout needs solver='sgd' or 'adam', got solver='lbfgs' and dropout={self.dropout!r}")
@@ -105,6 +106,7 @@ class Training(Fitted):
     def _loss_grad_lbfgs(self, packed: np.ndarray, objective: Objective, *rest: Any) -> tuple[float, np.ndarray]:
         return objective(packed)
 
+    @told
     def _fit_stochastic(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
         layer_units, incremental = rest[-2:]
         network = self._start(X, y, layer_units, same_widths=False)
@@ -193,7 +195,8 @@ class Training(Fitted):
         """Train for ``max_iter`` epochs, or until neither loss nor validation score gets better."""
         self.n_iter_, self.converged_ = 0, False
         solver = self._optimizer
-        with tqdm(total=max_iter, unit="epoch", leave=False, disable=None if self.progress else True) as bar:
+        program.compile()
+        with Bar(max_iter, "epoch", wanted=self.progress) as bar:
             for _ in range(max_iter):
                 if self.shuffle:
                     permutation = np.arange(program.n_samples)
@@ -209,9 +212,7 @@ class Training(Fitted):
                     raise ValueError(NOT_FINITE)
                 self._count_improvement(program, held_out)
                 solver.end_epoch(self.t_)
-                bar.update()
-                if not bar.disable:
-                    bar.set_postfix(loss=f"{self.loss_:.4f}", refresh=False)
+                bar.advance(loss=self.loss_)
                 if not np.isfinite(self.loss_):
                     warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=7)
                     break
