@@ -288,7 +288,7 @@ class Run:
         try:
             if not training.take(False):
                 raise in_training("fit")
-            return self._train(validation, callbacks, patience, progress)
+            return self._train(validation, callbacks, patience)
         finally:
             training.end()
 
@@ -297,7 +297,6 @@ class Run:
         validation: Part | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
-        progress: bool,
     ) -> History:
         self._follow()
         self._begin()
