@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from fastbp import _arguments
 from fastbp.affine import Affine
-from fastbp.dropout import SEEDS, Dropout
+from fastbp.dropout import Dropout
 from fastbp.leaky_relu import LeakyRelu
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.relu import Relu
@@ -53,7 +53,7 @@ def mlp(
         al. 2015); "sigmoid" or "tanh", with Xavier's (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book)
     dropout : probability in 0..1 to drop a hidden unit while training; or one for each hidden layer
     dtype : float32 or float64
-    seed : of the initial weights and the Dropout layers, whatever ``np.random.default_rng`` takes. Biases are 0.
+    seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
     loss : "softmax" for classes, SoftmaxWithLoss(eps=0); "sigmoid" for two classes and one output, or for classes that
         do not exclude each other, SigmoidWithLoss(); "mse" for numbers, MeanSquaredError(); or a loss layer
     scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
@@ -81,7 +81,7 @@ def mlp(
     for p, affine in zip(dropped, affines[1:], strict=True):
         layers.append(layer_class())
         if p:
-            layers.append(Dropout(p, seed=int(rng.integers(SEEDS))))
+            layers.append(Dropout(p))  # whose masks follow from the seed of fit or step
         layers.append(affine)
     return Sequential(layers, loss, scale=scale)
 

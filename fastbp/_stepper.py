@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -56,9 +55,8 @@ class Batch:
         words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
         if labels:
             words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
-        vectors = words[program.VECTORS :].reshape(program.MOST_VECTORS, program.VECTOR_WORDS)
-        for row, vector, room in zip(vectors, stepper.vectors, stepper.rooms, strict=True):
-            row[:] = p.keep(vector), p.keep(room), vector.size
+        words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
+        self.words = words
         self.address = p.keep(words)
 
 
@@ -71,10 +69,6 @@ class Stepper:
         self._one = dtype.type(1)
         self._team: _team.Team | None = None  # the last that knew the product
         self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
-        self.vectors = (binding.vector, self.first, self.second)
-        self.rooms: list[np.ndarray] = [
-            np.empty_like(vector) for vector in self.vectors
-        ]  # for what they were before a step
         self._gradients = np.zeros(0, dtype)
         self._words = np.zeros(program.STEP_WORDS, np.int64)
         self._address = self._words.ctypes.data  # lives as long as this
@@ -182,13 +176,18 @@ class Stepper:
         self.binding.loss.as_targets(batch.t, (len(batch.x), self.binding.n_outputs), batch.x_dtype)
 
     def _tell(self, batch: Batch) -> None:
-        """Raise for what kept a step from being done."""
+        """Raise for what a step came to that is no number."""
+        if batch.words[program.NOT_FINITE]:
+            raise FloatingPointError(
+                f"step {self.steps} left parameters that are not finite: assign net.params those of before, and take a "
+                "smaller learning rate"
+            )
         self._check_targets(batch)  # a label out of range
         loss = self._words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
-        problem = "the parameters would no longer be finite" if math.isfinite(loss) else f"the loss is {loss}"
         rows = np.arange(len(batch.x))
         flaw = place_of("x", batch.x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
-        raise FloatingPointError(f"{problem} in step {self.steps + 1}{flaw and '; '}{flaw}; nothing was updated")
+        step = f"step {self.steps + 1}{flaw and '; '}{flaw}"
+        raise FloatingPointError(f"the loss is {loss} in {step}; nothing was updated")
 
 
 def seed_of(seed: int | None) -> int:

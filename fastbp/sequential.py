@@ -282,7 +282,8 @@ class Sequential(Conversions):
         ValueError, TypeError
             as ``fit`` does; nothing has changed then
         FloatingPointError
-            where the loss or a parameter would no longer be finite; nothing has changed then
+            where the loss is not finite, and nothing has changed then; and where a parameter no longer is: it stays so,
+            since a copy of all parameters before each step would take longer than many a step
         RuntimeError
             where another thread trains this network
         """

@@ -25,11 +25,10 @@ STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
 
 # Words of a mini-batch from outside: the address and length of its program, its rows, the address of its labels, how
-# many they are (0 where targets are numbers) and of how many classes, a count that is written here, and then for each
-# vector that a step changes its address, that of room for a copy, and its length. The parameters are the first vector.
-PROGRAM, N_INSTRUCTIONS, N_ROWS, LABELS, N_LABELS, N_CLASSES, NOT_FINITE, VECTORS = range(8)
-VECTOR_WORDS, MOST_VECTORS = 3, 3
-BATCH_WORDS = VECTORS + VECTOR_WORDS * MOST_VECTORS
+# many they are (0 where targets are numbers) and of how many classes, the address and length of the parameters, and a
+# count that is written here.
+PROGRAM, N_INSTRUCTIONS, N_ROWS, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE = range(9)
+BATCH_WORDS = 9
 
 
 @intrinsic
@@ -65,24 +64,6 @@ def program_at(at, n_instructions):
 
 
 @kernel
-def _copy_part(source, target, n, one, part, member):
-    begin, end = part_of(n, part)
-    original, copy = view(source, n, one)[begin:end], view(target, n, one)[begin:end]
-    for i in range(copy.size):
-        copy[i] = original[i]
-
-
-@kernel
-def _copy_vectors(team, batch, back, one):
-    """Copy each vector that a step changes into the room for it, or ``back``."""
-    for i in range(MOST_VECTORS):
-        at = batch + 8 * (VECTORS + VECTOR_WORDS * i)
-        vector, copy, n = load(at), load(at + 8), load(at + 16)
-        source, target = (copy, vector) if back else (vector, copy)
-        spread(team, parts_of(n), package(_copy_part, (source, target, n, one)))
-
-
-@kernel
 def _look_at_part(vector, n, count, one, part, member):
     begin, end = part_of(n, part)
     numbers, found = view(vector, n, one)[begin:end], 0
@@ -94,9 +75,8 @@ def _look_at_part(vector, n, count, one, part, member):
 
 @kernel
 def _parameters_are_finite(team, batch, one):
-    vector, n = load(batch + 8 * VECTORS), load(batch + 8 * (VECTORS + 2))
+    vector, n = load(batch + 8 * PARAMETERS), load(batch + 8 * N_PARAMETERS)
     count = batch + 8 * NOT_FINITE
-    store(count, 0)
     spread(team, parts_of(n), package(_look_at_part, (vector, n, count, one)))
     return load(count) == 0
 
@@ -106,11 +86,11 @@ def take_step(team, batch, step, one):
     """Do a step on the mini-batch whose words are at address ``batch``, count it, and return its loss.
 
     ``step`` is the address of the step's words, with the steps done so far, the learning rate and the seed in them. The
-    result is NaN, nothing is counted, and the vectors are as before,
+    result is NaN
 
-    - if a label is outside 0..N_CLASSES-1;
-    - if the loss is not finite: it is in the step's words, which otherwise hold a finite one;
-    - if a parameter would no longer be finite.
+    - if a label is outside 0..N_CLASSES-1, or the loss is not finite: it is in the step's words, which otherwise hold a
+      finite one. Nothing is counted then, and nothing was changed;
+    - if a parameter is no longer finite, of which NOT_FINITE then holds the number.
     """
     store(step + 8 * LOSS, bits_of_float(0.0))
     n_classes = load(batch + 8 * N_CLASSES)
@@ -118,13 +98,12 @@ def take_step(team, batch, step, one):
         if label < 0 or label >= n_classes:
             return math.nan
     store(step + 8 * ROWS, load(batch + 8 * N_ROWS))
-    _copy_vectors(team, batch, False, one)
+    store(batch + 8 * NOT_FINITE, 0)
     if not execute(team, program_at(load(batch + 8 * PROGRAM), load(batch + 8 * N_INSTRUCTIONS)), step, one):
         return math.nan
-    if not _parameters_are_finite(team, batch, one):
-        _copy_vectors(team, batch, True, one)
-        return math.nan
     store(step + 8 * STEP, load(step + 8 * STEP) + 1)
+    if not _parameters_are_finite(team, batch, one):
+        return math.nan
     return float_of_bits(load(step + 8 * LOSS))
 
 

@@ -20,7 +20,7 @@ from fits import (
 from strategies import assert_same_bits
 
 import fastbp
-from fastbp import _run
+from fastbp import _progress
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 
@@ -134,8 +134,9 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("progress", [True, False])
 def test_a_terminal_sees_the_loss_and_the_rate_unless_told_otherwise(progress, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
+    line = _progress._line_class()
     # Every update is drawn at once, so that none depends on how long the run takes; the first is of one step.
-    monkeypatch.setattr(_run, "tqdm", partial(_run.tqdm, mininterval=0, miniters=1))
+    monkeypatch.setattr(_progress, "_line_class", lambda: partial(line, mininterval=0, miniters=1))
     fitted(small(), epochs=3, progress=progress)
     shown = sys.stderr.getvalue()
     if progress:

@@ -198,7 +198,7 @@ MADE = {
     "an entry too many": (top(more=1), "the description has more, .* of a newer version"),
     "a scale of 0": (top(scale=0), "scale must be a finite number above 0, got 0"),
     "a scale that is text": (top(scale="1"), "scale must be a finite number above 0, got '1'"),
-    "a scale too large": (top(scale=10**400), "int too large"),
+    "a scale too large": (top(scale=10**400), "scale must be a finite number above 0"),
     "more in the state": (state(more=1), "state has more, .* of a newer version"),
     "a history of more": (history_of_more, "tensors of no layer: state.history.more, .* of a newer version"),
     "an entry too few": (lambda d, table: d.pop("loss"), "the description must have .*, it lacks loss"),

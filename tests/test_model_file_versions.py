@@ -50,7 +50,7 @@ def test_a_file_without_a_scale_is_one_of_scale_1_and_such_a_network_has_none_in
 
 @dataclass(frozen=True)
 class LaterState(fastbp.TrainingState):
-    optimizer: str | None = None
+    schedule: str | None = None
     best_epoch: int = 0
     best_accuracy: float = 0.5
 
@@ -59,11 +59,11 @@ class LaterState(fastbp.TrainingState):
 def later(monkeypatch):
     """fastbp with fields in its state, and a list in its History, that it does not have yet."""
     monkeypatch.setattr(model_file, "TrainingState", LaterState)
-    monkeypatch.setattr(model_file, "TEXTS", (*model_file.TEXTS, "optimizer"))
+    monkeypatch.setattr(model_file, "TEXTS", (*model_file.TEXTS, "schedule"))
     monkeypatch.setattr(model_file, "COUNTS", (*model_file.COUNTS, "best_epoch"))
     monkeypatch.setattr(model_file, "NUMBERS", (*model_file.NUMBERS, "best_accuracy"))
     monkeypatch.setattr(model_file, "LISTS", (*model_file.LISTS, "learning_rate"))
-    defaults = model_file.DEFAULTS | {"optimizer": None, "best_epoch": 0, "best_accuracy": 0.5}
+    defaults = model_file.DEFAULTS | {"schedule": None, "best_epoch": 0, "best_accuracy": 0.5}
     monkeypatch.setattr(model_file, "DEFAULTS", defaults)
 
 
@@ -77,7 +77,7 @@ def test_what_an_older_file_lacks_has_its_default(path, request):
     net.save(path, state=state)
     request.getfixturevalue("later")
     loaded = fastbp.load_checkpoint(path).state
-    assert (loaded.optimizer, loaded.best_epoch, loaded.best_accuracy) == (None, 0, 0.5)
+    assert (loaded.schedule, loaded.best_epoch, loaded.best_accuracy) == (None, 0, 0.5)
     assert loaded.history == state.history | {"learning_rate": []}
     assert loaded.step == state.step
 
@@ -85,21 +85,21 @@ def test_what_an_older_file_lacks_has_its_default(path, request):
 def test_a_newer_file_is_read_by_a_newer_version_and_an_older_one_says_so(path, later, monkeypatch):
     net, state = trained()
     lists = state.history | {"learning_rate": [0.25, 0.5]}
-    new = in_later_form(state, optimizer="adam", best_epoch=3, best_accuracy=0.9, history=lists)
+    new = in_later_form(state, schedule="cosine", best_epoch=3, best_accuracy=0.9, history=lists)
     net.save(path, state=new)
     loaded = fastbp.load_checkpoint(path).state
-    assert (loaded.optimizer, loaded.best_epoch, loaded.best_accuracy) == ("adam", 3, 0.9)
+    assert (loaded.schedule, loaded.best_epoch, loaded.best_accuracy) == ("cosine", 3, 0.9)
     assert loaded.history == lists
     monkeypatch.undo()
-    with pytest.raises(fastbp.ModelFileError, match=r"state has .*optimizer, which .* the file is of a newer version"):
+    with pytest.raises(fastbp.ModelFileError, match=r"state has .*schedule, which .* the file is of a newer version"):
         fastbp.load(path)
 
 
 def test_text_of_a_state_must_be_text(path, later):
     net, state = trained()
-    net.save(path, state=in_later_form(state, optimizer="adam"))
-    path.write_bytes(changed(path.read_bytes(), lambda words, table: words["state"].update(optimizer=[])))
-    with pytest.raises(fastbp.ModelFileError, match=r"optimizer of state is \[\]"):
+    net.save(path, state=in_later_form(state, schedule="cosine"))
+    path.write_bytes(changed(path.read_bytes(), lambda words, table: words["state"].update(schedule=[])))
+    with pytest.raises(fastbp.ModelFileError, match=r"schedule of state is \[\]"):
         fastbp.load(path)
 
 

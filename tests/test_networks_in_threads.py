@@ -189,7 +189,7 @@ def test_the_layers_keep_what_a_pass_leaves_as_in_the_book():
     net = fastbp.mlp([6, 9, 4], seed=0)
     x, t = np.ones((3, 6), np.float32), np.array([0, 1, 2])
     gradients = net.gradient(x, t)
-    assert net.layers["Affine1"].x is x
+    assert np.shares_memory(net.layers["Affine1"].x, x)
     assert net.layers["Affine1"].dW is gradients["W1"]
     assert net.layers["Relu1"].mask.shape == (3, 9)
     assert net.lastLayer.y.shape == (3, 4)

@@ -51,7 +51,11 @@ WRONG = {
         "max_steps": (INTEGERS, [-1]),
         "resume": ([3, "state", fastbp.History()], []),
     },
-    "step": {"optimizer": ([3, None, fastbp.optimizers.SGD], ["sdg"])},
+    "step": {
+        "optimizer": ([3, None, fastbp.optimizers.SGD], ["sdg"]),
+        "clip_norm": (NUMBERS, [0, -1, math.nan, math.inf]),
+        "seed": (INTEGERS, [-1]),
+    },
     "mlp": {
         "sizes": ([3, "43", None, [4, "3"], [4, 2.5], [4, True]], [[], [4], [4, 0], [4, -3]]),
         "activation": ([3, None, fastbp.Relu()], ["rleu", ""]),

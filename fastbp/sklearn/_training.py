@@ -138,7 +138,7 @@ class Training(Fitted):
         try:
             self._epochs(program, held_out, 1 if incremental else self.max_iter, incremental)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=7)
         if held_out is not None and (self.converged_ or not incremental):
             self.coefs_, self.intercepts_ = self._best_coefs, self._best_intercepts
             if incremental:
@@ -163,7 +163,7 @@ class Training(Fitted):
             return min(200, n_samples)
         if batch_size > n_samples:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=8
             )
         return min(batch_size, n_samples)
 
@@ -214,7 +214,7 @@ class Training(Fitted):
                 solver.end_epoch(self.t_)
                 bar.advance(loss=self.loss_)
                 if not np.isfinite(self.loss_):
-                    warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=7)
+                    warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=8)
                     break
                 if self._no_improvement_count > self.n_iter_no_change and self._is_stopping():
                     self.converged_ = True
@@ -224,7 +224,7 @@ class Training(Fitted):
                         f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
                         "converged yet.",
                         ConvergenceWarning,
-                        stacklevel=7,
+                        stacklevel=8,
                     )
 
     def _count_improvement(self, program: Program, held_out: tuple[Any, ...] | None) -> None:
