@@ -14,9 +14,10 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
-from .memory import address, atomic_add, bits_of_float, float_of_bits, load, store, view
+from .memory import address, atomic_add, bits_of_float, float_of_bits, load, size_of, store, view
+from .reduce import nan_unless_finite
 from .simd import I64, element_type
-from .team import package, part_of, parts_of, spread
+from .team import CHUNK, package, part_of, parts_of, spread
 
 WORDS = 12
 
@@ -66,18 +67,18 @@ def program_at(at, n_instructions):
 @kernel
 def _look_at_part(vector, n, count, one, part, member):
     begin, end = part_of(n, part)
-    numbers, found = view(vector, n, one)[begin:end], 0
-    for i in range(numbers.size):
-        found += not math.isfinite(numbers[i])
-    if found:
-        atomic_add(count, found)
+    if nan_unless_finite(vector + size_of(one) * begin, end - begin, one) != 0:
+        atomic_add(count, 1)
 
 
 @kernel
 def _parameters_are_finite(team, batch, one):
     vector, n = load(batch + 8 * PARAMETERS), load(batch + 8 * N_PARAMETERS)
     count = batch + 8 * NOT_FINITE
-    spread(team, parts_of(n), package(_look_at_part, (vector, n, count, one)))
+    if n <= CHUNK:
+        _look_at_part(vector, n, count, one, 0, 0)
+    else:
+        spread(team, parts_of(n), package(_look_at_part, (vector, n, count, one)))
     return load(count) == 0
 
 
@@ -90,7 +91,7 @@ def take_step(team, batch, step, one):
 
     - if a label is outside 0..N_CLASSES-1, or the loss is not finite: it is in the step's words, which otherwise hold a
       finite one. Nothing is counted then, and nothing was changed;
-    - if a parameter is no longer finite, of which NOT_FINITE then holds the number.
+    - if a parameter is no longer finite: then NOT_FINITE is not 0.
     """
     store(step + 8 * LOSS, bits_of_float(0.0))
     n_classes = load(batch + 8 * N_CLASSES)
