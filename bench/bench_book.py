@@ -81,7 +81,7 @@ def fastbp_fit(steps: int) -> Work:
             progress=False,
         )
 
-    return work(train, lambda x: nets[0].predict(x))
+    return work(train, lambda _: nets[0].predict(images.x_test))
 
 
 def book_loop(layers: ModuleType, dtype: str, steps: int) -> Work:

@@ -113,8 +113,8 @@ def load(path: str | os.PathLike) -> Run:
     try:
         with _open(path, "rt") as file:
             return parse(json.load(file))
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise NotARun(f"{os.fspath(path)} is not a file that fastbp bench --json wrote: {error!r}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, gzip.BadGzipFile, zlib.error):
+        raise NotARun(f"{os.fspath(path)} is not a file that fastbp bench --json wrote, or it is damaged") from None
 
 
 def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:

@@ -27,7 +27,7 @@ def fastbp_steps(network: Network) -> Work:
         affines = net._affines()
         return flat([layer.W for layer in affines], [layer.b for layer in affines])
 
-    if rows_of_slice(net, len(x)):  # slices are copied from the data set one after the other
+    if rows_of_slice(net._binding(), len(x)):  # slices are copied from the data set one after the other
         run = Run(
             net,
             Samples("x", x, 1.0),
@@ -47,8 +47,8 @@ def fastbp_steps(network: Network) -> Work:
             run.execute(rates, losses)
             run.step += network.steps
     else:
-        stepper = Stepper(net, optimizer)
-        batch = Batch(stepper, net, len(x), t)
+        stepper = Stepper(net._binding(), optimizer)
+        batch = Batch(stepper, len(x), t, weighted=False, limit=0.0)
         batch.x[...], batch.t[...] = x, t
         order, words, done = np.arange(len(x)), np.zeros(STEP_WORDS, np.int64), 0
 
@@ -56,7 +56,7 @@ def fastbp_steps(network: Network) -> Work:
             nonlocal done
             team = _team.address_for(x.dtype)
             program = batch.table, batch.table, order, len(x), False
-            train(team, *program, done, rates, losses, words, stepper.one)
+            train(team, *program, done, rates, losses, words, x.dtype.type(1))
             done += network.steps
 
     return Work(call, answer, network.steps)

@@ -55,8 +55,7 @@ def _place(result: Result) -> tuple[int, str]:
 
 def _block(results: Sequence[Result]) -> str:
     """The rows of one job, with a column for each of its peers."""
-    peers: Collection[str] = {name for result in results for name in (*result.entries, *result.absent)}
-    peers = [name for name in PEERS if name in peers]
+    peers = _peers({name for result in results for name in (*result.entries, *result.absent)})
     cells = [[results[0].info["job"], "threads", "fastbp", "limit", *peers]]
     for result in results:
         ours = result.ours
@@ -71,6 +70,12 @@ def _block(results: Sequence[Result]) -> str:
     ]
     reasons = sorted({f"  {name}: {why}" for result in results for name, why in result.absent.items()})
     return "\n".join(lines + reasons)
+
+
+def _peers(names: Collection[str]) -> list[str]:
+    """Those among the ``names`` in the order of PEERS, then by name whoever is not among these."""
+    known = [name for name in PEERS if name in names]
+    return known + sorted(set(names) - {*known, "fastbp"})
 
 
 def _peer(result: Result, peer: str) -> str:

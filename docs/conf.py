@@ -3,10 +3,16 @@
 python -m sphinx -W docs docs/_build
 """
 
+import argparse
 import re
+import textwrap
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
 import fastbp
+from fastbp import cli
 from fastbp.bench import page, results
 
 project = "fastbp"
@@ -26,6 +32,7 @@ html_static_path = ["_static"]
 html_css_files = ["page.css"]
 html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
 html_show_sourcelink = html_show_copyright = False
+smartquotes_action = "qe"  # quotes and dots, but -- begins an option
 
 autodoc_typehints = "none"  # the docstrings say more
 autodoc_member_order = "bysource"
@@ -61,6 +68,33 @@ def sections(_app, _what, _name, _object, _options, lines):
     lines[:] = result
 
 
+class Command(SphinxDirective):
+    """``.. command:: train``: what the subcommand is for, its options, and its examples, as ``--help`` has them."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        module, parser = cli.command(name)
+        lines = [*module.__doc__.splitlines(), "", f".. program:: fastbp {name}", ""]
+        for action in parser._actions:
+            if not isinstance(action, argparse._HelpAction):
+                explained = re.sub(r"([*`|\\_])", r"\\\1", (action.help or "") % vars(action))
+                lines += [f".. option:: {_form(action)}", "", f"   {explained}", ""]
+        examples = textwrap.dedent(module.EXAMPLES.partition("\n")[2])
+        lines += ["Examples::", "", textwrap.indent(examples, "   ")]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def _form(action: argparse.Action) -> str:
+    """The option and its values, as they are typed."""
+    if action.nargs == 0:
+        return action.option_strings[0]
+    value = action.metavar or "{" + ",".join(action.choices) + "}"
+    several = f" [{value} ...]" if action.nargs == "+" else ""
+    return " ".join([*action.option_strings[:1], f"{value}{several}"])
+
+
 def report(app, exception):
     """Write the page of the benchmark run that is kept here, with its plots."""
     if exception is None and app.builder.format == "html":
@@ -68,5 +102,6 @@ def report(app, exception):
 
 
 def setup(app):
+    app.add_directive("command", Command)
     app.connect("build-finished", report)
     app.connect("autodoc-process-docstring", sections, priority=400)  # before napoleon

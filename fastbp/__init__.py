@@ -6,9 +6,10 @@ from pathlib import Path as _Path
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
-from fastbp import datasets, optimizers, schedules
+from fastbp import activations, datasets, optimizers, schedules
+from fastbp._mlp import mlp
 from fastbp._team import get_num_threads, set_num_threads
-from fastbp.activations import LeakyRelu, Relu, Sigmoid, Tanh
+from fastbp.activations import *  # noqa: F403 (one list of what there is)
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
@@ -16,10 +17,12 @@ from fastbp.dropout import Dropout
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.gradient import numerical_gradient
 from fastbp.history import History, TrainingState
+from fastbp.huber import Huber
+from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
 from fastbp.plots import plot_confusion, plot_weights
-from fastbp.sequential import Sequential, mlp
+from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
@@ -29,23 +32,22 @@ from fastbp.two_layer_net import TwoLayerNet
 __version__ = "0.1.0"
 
 __all__ = [
+    *activations.__all__,
     "AddLayer",
     "Affine",
     "BinaryCrossEntropy",
     "Checkpoint",
     "Dropout",
     "History",
-    "LeakyRelu",
+    "Huber",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "ModelFileError",
     "MulLayer",
-    "Relu",
     "Sequential",
-    "Sigmoid",
     "SigmoidWithLoss",
     "Softmax",
     "SoftmaxWithLoss",
-    "Tanh",
     "TrainingState",
     "TwoLayerNet",
     "cross_entropy_error",

@@ -32,16 +32,28 @@ def integer(name: str, value: Any, least: int | None = None, most: int | None = 
 
 
 def real(
-    name: str, value: Any, least: float | None = None, most: float | None = None, *, above: float | None = None
+    name: str,
+    value: Any,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
 ) -> float:
-    """``value``, a finite number in ``least``..``most``, or greater than ``above``; True and False are none."""
-    bound = _range(least, most) if above is None else f" above {above:g}"
+    """``value``, a finite number in ``least``..``most``, ``above`` and ``below``; True and False are none."""
+    bound = _range(least, most) + "".join(
+        f" {word} {limit:g}" for word, limit in (("above", above), ("below", below)) if limit is not None
+    )
     expected = f"{name} must be a finite number{bound}, got {shown(value)}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating)):
         raise TypeError(expected)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer
+        number = math.inf
     too_small = (least is not None and number < least) or (above is not None and number <= above)
-    if not math.isfinite(number) or too_small or (most is not None and number > most):
+    too_large = (most is not None and number > most) or (below is not None and number >= below)
+    if not math.isfinite(number) or too_small or too_large:
         raise ValueError(expected)
     return number
 
@@ -77,9 +89,21 @@ def float_type(name: str, value: Any) -> np.dtype:
     return dtype
 
 
+def generator(name: str, seed: Any) -> np.random.Generator:
+    """NumPy's generator from a ``seed``: None, an integer of at least 0, or what else ``default_rng`` takes."""
+    if isinstance(seed, (int, np.integer, float, str)):
+        seed = integer(name, seed, 0)
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        expected = f"{name} must be an integer of at least 0, None, or what np.random.default_rng takes"
+        raise type(error)(f"{expected}, got {shown(seed)}") from None
+
+
 def _range(least: float | None, most: float | None) -> str:
     if least is None and most is None:
         return ""
+    low, high = (f"{limit:g}" if isinstance(limit, float) else str(limit) for limit in (least, most))
     if most is None:
-        return f" of at least {least:g}"
-    return f" of at most {most:g}" if least is None else f" in {least:g}..{most:g}"
+        return f" of at least {low}"
+    return f" of at most {high}" if least is None else f" in {low}..{high}"

@@ -21,8 +21,8 @@ class Conversions:
     ) -> None:
         """Save the network to a safetensors file, for ``fastbp.load`` and ``fastbp.load_checkpoint``.
 
-        The file is there whole or not at all, also after a crash; what was there before is replaced. The same network
-        gives the same bytes.
+        The file is there whole or not at all, also after a crash; what was there before is replaced, and hands on its
+        permissions. The same network gives the same bytes.
 
         Parameters
         ----------
@@ -31,7 +31,8 @@ class Conversions:
         extra : anything that JSON can hold, for ``load_checkpoint`` to return
 
         Raises TypeError for layers and losses that are not of fastbp, and for an ``extra`` that JSON cannot hold;
-        ValueError for a state of another network and an ``extra`` that is too long for the file; OSError.
+        ValueError for a state of another network and an ``extra`` that is too long for the file; OSError, also where
+        there is something other than a regular file.
         """
         from fastbp.model_file import save
 
@@ -60,8 +61,11 @@ class Conversions:
     def to_torch(self) -> Any:
         """Return a ``torch.nn.Sequential`` with copies of the layers, in evaluation mode: it gives what predict gives.
 
+        A ``scale`` of the network is a module of its own before them, called ``scale``; the layers keep their numbers,
+        and the state dict has nothing of it.
+
         The way back is ``fastbp.from_torch``. Raises TypeError for layers that are not of fastbp, ImportError without
-        torch (``pip install 'fastbp[torch]'``).
+        torch (the extra ``torch``).
         """
         from fastbp.torch_weights import to_torch
 
@@ -70,11 +74,11 @@ class Conversions:
     def to_onnx(self, path: str | os.PathLike, *, probabilities: bool = False) -> None:
         """Write the network as an ONNX graph, from ``x`` (N, I) to ``scores`` (N, K) as predict gives, N any number.
 
-        The graph computes in the network's dtype, with opset 16. With ``probabilities`` it has a second output of that
-        name, which is what predict_proba gives.
+        The graph computes in the network's dtype, its ``scale`` included, with opset 16. With ``probabilities`` it has
+        a second output of that name, which is what predict_proba gives.
 
-        Raises TypeError for layers that are not of fastbp, and for ``probabilities`` of a loss without them; ValueError
-        for parameters that are not finite; ImportError without onnx (``pip install 'fastbp[onnx]'``); OSError.
+        Raises TypeError for layers and losses that are not of fastbp, and for ``probabilities`` of a loss without them;
+        ValueError for parameters that are not finite; ImportError without onnx (the extra ``onnx``); OSError.
         """
         from fastbp.to_onnx import to_onnx
 
@@ -87,8 +91,8 @@ class Conversions:
         of double for a float64 network. ``predict_proba`` is there too where the loss has probabilities. The names
         begin with ``prefix``, so that a program can have several networks.
 
-        Raises TypeError for layers that are not of fastbp; ValueError for parameters that are not finite and for a
-        ``prefix`` that no name in C begins with; OSError.
+        Raises TypeError for layers and losses that are not of fastbp; ValueError for parameters that are not finite and
+        for a ``prefix`` that no name in C begins with; OSError.
         """
         from fastbp.to_c import to_c
 
@@ -100,7 +104,8 @@ class Conversions:
         ``predict(x)`` takes (N, I) and gives what predict gives, but for rounding, in the network's dtype;
         ``predict_proba(x)`` is there too where the loss has probabilities.
 
-        Raises TypeError for layers that are not of fastbp, ValueError for parameters that are not finite, OSError.
+        Raises TypeError for layers and losses that are not of fastbp, ValueError for parameters that are not finite,
+        OSError.
         """
         from fastbp.to_numpy import to_numpy
 

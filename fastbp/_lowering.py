@@ -1,20 +1,23 @@
 """From layers to a program: the table of instructions that ``kernels.program`` executes.
 
 Each layer and loss writes its own instructions (its method ``lower``) into a ``Lowering``, which owns the buffers
-between them. The arrays behind the addresses live as long as the ``Lowering``.
+between them. What keeps an array alive, unmoved and of its size behind its address, for as long as the ``Lowering``
+lives: buffers are in no other hands; arrays from elsewhere are kept and pinned; parameters are views of a ``Binding``'s
+vector that no one else has, the vector kept and pinned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numba import types, void
 
 from fastbp import _check
 from fastbp._layer import Layer, Operand
+from fastbp._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
@@ -33,7 +36,7 @@ Backward = Callable[[int, bool], int]
 
 
 @cache
-def _address(instruction: type, dtype: np.dtype) -> int:
+def _address(instruction: Any, dtype: np.dtype) -> int:
     """Of the operation that runs an instruction, compiled for ``dtype``."""
     return address_of(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
 
@@ -78,10 +81,14 @@ class Lowering:
         self.parameters, self.gradients = parameters, gradients
         self.most_rows = self.rows = most_rows
         self.fused_step, self.adds = fused_step, adds
+        self.place = 0  # of the layer that is being written, in the network
         self._buffers: dict[Hashable, np.ndarray] = {}
+        self._kept: dict[int, tuple[np.ndarray, object]] = {}
         self._instructions: list[Any] = []
         self._passes: list[tuple[Layer, Backward]] = []
         self._included: list[Lowering] = []
+        self.keep(parameters)
+        self.keep(gradients)
 
     def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
         """Address of a buffer of ``most_rows`` x ``columns`` elements; the same one for the same ``key``."""
@@ -91,12 +98,21 @@ class Lowering:
 
     def keep(self, array: np.ndarray) -> int:
         """Address of an array that has to live as long as the program."""
-        self._buffers[id(array)] = array
+        self._kept[id(array)] = array, pin("an array in use", array)
         return array.ctypes.data
 
     def include(self, other: Lowering) -> None:
         """Have ``other`` live as long as this."""
         self._included.append(other)
+
+    def place_of(self, parameter: np.ndarray) -> int:
+        """Address of a layer's parameter, which must be a view of those of the program."""
+        whole, at = self.parameters, parameter.ctypes.data
+        offset = at - whole.ctypes.data
+        inside = 0 <= offset <= whole.nbytes - parameter.nbytes
+        if not (inside and parameter.dtype == whole.dtype and parameter.flags.c_contiguous):
+            raise RuntimeError("a parameter was set while the network was about to train: set it before or after")
+        return at
 
     def gradient_of(self, parameter: np.ndarray) -> int:
         """Address of the gradient of a layer's parameter."""
@@ -104,7 +120,7 @@ class Lowering:
 
     def emit(self, instruction: Any) -> None:
         """Append an instruction of ``kernels.instructions``; compiles its operation if no network has needed it yet."""
-        _address(type(instruction), self.dtype)
+        _address(cast(Any, type(instruction)), self.dtype)
         self._instructions.append(instruction)
 
     def on_backward(self, layer: Layer, write: Backward) -> None:
@@ -184,6 +200,6 @@ class Lowering:
         instructions, self._instructions = self._instructions, []
         table = np.zeros((len(instructions), WORDS), np.int64)
         for row, instruction in zip(table, instructions, strict=True):
-            words = words_of(instruction)
-            row[0], row[1 : 1 + len(words)] = _address(type(instruction), self.dtype), words
+            words, kind = words_of(instruction), type(instruction)
+            row[0], row[1 : 1 + len(words)] = _address(cast(Any, kind), self.dtype), words
         return table

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
-from fastbp import _team
-from fastbp._layer import Operand
+from fastbp import _arguments, _classes, _team
+from fastbp._claim import in_training
+from fastbp._class_weight import with_class_weight
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
+from fastbp._not_finite import place_of
+from fastbp._part import Part
+from fastbp._progress import Bar
 from fastbp._samples import Samples
 from fastbp._slices import lower_batch, rows_of_slice
+from fastbp._stepper import seed_of
 from fastbp.history import History, TrainingState
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from fastbp.sequential import Sequential
 
 CHUNK_SECONDS = 0.05  # between two looks of Python at the run: progress, callbacks and Ctrl-C wait that long
-ROWS_AT_A_TIME = 4096  # of an evaluation, so that its activations stay small beside the data
 MOST_STEPS = 1 << 16  # in a chunk, which bounds the arrays of rates and losses
 
 
@@ -48,35 +50,41 @@ class Run:
         shuffle: bool,
         seed: int | None,
         sample_weight: ArrayLike | None,
-        class_weight: Mapping[int, float] | None,
+        class_weight: Mapping[int, float] | str | None,
         clip_norm: float | None,
         resume: TrainingState | None,
+        accuracy: bool = False,
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
-        self.parameters = net._bound()
+        self.binding = binding = net._binding()
         self.dtype = self.parameters.dtype
-        self.columns, self.n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+        self.columns, self.n_outputs = binding.n_inputs, binding.n_outputs
         samples.check_columns(self.columns, "x")
+        self.scale = samples.scale
         self.n_samples = len(samples.array)
         if self.n_samples == 0:
             raise ValueError("x must hold at least one sample, got none")
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
         self.last_step = epochs * self.per_epoch
-        if clip_norm is not None and (isinstance(clip_norm, bool) or not 0 < clip_norm < math.inf):
-            raise ValueError(f"clip_norm must be a finite number above 0, got {clip_norm!r}")
+        self._limit = clip_norm or 0.0
         shape = self.n_samples, self.n_outputs
-        targets = net.lastLayer.as_targets(t, shape, self.dtype)
+        targets = binding.loss.as_targets(t, shape, self.dtype)
         weights = as_weights(sample_weight, self.n_samples, self.dtype)
         if class_weight is not None:
-            weights = _with_class_weight(weights, class_weight, targets, self.n_outputs)
+            weights = with_class_weight(weights, class_weight, net.lastLayer, targets, self.n_outputs)
+        self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
+        if accuracy:
+            _classes.must_have_classes(net.lastLayer, "accuracy")
+            if self.part.labels is None:
+                raise ValueError("accuracy needs targets that name one class a sample")
 
-        self.slice_rows = rows_of_slice(net, self.batch_size)
-        fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
+        self.slice_rows = rows_of_slice(binding, self.batch_size)
+        self._fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
         size = self.parameters.size
-        self.gradients = np.zeros(0 if fused else size, self.dtype)
+        self.gradients = np.zeros(0 if self._fused else size, self.dtype)
         self.first, self.second = optimizer.new_states(size, self.dtype)
-        self.seed = _seed(seed)
+        self.seed = seed_of(seed)
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
         self._first_rate: float | None = None
@@ -84,19 +92,34 @@ class Run:
         self.history = History()
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
         self.words = np.zeros(STEP_WORDS, np.int64)
-        self._lower(samples, targets, weights, fused, clip_norm or 0.0)
+        self._samples, self._targets, self._weights = samples, targets, weights
+        self._lower()
+
+    @property
+    def parameters(self) -> np.ndarray:
+        return self.binding.vector
 
     def _checked(self, state: TrainingState | None) -> TrainingState | None:
         if state is None:
             return None
         if not isinstance(state, TrainingState):
-            raise TypeError(f"resume must be the state of a History, got {state!r}")
-        for name in ("parameters", "first", "second"):
+            raise TypeError(f"resume must be the state of a History, got {_arguments.shown(state)}")
+        optimizer = type(self.optimizer).__name__
+        if state.optimizer not in (None, optimizer):
+            raise ValueError(
+                f"resume does not fit: it is of a run with {state.optimizer}, here the optimizer is {optimizer}: pass "
+                f"optimizer={state.optimizer.lower()!r} or another {state.optimizer}"
+            )
+        for name, what in (
+            ("parameters", "parameters of another network"),
+            ("first", "states of another optimizer"),
+            ("second", "states of another optimizer"),
+        ):
             own, kept = getattr(self, name), getattr(state, name)
             if kept.shape != own.shape or kept.dtype != own.dtype:
                 raise ValueError(
                     f"resume does not fit: its {name} are {kept.size} numbers of {kept.dtype}, "
-                    f"here {own.size} of {own.dtype}"
+                    f"here {own.size} of {own.dtype}: they are {what}"
                 )
         if (state.n_samples, state.batch_size) != (self.n_samples, self.batch_size):
             raise ValueError(
@@ -108,17 +131,20 @@ class Run:
     def _begin(self) -> None:
         """Take over the state to go on from: the first change to the network."""
         state = self.resume
+        self.net.scale = self.scale
         if state is not None:
             for name in ("parameters", "first", "second"):
                 getattr(self, name)[...] = getattr(state, name)
             self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
-            self.history = History(**{name: list(values) for name, values in state.history.items()})
+            lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
+            self.history = History(**lists)
             self.best_loss, self.waited = state.best_loss, state.waited
             self.best_parameters = state.best_parameters.copy()
         self.words[SEED] = self.seed
 
-    def _lower(self, samples: Samples, targets: np.ndarray, weights: np.ndarray, fused: bool, limit: float) -> None:
+    def _lower(self) -> None:
         """Write the programs of a whole batch, and of the rest at an epoch's end."""
+        binding, samples, targets, weights = self.binding, self._samples, self._targets, self._weights
         own_kind = KINDS.index(self.dtype.name)
         labels = targets.ndim == 1
 
@@ -126,16 +152,33 @@ class Run:
             x = p.gather("x", samples.array, samples.kind, samples.scale)
             t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
             w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
-            scores = self.net._lower(p, Operand(x, (self.columns,)))
-            p.backward(self.net.lastLayer.lower(p, scores, t, w, labels))
+            scores = binding.forward(p, x)
+            p.backward(binding.loss.lower(p, scores, t, w, labels))
 
         def step(p: Lowering) -> None:
             lower_batch(p, loss_and_gradient, self.slice_rows)
-            if not fused:
-                p.optimizer(self.optimizer, self.first, self.second, limit)
+            if not self._fused:
+                p.optimizer(self.optimizer, self.first, self.second, self._limit)
 
-        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=fused)  # keeps the buffers
+        # The program keeps all that its tables name by address.
+        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=self._fused)
         self.tables = self.program.tables(self.n_samples, step)
+
+    def _follow(self) -> None:
+        """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
+
+        Raises RuntimeError where the run cannot go on with them, ValueError where parameters are read-only.
+        """
+        binding = self.net._binding()
+        if binding is not self.binding:
+            if not binding.fits(self.binding):
+                raise RuntimeError(
+                    "the layers were changed while fit was running: arrays of the same shapes and numbers such as a "
+                    "Dropout's p may be replaced then, layers of other kinds and shapes need another call of fit"
+                )
+            self.binding = binding
+            self._lower()
+        binding.check_writable()
 
     def check_rate(self) -> None:
         """Ask for the learning rate of the first step to come, which raises where it is none."""
@@ -167,6 +210,7 @@ class Run:
             self.best_loss,
             self.best_parameters.copy(),
             self.waited,
+            type(self.optimizer).__name__,
         )
 
     def _advance(self, steps: int) -> np.ndarray:
@@ -210,7 +254,19 @@ class Run:
         else:
             self.step += done
         epoch, batch = divmod(self.step, self.per_epoch)
-        raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; try a smaller learning rate")
+        raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; {self._reason(epoch, batch)}")
+
+    def _reason(self, epoch: int, batch: int) -> str:
+        """What is to blame for a step that came to no finite loss or parameters, and the way out."""
+        order = np.arange(self.n_samples)
+        if self.shuffle:
+            shuffle_order(order, self.seed, epoch)
+        if flaw := self.part.flaw(order[batch * self.batch_size : (batch + 1) * self.batch_size]):
+            return f"{flaw}: fill it in, or leave the row out"
+        for name, p in self.net.params.items():
+            if place := place_of(name, p, np.arange(len(p)), self.dtype):
+                return f"{place} before this step"
+        return "try a smaller learning rate"
 
     def _restore(self, saved: list[np.ndarray]) -> None:
         self._epoch_of_order = -1
@@ -219,20 +275,39 @@ class Run:
 
     def train(
         self,
-        validation: tuple[np.ndarray, np.ndarray] | None,
+        validation: Part | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
-        progress: bool,
     ) -> History:
-        """Train to the last step in chunks of about CHUNK_SECONDS."""
+        """Train to the last step in chunks of about CHUNK_SECONDS.
+
+        Raises RuntimeError where another thread trains the network.
+        """
+        training = self.net._training
+        try:
+            if not training.take(False):
+                raise in_training("fit")
+            return self._train(validation, callbacks, patience)
+        finally:
+            training.end()
+
+    def _train(
+        self,
+        validation: Part | None,
+        callbacks: list[Callable[[History], object]],
+        patience: int | None,
+    ) -> History:
+        self._follow()
         self._begin()
-        by_epoch = validation is not None or bool(callbacks)
-        steps, stopped = 1, False
-        with tqdm(
-            total=self.last_step, initial=self.step, unit="step", disable=None if progress else True, leave=False
-        ) as bar:
+        self.execute(np.zeros(0), np.zeros(0))  # no step: compiles, so that the bar tells of steps alone
+        if patience is not None and self.best_loss in self.history.val_loss:
+            self.history.best_epoch = self.history.val_loss.index(self.best_loss)
+        by_epoch = validation is not None or bool(callbacks) or self.accuracy
+        steps, stopped = 1, patience is not None and self.waited >= patience
+        with Bar(self.last_step, "step", done=self.step) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
+                self._follow()
                 n = min(self.last_step - self.step, steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
@@ -241,29 +316,40 @@ class Run:
                 taken = time.perf_counter() - start
                 steps = max(1, min(8 * n, int(n * CHUNK_SECONDS / max(taken, 1e-9))))
                 finished = self._record(losses)
-                bar.update(n)
-                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+                bar.advance(n, loss=losses[-1])
                 if not finished:
                     continue
+                if self.accuracy:
+                    self.history.accuracy.append(self.part.measured()["accuracy"])
                 if validation is not None:
-                    loss, accuracy = evaluate(self.net, *validation)
-                    self.history.val_loss.append(loss)
-                    if accuracy is not None:
-                        self.history.val_accuracy.append(accuracy)
+                    loss = self._validate(validation)
                     if patience is not None:
                         self.waited += 1
                         if loss < self.best_loss:
                             self.best_loss, self.best_parameters, self.waited = loss, self.parameters.copy(), 0
+                            self.history.best_epoch = len(self.history.val_loss) - 1
                         stopped = self.waited >= patience
                 now = time.perf_counter()
                 self.history.seconds += [(now - epoch_start) / finished] * finished
                 epoch_start = now
                 for callback in callbacks:
                     stopped = callback(self.history) is True or stopped
+        self._follow()
         self.history.state = self.state()
         if patience is not None and self.best_parameters.size:
             self.parameters[...] = self.best_parameters
         return self.history
+
+    def _validate(self, validation: Part) -> float:
+        """Measure and record; returns the loss. FloatingPointError where it is not finite because the data are not."""
+        measured = validation.measured()
+        loss = measured["loss"]
+        if not math.isfinite(loss) and (flaw := validation.flaw(np.arange(len(validation)))):
+            when = f"after epoch {len(self.history.loss)}"
+            raise FloatingPointError(f"the validation loss is {loss} {when}; in the validation data, {flaw}")
+        for name, value in measured.items():
+            getattr(self.history, f"val_{name}").append(value)
+        return loss
 
     def _record(self, losses: np.ndarray) -> int:
         """Add up the losses of the steps just done; returns how many epochs they finished."""
@@ -278,44 +364,3 @@ class Run:
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
         self.partial_loss = float(sums[-1]) if self.step % self.per_epoch else 0.0
         return finished
-
-
-def evaluate(net: Sequential, x: np.ndarray, t: np.ndarray) -> tuple[float, float | None]:
-    """Mean loss of the network on (x, t), and the accuracy where the loss is one of classes."""
-    loss_layer = copy.copy(net.lastLayer)
-    total, right = 0.0, 0.0
-    for begin in range(0, len(x), ROWS_AT_A_TIME):
-        rows = slice(begin, begin + ROWS_AT_A_TIME)
-        scores = net.predict(x[rows])
-        total += float(loss_layer.forward(scores, t[rows])) * len(scores)
-        if loss_layer.has_classes:
-            labels = t[rows] if t.ndim == 1 else np.argmax(t[rows], axis=1)
-            right += float(np.sum(np.argmax(scores, axis=1) == labels))
-    return total / len(x), right / len(x) if loss_layer.has_classes else None
-
-
-def _with_class_weight(
-    weights: np.ndarray, class_weight: Mapping[int, float], labels: np.ndarray, n_classes: int
-) -> np.ndarray:
-    """Weights of samples times those of their classes."""
-    if labels.ndim != 1 or labels.dtype.kind != "i":
-        raise ValueError("class_weight needs targets that are class labels, (N,) integers")
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(f"class_weight must be a dict from class label to weight, got {class_weight!r}")
-    by_class = np.ones(n_classes)
-    largest = float(np.finfo(weights.dtype).max)
-    for label, weight in class_weight.items():
-        if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or not 0 <= label < n_classes:
-            raise ValueError(f"class_weight has the class {label!r}, outside 0..{n_classes - 1}")
-        if not 0 <= weight <= largest:
-            raise ValueError(f"class_weight[{label}] must be a finite number of at least 0, got {weight!r}")
-        by_class[label] = weight
-    per_sample = by_class[labels]
-    return (per_sample * weights if weights.size else per_sample).astype(weights.dtype)
-
-
-def _seed(seed: int | None) -> int:
-    """A 63-bit number from what a user gives as seed; a new one for None."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise ValueError(f"seed must be an integer of at least 0 or None, got {seed!r}")
-    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

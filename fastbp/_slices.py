@@ -13,7 +13,7 @@ from fastbp.kernels import instructions as of
 from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
 
 if TYPE_CHECKING:
-    from fastbp.sequential import Sequential
+    from fastbp._binding import Binding
 
 SLICE_BYTES = 128 << 10  # of activations and their gradients: they and the weights stay in the second-level cache
 LEAST_ROWS = 64  # below, the matrix products lose more than the cache brings
@@ -26,11 +26,11 @@ MOST_PARAMETERS_OF_HALVES = 1 << 14
 PARTS = 8  # enough to even out threads that do not run all the time
 
 
-def rows_of_slice(net: Sequential, n_rows: int) -> int:
+def rows_of_slice(binding: Binding, n_rows: int) -> int:
     """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
-    parameters = net._bound()
-    affines = [layer for layer in net.layers.values() if isinstance(layer, Affine)]
-    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in net.layers.values()):
+    parameters = binding.vector
+    affines = [layer for layer in binding.layers if isinstance(layer, Affine)]
+    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in binding.layers):
         return 0
     columns = affines[0].W.shape[0] + sum(2 * layer.W.shape[1] for layer in affines)
     rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)

@@ -1,4 +1,4 @@
-"""Numbers as source code."""
+"""Numbers and text as source code."""
 
 import re
 from collections.abc import Iterator
@@ -21,3 +21,28 @@ def number_lines(array: np.ndarray, ending: str = "", indent: str = "    ") -> I
     numbers = [hex_number(value) + ending for value in array.ravel().tolist()]
     for begin in range(0, len(numbers), n):
         yield indent + " ".join(numbers[begin : begin + n])
+
+
+LONGEST_STRING = 1000  # bytes of one in C, where compilers need to take no more than 4095
+LITERAL = frozenset(c for c in range(0x20, 0x7F) if chr(c) not in '"\\?')  # bytes that mean themselves in a string
+
+
+def c_string(text: str) -> str:
+    r"""``text`` in UTF-8 as a string of C: no byte of it, nor a trigraph, can end the string or mean anything else.
+
+    >>> print(c_string('a"; x'), c_string("??/"), c_string("ä"))
+    "a\042; x" "\077\077/" "\303\244"
+    """
+    data = text.encode(errors="backslashreplace")
+    if len(data) > LONGEST_STRING:
+        data = data[: LONGEST_STRING - 3] + b"..."
+    return '"' + "".join(chr(c) if c in LITERAL else f"\\{c:03o}" for c in data) + '"'
+
+
+def comment(text: str) -> str:
+    """Lines of ``text`` with nothing in them that could end a comment of C or a docstring of Python.
+
+    >>> comment("Affine1  (2, 3) */ x")
+    'Affine1  (2, 3) __ x'
+    """
+    return re.sub(r"[^\w \n.,:;()+=-]", "_", text, flags=re.ASCII)

@@ -2,102 +2,194 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fastbp import _check, _team
-from fastbp._layer import Operand
+from fastbp import _arguments, _check, _team
+from fastbp._binding import Binding
+from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
+from fastbp._not_finite import place_of
+from fastbp._pin import pin
+from fastbp.kernels import program
 from fastbp.kernels.gemm import NOTHING
-from fastbp.kernels.program import SEED, STEP_WORDS, take_step
+from fastbp.kernels.program import take_step
 from fastbp.optimizers import get_optimizer
 
-if TYPE_CHECKING:
-    from fastbp.sequential import Sequential
+MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
+# NumPy lets other threads run while it copies more elements than this (500 in its NPY_BEGIN_THREADS_THRESHOLDED).
+COPIED_AT_ONCE = 256
 
 
 class Batch:
-    """The program of a step for mini-batches of one size, and the arrays that it reads them from."""
+    """The program of a step for mini-batches of one size, and the arrays that it reads them from.
 
-    def __init__(self, stepper: Stepper, net: Sequential, n_rows: int, targets: np.ndarray) -> None:
-        p = Lowering(stepper.parameters, stepper.gradients, n_rows, fused_step=stepper.fused)
-        self._keeps_buffers = p
-        self.x = np.zeros((n_rows, stepper.n_inputs), stepper.parameters.dtype)
-        self.t = np.zeros_like(targets)
+    Addresses are of arrays that nobody else has and that live as long as ``_program``; the vectors are the stepper's.
+    """
+
+    def __init__(self, stepper: Stepper, n_rows: int, targets: np.ndarray, weighted: bool, limit: float) -> None:
+        binding, dtype = stepper.binding, stepper.binding.vector.dtype
+        fused = stepper.optimizer.is_plain and not limit
+        p = self._program = Lowering(binding.vector, stepper.gradients(fused), n_rows, fused_step=fused)
+        self.x = np.zeros((n_rows, binding.n_inputs), dtype)
+        self.t = np.zeros(targets.shape, targets.dtype)
+        self.weights = np.zeros(n_rows if weighted else 0, dtype)
+        self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = self.x.shape, self.t.shape, dtype, targets.dtype
+        self.is_large = max(self.x.size, self.t.size) > COPIED_AT_ONCE
         labels = targets.ndim == 1
+        self.is_checked = not labels  # whether the loss has to look at targets in the form of the program's own
 
         def write(p: Lowering) -> None:
-            scores = net._lower(p, Operand(p.keep(self.x), (stepper.n_inputs,)))
-            p.backward(net.lastLayer.lower(p, scores, p.keep(self.t), NOTHING, labels))
-            if not stepper.fused:
-                p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit=0.0)
+            scores = binding.forward(p, p.keep(self.x))
+            weights = p.keep(self.weights) if weighted else NOTHING
+            p.backward(binding.loss.lower(p, scores, p.keep(self.t), weights, labels))
+            if not fused:
+                p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit)
 
         self.table, _ = p.tables(n_rows, write)
-        self.addresses = self.x.ctypes.data, self.t.ctypes.data
-
-    def takes(self, x: Any, t: Any) -> bool:
-        """Whether ``x`` and ``t`` are in the form that the program reads."""
-        return (
-            type(x) is type(t) is np.ndarray
-            and x.shape == self.x.shape
-            and t.shape == self.t.shape
-            and x.dtype == self.x.dtype
-            and t.dtype == self.t.dtype
-            and x.flags.carray
-            and t.flags.carray
-        )
+        words = np.zeros(program.BATCH_WORDS, np.int64)
+        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(self.table), len(self.table)
+        words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
+        if labels:
+            words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
+        words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
+        self.words = words
+        self.address = p.keep(words)
 
 
 class Stepper:
     """An optimizer at work on a network, step by step; ``given`` is what the user named it by."""
 
-    def __init__(self, net: Sequential, given: Any) -> None:
-        self.given, self.optimizer = given, get_optimizer(given)
-        self.parameters = net._bound()
-        self.dtype = self.parameters.dtype
-        self.n_inputs, self.n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
-        self.fused = self.optimizer.is_plain
-        self.one = self.dtype.type(1)
-        size = self.parameters.size
-        self.gradients = np.zeros(0 if self.fused else size, self.dtype)
-        self.first, self.second = self.optimizer.new_states(size, self.dtype)
-        self._words = np.zeros(STEP_WORDS, np.int64)
-        self._words[SEED] = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
-        self._address = self._words.ctypes.data
-        self._steps = 0
-        self._batches: dict[tuple[int, int], Batch] = {}
-        self._batch: Batch | None = None  # the last
+    def __init__(self, binding: Binding, given: Any) -> None:
+        self.binding, self.given, self.optimizer = binding, given, get_optimizer(given)
+        dtype = binding.vector.dtype
+        self._one = dtype.type(1)
+        self._team: _team.Team | None = None  # the last that knew the product
+        self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
+        self._gradients = np.zeros(0, dtype)
+        self._words = np.zeros(program.STEP_WORDS, np.int64)
+        self._address = self._words.ctypes.data  # lives as long as this
+        self._words[program.SEED] = seed_of(None)
+        self._schedule = callable(self.optimizer.lr)
+        if not self._schedule:
+            self._set_rate(self.optimizer.lr_at(0, 0))
+        self._batches: dict[tuple[int, int, bool, float], Batch] = {}  # the last used comes last
+        self._batch: Batch | None = None  # the last, if it takes no weights and clips nothing
 
-    def __call__(self, net: Sequential, x: Any, t: Any) -> float:
-        """Do one step; returns the loss before it."""
+    @classmethod
+    def going_on(cls, before: Stepper | None, binding: Binding, given: Any) -> Stepper:
+        """The stepper for ``binding`` and ``given``: ``before`` where it is that; with its states, if they fit."""
+        same = before is not None and (before.given is given or before.given == given)
+        if before is not None and same and before.binding is binding:
+            return before
+        stepper = cls(binding, given)
+        if before is not None and same and binding.fits(before.binding):
+            for own, kept in zip((stepper.first, stepper.second), (before.first, before.second), strict=True):
+                own[...] = kept
+            for word in (program.STEP, program.SEED):
+                stepper._words[word] = before._words[word]
+        return stepper
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return int(self._words[program.STEP])
+
+    def step(
+        self, x: Any, t: Any, scale: float, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any
+    ) -> float:
+        """Do one step, on ``x`` times ``scale``; returns the loss before it."""
+        self.binding.check_writable()
         batch = self._batch
-        if batch is None or not batch.takes(x, t):
-            x, t = self._converted(net, x, t)
-            key = len(x), t.ndim
-            batch = self._batches.get(key)
-            if batch is None:
-                batch = self._batches[key] = Batch(self, net, len(x), t)
-            self._batch = batch
-        team, step = _team.address_for(self.dtype), self._steps
-        lr = self.optimizer.lr_at(step, 0)
-        loss = take_step(team, batch.table, self._address, x, t, *batch.addresses, self.n_outputs, step, lr, self.one)
-        if not math.isfinite(loss):
-            self._converted(net, x, t)  # which raises for labels out of range
-            raise FloatingPointError(f"the loss is {loss} in step {step + 1}; nothing was updated")
-        self._steps += 1
+        if (
+            batch is None
+            or type(x) is not np.ndarray
+            or type(t) is not np.ndarray
+            or x.dtype != batch.x_dtype
+            or t.dtype != batch.t_dtype
+            or x.shape != batch.x_shape
+            or t.shape != batch.t_shape
+            or sample_weight is not None
+            or clip_norm is not None
+            or seed is not None
+        ):
+            batch = self._prepared(x, t, sample_weight, clip_norm, seed)
+        else:  # in the form of the program's own
+            held = (pin("x", x), pin("t", t)) if batch.is_large else None
+            batch.x[...] = x
+            batch.t[...] = t
+            del held
+            if batch.is_checked:
+                self._check_targets(batch)
+        if scale != 1:
+            batch.x *= batch.x_dtype.type(scale)
+        if self._schedule:
+            self._set_rate(self.optimizer.lr_at(self.steps, 0))
+        team = _team.current()
+        if team is not self._team:
+            team.learn_gemm(batch.x_dtype)
+            self._team = team
+        loss = take_step(team.address, batch.address, self._address, self._one)
+        if loss != loss:
+            self._tell(batch)
         return loss
 
-    def _converted(self, net: Sequential, x: Any, t: Any) -> tuple[np.ndarray, np.ndarray]:
-        """``x`` and ``t`` in the form that programs read; raises where they do not fit the network."""
+    def _set_rate(self, lr: float) -> None:
+        self._words[program.LR : program.LR + 1].view(np.float64)[0] = lr
+
+    def gradients(self, fused: bool) -> np.ndarray:
+        """Room for the gradients of all programs, without elements where a program keeps none."""
+        if not fused and not self._gradients.size:
+            self._gradients = np.zeros_like(self.binding.vector)
+        return self._gradients[:0] if fused else self._gradients
+
+    def _prepared(self, x: Any, t: Any, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any) -> Batch:
+        """The batch for ``x`` and ``t``, with these in it; raises where they do not fit the network."""
+        limit = 0.0 if clip_norm is None else _arguments.real("clip_norm", clip_norm, above=0)
+        sown = None if seed is None else seed_of(seed)
+        held = pin("x", x), pin("t", t), pin("sample_weight", sample_weight)
+        binding, dtype = self.binding, self.binding.vector.dtype
         x = _check.as_real("x", x)
-        if x.ndim != 2 or x.shape[1] != self.n_inputs or len(x) == 0:
-            raise ValueError(f"x must be (N, {self.n_inputs}), of at least one sample, got shape {x.shape}")
-        targets = net.lastLayer.as_targets(t, (len(x), self.n_outputs), self.dtype)
-        return _writable(_check.ready(x, self.dtype)), _writable(targets)
+        if x.ndim != 2 or x.shape[1] != binding.n_inputs or len(x) == 0:
+            raise ValueError(f"x must be (N, {binding.n_inputs}), of at least one sample, got shape {x.shape}")
+        targets = binding.loss.as_targets(t, (len(x), binding.n_outputs), dtype)
+        weights = as_weights(sample_weight, len(x), dtype)
+        key = len(x), targets.ndim, bool(weights.size), limit
+        batch = self._batches.pop(key, None) or Batch(self, len(x), targets, bool(weights.size), limit)
+        self._batches[key] = batch
+        if len(self._batches) > MOST_BATCHES:
+            del self._batches[next(iter(self._batches))]
+        batch.x[...] = x
+        batch.t[...] = targets
+        batch.weights[...] = weights
+        del held
+        self._batch = batch if not weights.size and not limit else None
+        if sown is not None:
+            self._words[program.SEED] = sown
+        return batch
+
+    def _check_targets(self, batch: Batch) -> None:
+        """Raise for targets of a batch that the loss does not take."""
+        self.binding.loss.as_targets(batch.t, (len(batch.x), self.binding.n_outputs), batch.x_dtype)
+
+    def _tell(self, batch: Batch) -> None:
+        """Raise for what a step came to that is no number."""
+        if batch.words[program.NOT_FINITE]:
+            raise FloatingPointError(
+                f"step {self.steps} left parameters that are not finite: assign net.params those of before, and take a "
+                "smaller learning rate"
+            )
+        self._check_targets(batch)  # a label out of range
+        loss = self._words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
+        rows = np.arange(len(batch.x))
+        flaw = place_of("x", batch.x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
+        step = f"step {self.steps + 1}{flaw and '; '}{flaw}"
+        raise FloatingPointError(f"the loss is {loss} in {step}; nothing was updated")
 
 
-def _writable(a: np.ndarray) -> np.ndarray:
-    """``a`` as a kernel is compiled for: C-contiguous, and not read-only."""
-    return np.require(a, requirements=["C", "A", "W"])
+def seed_of(seed: int | None) -> int:
+    """A 63-bit number from what a user gives as seed; a new one for None."""
+    seed = None if seed is None else _arguments.integer("seed", seed, 0)
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

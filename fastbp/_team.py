@@ -11,17 +11,23 @@ import ctypes
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numba import types, void
 from numba.core import config
 
+from fastbp import _arguments
 from fastbp.kernels import team as kernels
+from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.gemm import gemm_of_words
 from fastbp.kernels.tile import tile_table
+
+R = TypeVar("R")
 
 _CACHE_LINE = 64
 _GEMM = {
@@ -55,15 +61,27 @@ class Team:
         if size > 1:
             kernels.prepare(self.address)
             kernels.serve.compile(void(types.int64, types.int64))
-            memory = (self._words, self._scratch)  # outlives the team for as long as a member runs
-            threads = [
-                threading.Thread(target=_serve, args=(memory, member), name=f"fastbp-{member}", daemon=True)
-                for member in range(1, size)
-            ]
-            for thread in threads:
-                thread.start()
-            weakref.finalize(self, _dismiss, memory, threads, os.getpid())
+            kernels.dismiss.compile(void(types.int64))
+            with uninterrupted():
+                self._start()
         _teams.add(self)
+
+    def _start(self) -> None:
+        """Start the members, all or none."""
+        memory = (self._words, self._scratch)  # outlives the team for as long as a member runs
+        threads: list[threading.Thread] = []
+        end = weakref.finalize(self, _dismiss, memory, threads, os.getpid())
+        for member in range(1, self.size):
+            thread = threading.Thread(target=_serve, args=(memory, member), name=f"fastbp-{member}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                end()
+                raise RuntimeError(
+                    f"the system lets only {member} of {self.size} threads start: ask for fewer, with "
+                    "set_num_threads(n), fit(threads=n) or the environment variable NUMBA_NUM_THREADS"
+                ) from error
+            threads.append(thread)
 
     def learn_gemm(self, dtype: np.dtype) -> None:
         """Make the matrix product of ``dtype`` known to the team; compiles it at the first use in the process."""
@@ -110,9 +128,13 @@ def current() -> Team:
     try:
         return _local.team
     except AttributeError:
-        on_main_thread = threading.current_thread() is threading.main_thread()
-        _local.team = Team(default_num_threads() if on_main_thread else 1)
+        _local.team = Team(_size_at_first())
         return _local.team
+
+
+def _size_at_first() -> int:
+    """Of the calling thread's team, unless it asks for another."""
+    return default_num_threads() if threading.current_thread() is threading.main_thread() else 1
 
 
 def address_for(dtype: np.dtype) -> int:
@@ -149,17 +171,46 @@ def _cpu_quota() -> float:
 
 def get_num_threads() -> int:
     """Threads that kernels called from this Python thread may use."""
-    return current().size
+    team = getattr(_local, "team", None)
+    return _size_at_first() if team is None else team.size
 
 
 def set_num_threads(n: int) -> None:
     """Let kernels called from this Python thread use ``n`` threads. Results are the same bits for any ``n``.
 
-    Raises ValueError unless n is an integer >= 1.
+    Raises TypeError and ValueError unless n is an integer >= 1, RuntimeError where the system has no more threads.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
+    _work_with(_arguments.integer("n", n, 1))
+
+
+def _work_with(n: int) -> None:
+    team = getattr(_local, "team", None)
     if not kernels.THREADS_WORK:
         n = 1
-    if get_num_threads() != n:
-        _local.team = Team(int(n))
+    if team is None or team.size != n:
+        with uninterrupted():  # while the team from before is dismissed, too
+            _local.team = Team(n)
+
+
+def with_threads(n: int | None, function: Callable[[], R]) -> R:
+    """What ``function()`` returns where the calling thread's kernels use ``n`` threads, as many as before if None.
+
+    The team from before is kept, so that going back starts no thread.
+    """
+    if n is None:
+        return function()
+    n = _arguments.integer("threads", n, 1)
+    place = _local.__dict__  # of the process that enters, should the function fork
+    before = used = place.get("team")
+    try:
+        _work_with(n)
+        used = place.get("team")
+        return function()
+    finally:
+        # Ctrl-C is heard at calls: there is none until the team is the one from before.
+        if before is None:
+            place.pop("team", None)
+        else:
+            place["team"] = before
+        with uninterrupted():
+            del used

@@ -14,13 +14,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastbp._files import write_whole
+from fastbp._file_kinds import kind_of
+from fastbp._files import open_regular, write_whole
 
 KEY = "fastbp"
 VERSION = 1
 ZEROS = "0" * 64
 ITEM_SIZES = {"F32": 4, "F64": 8}
 LONGEST_HEADER = 1 << 17  # bytes, and a 64th of the file: parsed, JSON takes up to 40 times its length
+BEGINNING = 1000  # bytes by which a file of another kind is recognised
+WHAT_IS_ONE = "a model is what net.save or fastbp train --save writes"
 
 
 class ModelFileError(ValueError):
@@ -56,9 +59,9 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]
     """Return the description and the tensors of a file that ``write`` has written.
 
     Takes no more memory than twice the file's size, apart from what its header takes (at most ``longest_header``).
-    Raises ModelFileError for any other file, OSError for one that cannot be read.
+    Raises ModelFileError for any other file, OSError for one that cannot be read or is no regular one.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             return _read(file)
         except ModelFileError as error:
@@ -70,8 +73,13 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors.numpy import load
 
     size = os.fstat(file.fileno()).st_size
-    length = int.from_bytes(file.read(8), "little")
+    beginning = file.read(8)
+    length = int.from_bytes(beginning, "little")
     if size < 8 or length > size - 8:
+        beginning += file.read(BEGINNING)
+        kind = None if beginning[8:9] == b"{" else kind_of(beginning)  # behind a length, a header begins so
+        if kind is not None:
+            raise ModelFileError(f"no model file but {kind}; {WHAT_IS_ONE}")
         raise ModelFileError(f"no model file, or cut short: a header of {length} bytes in a file of {size}")
     if length > longest_header(size):
         raise ModelFileError(f"the header is too long: {length} bytes, at most {longest_header(size)}")
@@ -79,7 +87,10 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     table = _object("the header", header)
     metadata = table.pop("__metadata__", None)
     if not isinstance(metadata, dict) or list(metadata) != [KEY] or not isinstance(metadata[KEY], str):
-        raise ModelFileError("no model file of fastbp (for arrays of other origin there is fastbp.from_torch)")
+        raise ModelFileError(
+            "no model file of fastbp, but of safetensors: fastbp.from_torch takes the arrays that "
+            f"safetensors.numpy.load_file reads from it; {WHAT_IS_ONE}"
+        )
     description = _object("the description", metadata[KEY])
     version, digest = description.pop("version", None), description.pop("sha256", None)
     if type(version) is not int or version != VERSION:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
+from fastbp._attributes import setting
 from fastbp._layer import Layer, Operand
 from fastbp._lowering import Lowering, function_address
 from fastbp.kernels import activations as kernels
 from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
 from fastbp.kernels.relu import relu_backward, relu_forward
 
 __all__ = ["Elu", "Gelu", "LeakyRelu", "Mish", "Relu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"]
@@ -37,8 +39,9 @@ class Activation(Layer):
     of_output: bool = True  # whether the derivative is computed from the output, not from x
     number: float = 1.0  # what the kernels take beside the elements
 
-    # How other software says it: a class of torch.nn with the names of its arguments and of ours; the body of a C
-    # function of ``REAL x`` and of a Python function of an array ``x``, in which {number} stands for the number.
+    # How other software says it: a class of torch.nn with the names of its arguments and of ours; the bodies of a C
+    # function of ``REAL x`` and of a Python function of an array ``x`` of DTYPE, where ``number`` is the number. In C,
+    # ``@f`` ends the names of mathematical functions.
     torch: ClassVar[tuple[str, dict[str, str]]]
     c: str
     numpy: str
@@ -54,6 +57,7 @@ class Activation(Layer):
         x, dtype = _check.operand("x", x)
         out = np.empty(x.shape, x.dtype)
         function, number = function_address(self.kernel, x.dtype, 2), x.dtype.type(self.number)
+        # x is this call's own view or copy, out is new: both stay until it returns.
         function_forward(_team.current().address, function, _check.as_rows(x), _check.as_rows(out), number)
         self._remember(x, result := _check.of_type(out, dtype))
         return result
@@ -73,17 +77,22 @@ class Activation(Layer):
         kept = self._remembered()
         if kept is None:
             raise _check.not_before_forward(self)
-        dout, kept, dtype = _check.operands("dout", dout, kept)
-        _check.same_shape("dout", dout, kept.shape, "x")
+        dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
         dx = np.empty(kept.shape, kept.dtype)
         function, number = function_address(self.kernel_back, kept.dtype, 3), kept.dtype.type(self.number)
         rows = _check.as_rows(dout), _check.as_rows(kept), _check.as_rows(dx)
+        # dout and what was kept are this call's own views or copies, dx is new: all stay until it returns.
         function_backward(_team.current().address, function, *rows, number)
         return _check.of_type(dx, dtype)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer; see ``Lowering.activation``."""
         return p.activation(self, x)
+
+    @property
+    def word(self) -> str:
+        """The word of ``names`` for it."""
+        return [word for word, own in self.names.items() if all(getattr(self, name) == own[name] for name in own)][-1]
 
     def onnx(self, node: Any, x: str) -> str:
         """Add the function of ``x`` to an ONNX graph by ``node(operator, *inputs)``; returns the name of the result.
@@ -133,13 +142,13 @@ class Relu(Activation):
         Raises TypeError for complex, object and other arrays that hold no real numbers.
         """
         x = _check.as_real("x", x)
-        if not _check.is_ready(x):
-            if x.dtype not in _check.FLOATS:
-                self.mask = np.asarray(x <= 0)
-                return np.where(self.mask, x.dtype.type(0), x)
-            x = _check.ready(x, x.dtype)
+        if x.dtype not in _check.FLOATS:
+            self.mask = mask = np.asarray(x <= 0)
+            return np.where(mask, x.dtype.type(0), x)
+        x = _check.ready(x, x.dtype)
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
         arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
         relu_forward(_team.current().address, *arrays)
         self.mask = mask
         return y
@@ -154,12 +163,12 @@ class Relu(Activation):
         if mask is None:
             raise _check.not_before_forward(self)
         dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, mask.shape, "x")
-        mask = _check.ready(mask, _check.BOOL)
+        mask = _check.as_mask(mask, dout)
         if dout.dtype not in _check.FLOATS:
             return np.where(mask, dout.dtype.type(0), dout)
         dout = _check.ready(dout, dout.dtype)
         dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
         relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
         return dx
 
@@ -177,20 +186,20 @@ class LeakyRelu(Activation):
 
     Attributes
     ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
     mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
     """
 
     names: ClassVar = {"leaky_relu": {}}
     kernel, kernel_back = kernels.leaky_relu, kernels.leaky_relu_back
     torch = "LeakyReLU", {"negative_slope": "slope"}
-    c = "return x <= 0 ? {number} * x : x;"
-    numpy = "return np.where(x <= 0, DTYPE({number}) * x, x)"
+    c = "return x <= 0 ? number * x : x;"
+    numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"
+
+    slope: float = setting(_arguments.real)
 
     def __init__(self, slope: float = 0.01) -> None:
-        super().__init__()
-        self.slope = _arguments.real("slope", slope)
-        self.x: np.ndarray | None = None
+        self.slope = slope
+        self.mask: np.ndarray | None = None
 
     @property
     def number(self) -> float:  # type: ignore[override]
@@ -200,16 +209,37 @@ class LeakyRelu(Activation):
     def of_output(self) -> bool:  # type: ignore[override]
         return self.slope >= 0  # then the output has the sign of x
 
-    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
-        self.x, self.out = x, out
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x``, and ``slope x`` where x <= 0; NaN stays.
 
-    def _remembered(self) -> np.ndarray | None:
-        return self.out if self.of_output else self.x
+        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        """
+        x, dtype = _check.operand("x", x)
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
+        slope = x.dtype.type(self.slope)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
+        leaky_relu_forward(_team.current().address, _check.as_rows(x), slope, _check.as_rows(y), _check.as_rows(mask))
+        self.mask = mask
+        return _check.of_type(y, dtype)
 
-    @property
-    def mask(self) -> np.ndarray | None:
-        kept = self._remembered()
-        return None if kept is None else np.asarray(kept <= 0)
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
+
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
+        for a ``mask`` that was set to other than bools.
+        """
+        mask = self.mask
+        if mask is None:
+            raise _check.not_before_forward(self)
+        dout, dtype = _check.operand("dout", dout)
+        mask = _check.as_mask(mask, dout)
+        slope = dout.dtype.type(self.slope)
+        dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
+        leaky_relu_backward(
+            _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)
+        )
+        return _check.of_type(dx, dtype)
 
     def onnx(self, node: Any, x: str) -> str:
         # ONNX's own has its slope in float32, whatever x is of.
@@ -275,20 +305,22 @@ class Gelu(OfInput):
     names: ClassVar = {"gelu": {}, "gelu_tanh": {"approximate": "tanh"}}
     torch = "GELU", {"approximate": "approximate"}
 
+    approximate: str = setting(lambda name, value: _arguments.choice(name, value, ("none", "tanh")))
+
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        self.approximate = _arguments.choice("approximate", approximate, ("none", "tanh"))
+        self.approximate = approximate
 
     @property
     def _is_exact(self) -> bool:
         return self.approximate == "none"
 
     @property
-    def kernel(self) -> Any:  # type: ignore[override]
+    def kernel(self) -> Any:
         return kernels.gelu if self._is_exact else kernels.gelu_tanh
 
     @property
-    def kernel_back(self) -> Any:  # type: ignore[override]
+    def kernel_back(self) -> Any:
         return kernels.gelu_back if self._is_exact else kernels.gelu_tanh_back
 
     @property
@@ -349,12 +381,14 @@ class Elu(Activation):
     names: ClassVar = {"elu": {}}
     kernel, kernel_back = kernels.elu, kernels.elu_back
     torch = "ELU", {"alpha": "alpha"}
-    c = "return x <= 0 ? {number} * expm1@f(x) : x;"
-    numpy = "return np.where(x <= 0, DTYPE({number}) * np.expm1(np.minimum(x, DTYPE(0))), x)"
+    c = "return x <= 0 ? number * expm1@f(x) : x;"
+    numpy = "return np.where(x <= 0, DTYPE(number) * np.expm1(np.minimum(x, DTYPE(0))), x)"
+
+    alpha: float = setting(lambda name, value: _arguments.real(name, value, 0))
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = _arguments.real("alpha", alpha, least=0)
+        self.alpha = alpha
 
     @property
     def number(self) -> float:  # type: ignore[override]

@@ -1,11 +1,14 @@
 """The fully connected layer."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
+from fastbp._arguments import shown
+from fastbp._attributes import remembered
 from fastbp._layer import Layer, Operand
 from fastbp._lowering import Lowering
 from fastbp.kernels import instructions as of
@@ -19,16 +22,19 @@ class Affine(Layer):
     Parameters
     ----------
     W : (I, O) array of real numbers, in any layout
-    b : (O,) array of real numbers, or None for a layer without bias
+    b : (O,) array of real numbers, or None for a layer without bias; as in NumPy, (1, O) is the same, and one number,
+        also (1,), is added to all outputs
 
-    Both are kept by reference: what is written into them in place counts at the next call.
+    Both are kept by reference: what is written into them in place counts at the next call. In a network every bias
+    becomes one of shape (O,).
 
     Attributes
     ----------
     W, b : the parameters; a new array may be assigned
     x : (N, I), the rows of the last ``forward``; (I,) for a single sample
     original_x_shape : the shape that ``x`` came in
-    dW, db : gradients of the shapes of ``W`` and ``b``, from the last ``backward``
+    dW, db : (I, O) and (O,), the gradients from the last ``backward``; ``db`` is the sum of the rows of ``dout``
+        whatever the shape of ``b``, as in the book
 
     All but the parameters are None before the first ``forward``, the gradients before the first ``backward``.
     """
@@ -36,11 +42,18 @@ class Affine(Layer):
     parameters = ("W", "b")
     fuses_step = True
 
-    def __init__(self, W: np.ndarray, b: np.ndarray | None) -> None:
-        self.W, self.b = W, b
-        self.x: np.ndarray | None = None
-        self._x: np.ndarray | None = None  # x as the kernels took it
-        self.original_x_shape: tuple[int, ...] | None = None
+    x: np.ndarray | None = remembered(0)
+    original_x_shape: tuple[int, ...] | None = remembered(1)
+    _last: tuple[Any, Any, Any, Any] = (None, None, None, None)  # and x once more, as it was and as the kernels took it
+
+    def __init__(self, W: np.ndarray, b: np.ndarray | float | None) -> None:
+        if isinstance(W, (int, float, np.number)):
+            raise TypeError(
+                f"W must be an array (inputs, outputs), got {shown(W)}; fastbp.mlp([inputs, outputs]) makes a network "
+                "with weights of its own"
+            )
+        self.W = W
+        self.b: Any = b
         self.dW: np.ndarray | None = None
         self.db: np.ndarray | None = None
 
@@ -49,7 +62,8 @@ class Affine(Layer):
 
         Parameters
         ----------
-        x : (N, I); (I,), a single sample; or (N, C, H, W) with C H W = I, whose rows are flattened
+        x : (N, I); (I,), a single sample; or (N, C, H, W) with C H W = I, whose rows are flattened. Where I is 1, (N,)
+            are N samples, as in the book.
 
         Returns
         -------
@@ -59,7 +73,8 @@ class Affine(Layer):
         """
         x = _check.as_real("x", x)
         W, b = self.checked_parameters()
-        rows = x if x.ndim <= 2 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
+        flat = x.ndim > 2 or (x.ndim == 1 and len(W) == 1)
+        rows = x.reshape(x.shape[0], math.prod(x.shape[1:])) if flat else x
         if rows.ndim == 0 or rows.shape[-1] != W.shape[0]:
             raise ValueError(
                 f"x of shape {x.shape} does not fit W of shape {W.shape}: x must have {W.shape[0]} inputs a sample"
@@ -68,8 +83,9 @@ class Affine(Layer):
         kind = _check.computed_in(dtype)
         inputs = _check.as_rows(_check.ready(rows, kind))
         out = np.empty((len(inputs), W.shape[1]), kind)
+        # x, W and b are this call's own views or copies, out is new: all stay until it returns.
         affine_forward(_team.address_for(kind), inputs, _weights(W, kind), _check.ready(b, kind), out)
-        self.x, self._x, self.original_x_shape = rows, inputs, x.shape
+        self._last = rows, x.shape, rows, inputs
         if rows.ndim == 1:
             out = out[0]
         return _check.of_type(out, dtype)
@@ -78,24 +94,31 @@ class Affine(Layer):
         """Return the gradient with respect to ``x``, in the shape that ``x`` came in, and set ``dW`` and ``db``.
 
         ``dout`` has the shape of the last ``forward``'s result; the gradients are ``dx = dout W.T``, ``dW = x.T dout``
-        and ``db``, the sum of the rows of ``dout``.
+        and ``db``, the sum of the rows of ``dout``. ``x``, ``W`` and ``original_x_shape`` are taken as they are now,
+        set since ``forward`` or not.
 
         Raises ValueError where shapes do not fit, RuntimeError before the first ``forward``.
         """
-        if self.x is None or self._x is None or self.original_x_shape is None:
+        given, shape, before, inputs = self._last
+        if given is None or shape is None:
             raise _check.not_before_forward(self)
+        x, dout = _check.as_real("x", given), _check.as_real("dout", dout)
         W, _ = self.checked_parameters()
-        dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, (*self.x.shape[:-1], W.shape[1]), "the output")
-        if self.x.shape[-1] != W.shape[0]:
-            raise ValueError(f"W of shape {W.shape} does not fit the x of the last forward, {self.original_x_shape}")
-        kind = _check.computed_in(_check.result_type(dout, self.x, W))
-        x, rows = _check.ready(self._x, kind), _check.as_rows(_check.ready(dout, kind))
-        dx, dW, db = np.empty(x.shape, kind), np.empty(W.shape, kind), np.empty(W.shape[1], kind)
-        affine_backward(_team.address_for(kind), rows, x, _weights(W, kind), dx, dW, db)
-        self.dW = _check.of_type(dW, _check.result_type(self.x, dout))
+        if x.ndim not in (1, 2):
+            raise ValueError(f"x must be (N, I) or (I,), got shape {x.shape}")
+        _check.same_shape("dout", dout, (*x.shape[:-1], W.shape[1]), "the output")
+        kind = _check.computed_in(_check.result_type(dout, x, W))
+        if given is not before or inputs.dtype != kind or inputs.shape != (x.shape if x.ndim == 2 else (1, x.size)):
+            inputs = _check.as_rows(_check.ready(x, kind))
+        rows = _check.as_rows(_check.ready(dout, kind))
+        dx, db = np.empty((len(rows), len(W)), kind), np.empty(W.shape[1], kind)
+        dW = np.empty((inputs.shape[1], W.shape[1]), kind)
+        # x, W and dout are this call's own views or copies, the gradients are new: all stay until it returns.
+        affine_backward(_team.address_for(kind), rows, inputs, _weights(W, kind), dx, dW, db)
+        dx = _shaped(dx, shape, W)
+        self.dW = _check.of_type(dW, _check.result_type(x, dout))
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
-        return _check.of_type(dx.reshape(self.original_x_shape), _check.result_type(dout, W))
+        return _check.of_type(dx, _check.result_type(dout, W))
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n_inputs, n_outputs = self.W.shape
@@ -107,8 +130,11 @@ class Affine(Layer):
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""
-        n_inputs, n_outputs = self.W.shape
-        W, b = self.W.ctypes.data, NOTHING if self.b is None else self.b.ctypes.data
+        own_W, own_b = self.checked_parameters()
+        W, b = p.place_of(own_W), p.place_of(own_b) if own_b.size else NOTHING
+        n_inputs, n_outputs = own_W.shape
+        if n_inputs != x.columns:
+            raise RuntimeError(f"W of shape {own_W.shape} does not fit the {x.columns} outputs of what is before it")
         sizes = p.rows, n_inputs, n_outputs
         y = p.buffer((self, "y"), n_outputs)
         p.emit(of.AffineForward(x.address, W, b, y, *sizes, function=LINEAR, number=0.0))
@@ -121,25 +147,47 @@ class Affine(Layer):
             if p.fused_step:
                 p.emit(of.AffineStep(x.address, dy, W, b, *sizes))
             else:
-                db = NOTHING if self.b is None else p.gradient_of(self.b)
-                p.emit(of.AffineWeightGradient(x.address, dy, p.gradient_of(self.W), db, *sizes, p.adds))
+                dW, db = p.gradient_of(own_W), p.gradient_of(own_b) if own_b.size else NOTHING
+                p.emit(of.AffineWeightGradient(x.address, dy, dW, db, *sizes, p.adds))
             return dx
 
         p.on_backward(self, backward)
         return Operand(y, (n_outputs,))
 
     def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        W = _check.as_real("W", self.W)
-        b = np.empty(0, W.dtype) if self.b is None else _check.as_real("b", self.b)
+        """``W`` (I, O) and ``b`` (O,) as they are now, in arrays of their own; b has no elements where there is none.
+
+        Raises ValueError where they do not fit, TypeError for what is no array of real numbers.
+        """
+        W, given = _check.as_real("W", self.W), self.b
         if W.ndim != 2:
             raise ValueError(f"W must have two dimensions, (inputs, outputs), got shape {W.shape}")
-        if self.b is not None and b.shape != W.shape[1:]:
-            raise ValueError(f"b must have one element for each column of W of shape {W.shape}, got shape {b.shape}")
+        if given is None:
+            return W, np.empty(0, W.dtype)
+        b = _check.as_real("b", given)
+        if b.shape != W.shape[1:]:
+            if b.shape != (1, W.shape[1]) and not (b.size == 1 and b.ndim <= 2):
+                raise ValueError(
+                    f"b must have one element for each column of W of shape {W.shape}, or one for all, "
+                    f"got shape {b.shape}"
+                )
+            if type(given) in (int, float):  # which has no type of its own in NumPy's promotion
+                b = b.astype(_check.result_type(W))
+            b = np.array(np.broadcast_to(b, (1, W.shape[1]))[0])
         return W, b
 
     def __repr__(self) -> str:
         bias = "" if self.b is not None else ", without bias"
         return f"Affine{np.shape(self.W)}"[:-1] + f"{bias})"
+
+
+def _shaped(dx: np.ndarray, shape: tuple[int, ...], W: np.ndarray) -> np.ndarray:
+    try:
+        return dx.reshape(shape)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"W of shape {W.shape} does not fit the x of the last forward, {shape}: dx is of shape {dx.shape}"
+        ) from None
 
 
 def _weights(W: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -8,23 +8,27 @@ argument's name; an array is described by its shape. This is a description of ``
 """
 
 from collections.abc import Callable, Mapping
-from inspect import signature
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from fastbp.activations import LeakyRelu, Relu, Sigmoid, Tanh
+from fastbp._attributes import arguments_of
+from fastbp.activations import CLASSES
 from fastbp.affine import Affine
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
+from fastbp.huber import Huber
+from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 
-LAYERS = {cls.__name__: cls for cls in (Affine, Relu, LeakyRelu, Sigmoid, Tanh, Dropout)}
-LOSSES = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, BinaryCrossEntropy, MeanSquaredError)}
+KINDS: tuple[type, ...] = (Affine, *CLASSES, Dropout)
+LAYERS = {cls.__name__: cls for cls in KINDS}
+OF_NUMBERS: tuple[type, ...] = (BinaryCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber)
+LOSSES: dict[str, type] = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, *OF_NUMBERS)}
 
 
 def known(part: Any, table: Mapping[str, type]) -> str:
@@ -37,8 +41,7 @@ def known(part: Any, table: Mapping[str, type]) -> str:
 
 def describe(part: Any, table: Mapping[str, type]) -> dict[str, Any]:
     """A layer or a loss in words that JSON has."""
-    arguments = signature(type(part)).parameters
-    return {"class": known(part, table)} | {name: _plain(getattr(part, name)) for name in arguments}
+    return {"class": known(part, table)} | {name: _plain(getattr(part, name)) for name in arguments_of(type(part))}
 
 
 def _plain(value: Any) -> Any:
@@ -46,6 +49,8 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, np.ndarray):
         return list(value.shape)
+    if isinstance(value, str):
+        return value
     return int(value) if isinstance(value, Integral) else float(value)
 
 
@@ -58,12 +63,12 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
         raise ValueError(f"{description!r:.80} is none of {', '.join(table)}")
     cls = table[description["class"]]
     given = {name: value for name, value in description.items() if name != "class"}
-    if given.keys() != signature(cls).parameters.keys():
-        raise ValueError(f"{cls.__name__} takes {list(signature(cls).parameters)}, got {list(given)!r:.80}")
+    if given.keys() != set(arguments_of(cls)):
+        raise ValueError(f"{cls.__name__} takes {arguments_of(cls)}, got {list(given)!r:.80}")
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = array(name, value)
-        elif type(value) not in (int, float, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
+        elif type(value) not in (int, float, str, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
             raise ValueError(f"{name} of {cls.__name__} is {value!r:.80}")
     return cls(**given)
 
@@ -71,8 +76,9 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
 def predicting(net: Sequential) -> list[tuple[str, Any]]:
     """The layers of ``net``, each with its class's name, without those that do nothing when predicting.
 
-    Raises TypeError for layers that the table does not have, ValueError for parameters that are not finite.
+    Raises TypeError for layers and losses that the tables do not have, ValueError for parameters that are not finite.
     """
+    known(net.lastLayer, LOSSES)
     for name, array in net.params.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")

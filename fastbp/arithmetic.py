@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import _check
+from fastbp._attributes import remembered
 
 
 class AddLayer:
@@ -22,14 +23,13 @@ class AddLayer:
         What the last ``forward`` was given; None before it.
     """
 
-    def __init__(self) -> None:
-        self.x: Any = None
-        self.y: Any = None
+    x: Any = remembered(0)
+    y: Any = remembered(1)
+    _last: tuple[Any, Any] = (None, None)
 
     def forward(self, x, y):
         """Return ``x + y``: numbers, or arrays whose shapes broadcast. The dtype is NumPy's promotion."""
-        x, y = _operands(x, y)
-        self.x, self.y = x, y
+        x, y = self._last = _operands(x, y)
         return x + y
 
     def backward(self, dout):
@@ -37,7 +37,9 @@ class AddLayer:
 
         As in the book, nothing is summed over axes that ``forward`` broadcast.
         """
-        dout = _gradient(dout, self.x, self.y)
+        x, y = self._last
+        # Needs no forward, as in the book.
+        dout = _number("dout", dout) if x is None or y is None else _gradient(dout, *_operands(x, y))
         return dout * 1, dout * 1
 
 
@@ -56,14 +58,13 @@ class MulLayer:
         What the last ``forward`` was given, by reference; None before it.
     """
 
-    def __init__(self) -> None:
-        self.x: Any = None
-        self.y: Any = None
+    x: Any = remembered(0)
+    y: Any = remembered(1)
+    _last: tuple[Any, Any] = (None, None)
 
     def forward(self, x, y):
         """Return ``x * y``: numbers, or arrays whose shapes broadcast. The dtype is NumPy's promotion."""
-        x, y = _operands(x, y)
-        self.x, self.y = x, y
+        x, y = self._last = _operands(x, y)
         return x * y
 
     def backward(self, dout):
@@ -71,10 +72,12 @@ class MulLayer:
 
         As in the book, nothing is summed over axes that ``forward`` broadcast.
         """
-        if self.x is None:
+        x, y = self._last
+        if x is None or y is None:
             raise RuntimeError("MulLayer.backward needs x and y: call forward first")
-        dout = _gradient(dout, self.x, self.y)
-        return dout * self.y, dout * self.x
+        x, y = _operands(x, y)
+        dout = _gradient(dout, x, y)
+        return dout * y, dout * x
 
 
 def _number(name, value):
@@ -100,6 +103,6 @@ def _gradient(dout, x, y):
     """Return ``dout`` as a number or array that broadcasts to the output of ``x`` and ``y``."""
     dout = _number("dout", dout)
     out = np.broadcast_shapes(np.shape(x), np.shape(y))
-    if x is not None and np.shape(dout) not in (out, ()):  # AddLayer needs no forward, as in the book
+    if np.shape(dout) not in (out, ()):
         raise ValueError(f"dout must have the output's shape {out}, got {np.shape(dout)}")
     return dout

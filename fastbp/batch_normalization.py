@@ -25,7 +25,7 @@ class BatchNormalization(Normalization):
     gamma, beta : (F,) arrays of real numbers, kept by reference
     momentum : float in 0..1
         Weight of the newest batch in the running statistics, as in PyTorch. (The book's is 1 minus it.)
-    running_mean, running_var : (F,) arrays, kept by reference and changed by each training batch; zeros and ones if None
+    running_mean, running_var : (F,) arrays, kept by reference, changed by each training batch; zeros and ones if None
     eps : float above 0
 
     Attributes

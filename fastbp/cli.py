@@ -6,14 +6,16 @@ A subcommand is a file of ``fastbp/commands``, imported when it is the one that 
 import argparse
 import importlib
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 
 from fastbp import __version__
 from fastbp.commands import CommandError
 from fastbp.commands._config import words_of
-from fastbp.commands._options import Parser
+from fastbp.commands._options import Parser, did_you_mean
 
 COMMANDS = {
     "train": "train a network on a data set or a file of your own",
@@ -33,6 +35,7 @@ examples:
   fastbp predict iris.safetensors --data new.csv
   fastbp COMMAND --help
 """
+RAW = argparse.RawDescriptionHelpFormatter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     try:
-        command, options = _parsed(argv)
-        command.run(options)
+        module, options = _parsed(argv)
+        module.run(options)
     except SystemExit as end:  # how argparse ends: with 0 after help, with 2 after a mistake
         return int(end.code or 0)
     except CommandError as error:
@@ -73,26 +76,48 @@ def _run(argv: list[str]) -> int:
 
 
 def _parsed(argv: list[str]) -> tuple[ModuleType, argparse.Namespace]:
-    """The command's module and its options. Of the others, only names and summaries are needed."""
-    raw = argparse.RawDescriptionHelpFormatter
-    description = "Neural networks trained on the CPU by compiled kernels."
-    parser = Parser("fastbp", description=description, epilog=EXAMPLES, formatter_class=raw)
-    parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, formatter_class=raw)
-        if name == chosen:
-            module = importlib.import_module(f"fastbp.commands.{name}")
-            command.description = module.__doc__
-            command.epilog = module.EXAMPLES
-            module.add_options(command)
-            chosen_parser = command
-    options = parser.parse_args(argv)
+    """The command's module and its options; SystemExit after help, the version, or a mistake."""
+    fastbp = _all_commands()
+    if not argv:
+        fastbp.print_help()
+        fastbp.exit()
+    name, *words = argv
+    if name.startswith("-"):
+        fastbp.parse_args([name])  # ends the process, unless
+        fastbp.error("a command comes first")
+    if name not in COMMANDS:
+        fastbp.error(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}")
+    module, parser = command(name)
+    options = parser.parse_args(words)
     if getattr(options, "config", None):
-        at = argv.index(options.command) + 1
-        options = parser.parse_args([*argv[:at], *words_of(options.config, chosen_parser), *argv[at:]])
+        options = parser.parse_args([*words_of(options.config, parser), *words])
     return module, options
+
+
+def _all_commands() -> Parser:
+    """What ``fastbp`` alone takes. Of the commands, only names and summaries are needed."""
+    width = max(map(len, COMMANDS))
+    lines = ["Neural networks trained on the CPU by compiled kernels.", "", "commands:"]
+    lines += [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    settings = {"description": "\n".join(lines), "epilog": EXAMPLES, "formatter_class": RAW}
+    parser = Parser("fastbp", usage="fastbp COMMAND [options]", **settings)
+    parser.add_argument("--version", action="version", version=f"fastbp {__version__}")
+    return parser
+
+
+def command(name: str) -> tuple[ModuleType, Parser]:
+    """The module of the command, imported, and the parser of its options."""
+    module = importlib.import_module(f"fastbp.commands.{name}")
+    description = _filled(module.__doc__ or "")
+    parser = Parser(f"fastbp {name}", description=description, epilog=module.EXAMPLES, formatter_class=RAW)
+    module.add_options(parser)
+    return module, parser
+
+
+def _filled(text: str) -> str:
+    """Paragraphs in lines as long as the terminal's, as argparse makes those of the options."""
+    width = shutil.get_terminal_size().columns - 2
+    return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.strip().split("\n\n"))
 
 
 def _fail(message: str, code: int = 1) -> int:

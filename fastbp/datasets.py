@@ -44,6 +44,10 @@ class Dataset:
     t_test: np.ndarray
     scale: float
 
+    def __repr__(self) -> str:
+        train, test = (f"{len(x)} of {x.shape[1]} {x.dtype} numbers" for x in (self.x_train, self.x_test))
+        return f"<Dataset {self.name!r}: {train} to train on, {test} to test with, scale {self.scale:.6g}>"
+
 
 def digits() -> Dataset:
     """Return the 1,797 handwritten digits of 8x8 pixels, 0..16, that come with fastbp.
@@ -66,7 +70,7 @@ def mnist(data_dir: str | os.PathLike | None = None) -> Dataset:
     data_dir : path
         The folder with the files, ``.gz`` or unpacked; or one whose folder ``mnist`` has them. By default what the
         environment variable FASTBP_DATA_DIR says; without that, files are downloaded once into the user's cache folder
-        by pooch (``pip install 'fastbp[data]'``), and checked against the SHA-256 of the published ones.
+        by pooch (the extra ``data``), and checked against the SHA-256 of the published ones.
 
     Raises
     ------

@@ -1,16 +1,20 @@
 """Reading IDX files, the format of MNIST: a magic number, the sizes, then one byte per entry."""
 
 import gzip
-import io
 import math
+import os
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+from fastbp._files import open_regular
 
 IMAGES, LABELS = 2051, 2049  # magic numbers: unsigned bytes in 3 dimensions, in 1
 LARGEST = 1 << 30  # bytes a header may announce; Fashion-MNIST's 47 million are the most in use
 CHUNK = 1 << 20
+MOST_PACKED = 1032  # bytes that gzip can make of one
 
 
 class DatasetError(ValueError):
@@ -31,11 +35,16 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     ------
     DatasetError
         The file cannot be read, is damaged, is of another kind, or holds more or less than it announces.
-        No more memory is asked for than the header announces, and never more than 1 GiB.
+        No more memory is asked for than the header announces, never more than a file of its size can hold, and never
+        more than 1 GiB. Nothing but regular files is read.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return _read(stream, path, magic)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if path.suffix != ".gz":
+                return _read(file, path, magic, size)
+            with gzip.GzipFile(fileobj=file) as stream:
+                return _read(stream, path, magic, MOST_PACKED * size)
     except EOFError:
         raise DatasetError(f"{path}: the gzip data is truncated") from None
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -44,9 +53,14 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _read(stream: io.BufferedIOBase, path: Path, magic: int) -> np.ndarray:
+def _read(stream: BinaryIO | gzip.GzipFile, path: Path, magic: int, most: int) -> np.ndarray:
+    """What ``stream`` holds, which is ``most`` bytes at the most."""
     shape = _read_header(stream, path, magic)
     size = math.prod(shape)
+    if size > most:
+        raise DatasetError(
+            f"{path}: truncated: expected {size} bytes for shape {shape} after the header, got at most {most}"
+        )
     data = np.empty(size, np.uint8)
     filled = 0
     while filled < size:
@@ -62,7 +76,7 @@ def _read(stream: io.BufferedIOBase, path: Path, magic: int) -> np.ndarray:
     return data.reshape(shape)
 
 
-def _read_header(stream: io.BufferedIOBase, path: Path, magic: int) -> tuple[int, ...]:
+def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int, ...]:
     length = 4 * (1 + magic % 256)  # the magic's last byte is the number of dimensions
     header = stream.read(length)
     found = int.from_bytes(header[:4], "big")

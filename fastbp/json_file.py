@@ -2,21 +2,17 @@
 
 import json
 import os
-from pathlib import Path
 
-from fastbp._files import part_of, write_whole
+from fastbp._files import part_of, target_of, write_whole
 
 
 def check_writable(path: str | os.PathLike) -> None:
     """Raise OSError if ``write_json`` could not write ``path``; leave nothing behind."""
-    target = Path(path).resolve()
+    target = target_of(path)
     if target.exists():
-        if not target.is_file():  # replacing /dev/null by a file would be a surprise
-            raise OSError("it is there and not a regular file")
         target.open("r+").close()
-    part = part_of(target)
-    part.touch()
-    part.unlink()
+    with part_of(target):
+        pass
 
 
 def write_json(path: str | os.PathLike, value: object) -> None:

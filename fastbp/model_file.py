@@ -5,27 +5,31 @@ parameters are its tensors ``W1``, ``b1``, ``W2``, ...
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastbp import _check, _tensor_file
+from fastbp import _arguments, _check, _tensor_file
 from fastbp._tensor_file import ModelFileError
 from fastbp.affine import Affine
 from fastbp.architecture import LAYERS, LOSSES, describe, make
-from fastbp.history import History, TrainingState
+from fastbp.history import LISTS, TrainingState
 from fastbp.sequential import Sequential
 
 __all__ = ["Checkpoint", "ModelFileError", "load", "load_checkpoint", "save"]
 
-# The fields of a TrainingState by the form in which they are kept: integers in words, the others as tensors.
+# The fields of a TrainingState by the form in which they are kept: integers and text in words, the others as tensors. A
+# new one is added here, with a default in TrainingState: a file without it is older, and gives the default.
 COUNTS = ("step", "seed", "n_samples", "batch_size", "waited")
+TEXTS = ("optimizer",)
 NUMBERS = ("partial_loss", "best_loss")
 VECTORS = ("parameters", "first", "second", "best_parameters")
-LISTS = tuple(History().lists())
+DEFAULTS = {part.name: part.default for part in fields(TrainingState) if part.default is not MISSING}
+
+NEWER = "which this fastbp does not know: the file is of a newer version, or not of fastbp"
 
 
 @dataclass(frozen=True)
@@ -52,21 +56,24 @@ def save(
 ) -> None:
     parameters = net._bound()
     tensors: dict[str, np.ndarray] = dict(net.params)
-    description = {
+    description: dict[str, Any] = {
         "dtype": parameters.dtype.name,
         "layers": [describe(layer, LAYERS) for layer in net.layers.values()],
         "loss": describe(net.lastLayer, LOSSES),
         "state": None,
         "extra": dict(extra or {}),
     }
+    if net.scale != 1:  # without it, older versions can read the file, and older files are read
+        description["scale"] = float(net.scale)
     if state is not None:
         if not isinstance(state, TrainingState):
             raise TypeError(f"state must be the state of a History, got {state!r}")
         _check_vectors(state, parameters)
-        description["state"] = {name: getattr(state, name) for name in COUNTS}
-        tensors |= {f"state.{name}": getattr(state, name) for name in VECTORS}
-        tensors |= {f"state.{name}": np.array(getattr(state, name), np.float64) for name in NUMBERS}
-        tensors |= {f"state.history.{name}": np.array(state.history[name], np.float64) for name in LISTS}
+        kept = [name for name in (*COUNTS, *TEXTS, *NUMBERS, *VECTORS) if not _is_default(state, name)]
+        description["state"] = {name: getattr(state, name) for name in kept if name in COUNTS or name in TEXTS}
+        tensors |= {f"state.{name}": getattr(state, name) for name in kept if name in VECTORS}
+        tensors |= {f"state.{name}": np.array(getattr(state, name), np.float64) for name in kept if name in NUMBERS}
+        tensors |= {f"state.history.{name}": np.array(list_, np.float64) for name, list_ in state.history.items()}
     _tensor_file.write(path, description, tensors)
 
 
@@ -77,8 +84,9 @@ def load(path: str | os.PathLike) -> Sequential:
     again with the first of their seed.
 
     Raises ModelFileError, a ValueError, for a file that is damaged, changed, cut short, of another kind, or from a
-    later version of fastbp; OSError for one that cannot be read. Nothing in the file is run, whoever wrote it, and
-    reading takes at most twice the file's size in memory, its header of at most 128 KiB and a 64th of the file aside.
+    later version of fastbp; OSError for one that cannot be read or is no regular file. Nothing in the file is run,
+    whoever wrote it, and reading takes at most twice the file's size in memory, its header of at most 128 KiB and a
+    64th of the file aside.
     """
     return load_checkpoint(path).net
 
@@ -88,18 +96,18 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     description, tensors = _tensor_file.read(path)
     try:
         return _checkpoint(description, tensors)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelFileError(f"{os.fspath(path)!s}: no network that fastbp has written: {error}") from error
 
 
 def _checkpoint(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Checkpoint:
-    if description.keys() != {"dtype", "layers", "loss", "state", "extra"}:
-        raise ValueError(f"the description has {list(description)!r:.80}")
+    _check_names("the description", description, ("dtype", "layers", "loss", "state", "extra"), ("scale",))
     dtype, state, extra = description["dtype"], description["state"], description["extra"]
     if dtype not in [kind.name for kind in _check.FLOATS]:
         raise ValueError(f"dtype is {dtype!r:.80}")
     if not isinstance(description["layers"], list) or not isinstance(extra, dict):
         raise ValueError("layers and extra must be a list and an object")
+    scale = _arguments.real("scale", description.get("scale", 1.0), above=0)
     taken = _Taken(tensors, np.dtype(dtype))
 
     layers: list[Any] = []
@@ -110,8 +118,8 @@ def _checkpoint(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> 
     loss = make(description["loss"], LOSSES, taken.none)
     resumed = None if state is None else _state(state, taken)
     if tensors:
-        raise ValueError(f"there are tensors of no layer: {', '.join(tensors):.80}")
-    net = Sequential(layers, loss)
+        raise ValueError(f"there are tensors of no layer: {', '.join(tensors):.80}, {NEWER}")
+    net = Sequential(layers, loss, scale=scale)
     if resumed is not None:
         _check_vectors(resumed, net._bound())
     return Checkpoint(net, resumed, extra)
@@ -145,19 +153,43 @@ class _Taken:
         raise ValueError(f"{name} must be a number, got {shape!r:.80}")
 
 
-def _state(counts: Any, taken: _Taken) -> TrainingState:
-    if not isinstance(counts, dict) or counts.keys() != set(COUNTS):
-        raise ValueError(f"state must have {', '.join(COUNTS)}, got {counts!r:.80}")
-    for name, value in counts.items():
-        if type(value) is not int or not 0 <= value < 1 << 63:
+def _state(words: Any, taken: _Taken) -> TrainingState:
+    if not isinstance(words, dict):
+        raise ValueError(f"state must have {', '.join(COUNTS)}, got {words!r:.80}")
+    in_words = (*COUNTS, *TEXTS)
+    _check_names("state", words, [name for name in in_words if name not in DEFAULTS], in_words)
+    for name, value in words.items():
+        if name in COUNTS and (type(value) is not int or not 0 <= value < 1 << 63):
             raise ValueError(f"{name} of state is {value!r:.80}")
-    if not 1 <= counts["batch_size"] <= counts["n_samples"]:
-        raise ValueError(f"state has batches of {counts['batch_size']} of {counts['n_samples']} samples")
-    fields: dict[str, Any] = dict(counts)
-    fields |= {name: taken(f"state.{name}", None) for name in VECTORS}
-    fields |= {name: float(taken(f"state.{name}", (), _check.FLOAT64)) for name in NUMBERS}
-    history = {name: taken(f"state.history.{name}", None, _check.FLOAT64).tolist() for name in LISTS}
-    return TrainingState(**fields, history=history)
+        if name in TEXTS and not isinstance(value, str):
+            raise ValueError(f"{name} of state is {value!r:.80}")
+    if not 1 <= words["batch_size"] <= words["n_samples"]:
+        raise ValueError(f"state has batches of {words['batch_size']} of {words['n_samples']} samples")
+    found: dict[str, Any] = dict(words)
+    for name in (*NUMBERS, *VECTORS):
+        if f"state.{name}" in taken.tensors or name not in DEFAULTS:
+            number = name in NUMBERS
+            array = taken(f"state.{name}", () if number else None, _check.FLOAT64 if number else None)
+            found[name] = float(array) if number else array
+    history: dict[str, list[float]] = {name: [] for name in LISTS}
+    for name in LISTS:
+        if f"state.history.{name}" in taken.tensors:
+            history[name] = taken(f"state.history.{name}", None, _check.FLOAT64).tolist()
+    return TrainingState(**found, history=history)
+
+
+def _is_default(state: TrainingState, name: str) -> bool:
+    return name in DEFAULTS and getattr(state, name) is DEFAULTS[name]
+
+
+def _check_names(what: str, given: Mapping[str, Any], needed: Iterable[str], optional: Iterable[str]) -> None:
+    """ValueError unless ``given`` has all that is ``needed`` and nothing that is unknown."""
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise ValueError(f"{what} must have {', '.join(needed)}, it lacks {', '.join(missing)}")
+    unknown = [name for name in given if name not in needed and name not in optional]
+    if unknown:
+        raise ValueError(f"{what} has {', '.join(unknown):.80}, {NEWER}")
 
 
 def _check_vectors(state: TrainingState, parameters: np.ndarray) -> None:

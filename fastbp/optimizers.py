@@ -5,15 +5,16 @@ Scratch"; where its formulas differ, the class says so.
 """
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastbp import _check, _team
+from fastbp._arguments import choice, real, shown
 from fastbp.kernels import optimizer as kernels
-from fastbp.schedules import Schedule, learning_rate, number, replace
+from fastbp.schedules import Schedule, replace
 
 __all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop", "get_optimizer"]
 
@@ -59,15 +60,12 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if not callable(self.lr):
-            replace(self, lr=learning_rate(self.lr, expected="a finite number > 0 or a function of step and epoch"))
+            replace(self, lr=real("lr", self.lr, above=0))
         for name, slot in _SLOTS.items():
             if not hasattr(self, name):
                 continue
-            if slot in (kernels.EPS, kernels.WEIGHT_DECAY):
-                value = number(name, getattr(self, name), "a finite number >= 0", lambda x: x >= 0)
-            else:
-                value = number(name, getattr(self, name), f"a number in 0 <= {name} < 1", lambda x: 0 <= x < 1)
-            replace(self, **{name: value})
+            below = None if slot in (kernels.EPS, kernels.WEIGHT_DECAY) else 1
+            replace(self, **{name: real(name, getattr(self, name), 0, below=below)})
         replace(self, _states={}, _steps=0)
 
     def hyper(self) -> np.ndarray:
@@ -95,8 +93,7 @@ class Optimizer:
         """
         if not callable(self.lr):
             return self.lr
-        value = self.lr(step, epoch)
-        return number(f"lr at step {step}, epoch {epoch}", value, "a finite number >= 0", lambda x: x >= 0)
+        return real(f"lr at step {step}, epoch {epoch}", self.lr(step, epoch), 0)
 
     def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any], epoch: int = 0) -> None:
         """Move ``params`` by one step, ``grads`` being the gradient of the loss: dicts with the same keys.
@@ -114,6 +111,7 @@ class Optimizer:
         for key, x, dx, state in work:
             self._states[key] = state
             state.steps += 1
+            # Views of the parameter and its gradient, which ``work`` keeps, and states that nobody else has.
             arrays = x.reshape(-1), dx.reshape(-1), state.first, state.second
             kernels.optimizer_step(team, self.kind, *arrays, hyper, lr, state.steps, 1.0)
             if not isinstance(params[key], np.ndarray):
@@ -261,10 +259,15 @@ def get_optimizer(optimizer: str | Optimizer, **settings: Any) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         if settings:
-            raise TypeError(f"settings go with the name of an optimizer, got {optimizer!r} and {', '.join(settings)}")
+            raise TypeError(
+                f"settings go with the name of an optimizer, got {shown(optimizer)} and {', '.join(settings)}"
+            )
         return optimizer
     if not isinstance(optimizer, str):
-        raise TypeError(f"optimizer must be a name or an optimizer, got {optimizer!r}")
-    if optimizer.lower() not in _BY_NAME:
-        raise ValueError(f"optimizer must be one of {', '.join(map(repr, _BY_NAME))}, got {optimizer!r}")
-    return _BY_NAME[optimizer.lower()](**settings)
+        raise TypeError(f"optimizer must be a name or an optimizer, got {shown(optimizer)}")
+    cls = _BY_NAME[choice("optimizer", optimizer.lower(), _BY_NAME)]
+    names = [field.name for field in fields(cls)]
+    for name in settings:
+        if name not in names:
+            raise TypeError(f"{cls.__name__} has the settings {', '.join(names)}, got {shown(name)}")
+    return cls(**settings)

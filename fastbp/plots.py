@@ -1,18 +1,20 @@
 """Pictures with matplotlib: loss curves, a confusion matrix, the weights of the first layer.
 
 Each function returns a Figure of its own, which pyplot knows nothing of: no window opens, no backend is chosen, and it
-is freed like any other object.
+is freed like any other object. A notebook shows it where it is the last expression of a cell.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastbp import _check
+from fastbp._arguments import integer, shown
 from fastbp._extra import needed
 
 if TYPE_CHECKING:
@@ -27,14 +29,15 @@ DARK = 0.55  # share of a row from which on its cell is so dark that the number 
 
 
 def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
-    """The losses by epoch of ``History.lists()``, and the validation accuracy in a panel of its own if there is one.
+    """The losses by epoch of ``History.lists()``, and the accuracies in a panel of their own if there are any.
 
     Losses that fall a long way stand on a logarithmic axis.
     """
     losses = {"training": lists["loss"], "validation": lists["val_loss"]}
     if not lists["loss"]:
         raise ValueError("there is nothing to plot before the end of the first epoch")
-    panels = 2 if lists["val_accuracy"] else 1
+    accuracies = {"training": lists["accuracy"], "validation": lists["val_accuracy"]}
+    panels = 2 if any(accuracies.values()) else 1
     figure = _figure(5.2 * panels, 3.6, "constrained")
     left, *right = figure.subplots(1, panels, squeeze=False)[0]
     for label, values in losses.items():
@@ -46,8 +49,11 @@ def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
     left.set_ylabel("mean loss")
     left.legend(frameon=False)
     for axes in right:
-        _curve(axes, lists["val_accuracy"], "validation", color="C1")
-        axes.set_ylabel("validation accuracy")
+        for color, (label, values) in enumerate(accuracies.items()):
+            if values:
+                _curve(axes, values, label, color=f"C{color}")
+        axes.set_ylabel("accuracy")
+        axes.legend(frameon=False)
     return figure
 
 
@@ -62,9 +68,13 @@ def plot_confusion(net: Sequential, x: ArrayLike, t: ArrayLike, names: Sequence[
     names : what to call the classes; 0, 1, ... if None
 
     A cell holds a number of samples; its colour is their share of the samples of the true class, which is the row.
-    Raises ValueError where shapes do not fit, for a label outside 0..K-1 and for networks with one output.
+    Raises ValueError where shapes do not fit, for a label outside 0..K-1 and for networks with one output, TypeError
+    for what is no network and no array of numbers.
     """
-    x, t = np.asarray(x), np.asarray(t)
+    _check_network(net)
+    x, t = _check.as_real("x", x), _check.as_real("t", t)
+    if x.ndim < 2 or t.ndim not in (1, 2):
+        raise ValueError(f"x must be of shape (N, ...) and t (N,) or (N, K), got {x.shape} and {t.shape}")
     if len(x) == 0:
         raise ValueError("x must hold at least one sample, got none")
     pieces = [net.predict(x[begin : begin + ROWS_AT_A_TIME]) for begin in range(0, len(x), ROWS_AT_A_TIME)]
@@ -73,6 +83,11 @@ def plot_confusion(net: Sequential, x: ArrayLike, t: ArrayLike, names: Sequence[
     if n_classes < 2:
         raise ValueError("a confusion matrix needs a network with an output for each class, this one has 1")
     names = range(n_classes) if names is None else names
+    if not isinstance(names, Iterable):
+        raise TypeError(f"names must be {n_classes} names, one for each class, got {shown(names)}")
+    names = list(names)
+    if t.ndim == 2 and t.shape[1] != n_classes:
+        raise ValueError(f"t must have {n_classes} columns, one for each class, got shape {t.shape}")
     if len(names) != n_classes:
         raise ValueError(f"names must be {n_classes}, one for each class, got {len(names)}")
     return confusion_figure(np.argmax(scores, axis=1), t if t.ndim == 1 else np.argmax(t, axis=1), names)
@@ -123,8 +138,10 @@ def plot_weights(net: Sequential, shape: tuple[int, int] | None = None, most: in
     most : number of units to show, from the first
 
     Red raises a unit's score, blue lowers it, white is 0; the scale is the same for all units. Raises ValueError where
-    the inputs are no image of that shape.
+    the inputs are no image of that shape and for weights that are not finite, TypeError for arguments of another kind.
     """
+    _check_network(net)
+    most = integer("most", most, 1)
     W = net.params["W1"]
     n_inputs, n_units = W.shape
     if shape is None:
@@ -132,10 +149,12 @@ def plot_weights(net: Sequential, shape: tuple[int, int] | None = None, most: in
         if side * side != n_inputs:
             raise ValueError(f"{n_inputs} inputs are no square image: shape must say its height and width")
         shape = side, side
-    if math.prod(shape) != n_inputs or len(shape) != 2:
+    if not isinstance(shape, Sequence) or not all(isinstance(side, (int, np.integer)) for side in shape):
+        raise TypeError(f"shape must be height and width, two integers, got {shown(shape)}")
+    if len(shape) != 2 or min(shape) < 1 or math.prod(shape) != n_inputs:
         raise ValueError(f"shape must be height and width of {n_inputs} inputs, got {shape!r}")
-    if most < 1:
-        raise ValueError(f"most must be at least 1, got {most!r}")
+    if not np.isfinite(W).all():
+        raise ValueError("the weights of the first layer are not all finite")
     n_shown = min(n_units, most)
     columns = math.ceil(math.sqrt(n_shown))
     rows = -(-n_shown // columns)
@@ -150,9 +169,19 @@ def plot_weights(net: Sequential, shape: tuple[int, int] | None = None, most: in
     return figure
 
 
-def _figure(width: float, height: float, layout: str = "compressed") -> Figure:
+def _check_network(net: Any) -> None:
+    from fastbp.sequential import Sequential
+
+    if not isinstance(net, Sequential):
+        raise TypeError(f"net must be a network, got {shown(net)}")
+
+
+def _figure(width: float, height: float, layout: Any = "compressed") -> Figure:
     """An empty Figure of that size in inches; "compressed" is the layout for images, which keep their proportions."""
-    return needed("matplotlib.figure", "plot").Figure(figsize=(width, height), layout=layout)
+    needed("matplotlib.figure", "plot")
+    from fastbp._picture import Picture
+
+    return Picture(figsize=(width, height), layout=layout)
 
 
 def _curve(axes: Any, values: Sequence[float], label: str, **style: Any) -> None:

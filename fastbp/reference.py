@@ -2,8 +2,8 @@
 
 Each class computes what its namesake in "Deep Learning from Scratch", chapter 5, computes, quirks included; what the
 book does not have is as in PyTorch.
-There are four differences: ``Relu.backward`` leaves its ``dout`` alone, Affine takes a single sample of
-shape (I,), ``SoftmaxWithLoss`` has an exact form, and rows of targets that are not one-hot are weighed, as their
+There are four differences: ``Relu.backward`` leaves its ``dout`` alone, Affine takes a single sample of shape (I,),
+``SoftmaxWithLoss`` has an exact form, with its gradient, and rows of targets that are not one-hot are weighed, as their
 gradient is, where the book's loss looks at their largest entry. Nothing is checked, compiled or tuned, and dtypes are
 what NumPy's promotion makes of the arguments.
 
@@ -84,7 +84,7 @@ def cross_entropy_error(y, t, eps=1e-7):
 def cross_entropy_of_scores(x, t):
     """Return ``mean_n(-sum_k t[n, k] log softmax(x)[n, k])`` in nats, exact however small the probability.
 
-    ``x`` is (N, K) or (K,); ``t`` holds as many entries, rows that sum to one, or (N,) classes in 0..K-1.
+    ``x`` is (N, K) or (K,); ``t`` holds as many entries, rows of shares, or (N,) classes in 0..K-1.
     """
     x = _floats(x)
     x = x.reshape(-1, x.shape[-1])
@@ -109,10 +109,11 @@ class Affine:
         self.db = None
 
     def forward(self, x):
-        """(N, ...) or (I,), each sample of I entries in all, to (N, O) or (O,)."""
+        """(N, ...) or (I,), each sample of I entries in all, to (N, O) or (O,); where I is 1, (N,) are N samples."""
         x = np.asarray(x)
         self.original_x_shape = x.shape
-        self.x = x if x.ndim == 1 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
+        single = x.ndim == 1 and len(self.W) != 1
+        self.x = x if single else x.reshape(x.shape[0], math.prod(x.shape[1:]))
         return np.dot(self.x, self.W) + self.b
 
     def backward(self, dout):
@@ -255,48 +256,55 @@ class SoftmaxWithLoss:
         self.loss = None
         self.y: Any = None
         self.t: Any = None
-        self.rows: Any = None  # targets as rows, smoothed, and the weights of the rows, where there are any
-        self.weights: Any = None
+        self.weights: Any = None  # of the rows, where there are any
 
     def forward(self, x, t, sample_weight=None):
         """Mean loss of scores (N, K) or (K,) against (N,) classes or rows of the shape of ``x``."""
-        self.t = np.asarray(t)
+        self.t, self.weights = np.asarray(t), sample_weight
         self.y = softmax(x)
-        self.rows = self.weights = None
         if self.label_smoothing or sample_weight is not None:
-            return self._forward(_floats(x), sample_weight)
-        if self.eps == 0:
+            self.loss = self._smoothed_loss(_floats(x))
+        elif self.eps == 0:
             self.loss = cross_entropy_of_scores(x, self.t)
         else:
             self.loss = cross_entropy_error(self.y, self.t, self.eps)
         return self.loss
 
-    def _forward(self, x, sample_weight):
-        classes, s = x.shape[-1], self.label_smoothing
-        t = self.t if self.t.size == x.size else np.eye(classes)[self.t]
-        self.rows = ((1 - s) * t + s / classes).reshape(-1, classes)
-        self.weights = np.ones(len(self.rows)) if sample_weight is None else np.asarray(sample_weight)
-        x, y = x.reshape(-1, classes), self.y.reshape(-1, classes)
+    def _smoothed_loss(self, x):
+        rows, weights = self._smoothed()
+        x, y = x.reshape(rows.shape), self.y.reshape(rows.shape)
         losses = [
             cross_entropy_of_scores(x[n], row) if self.eps == 0 else cross_entropy_error(y[n], row, self.eps)
-            for n, row in enumerate(self.rows)
+            for n, row in enumerate(rows)
         ]
-        self.loss = np.mean(self.weights * losses)
-        return self.loss
+        return np.mean(weights[:, 0] * losses)
+
+    def _smoothed(self):
+        """The targets as rows, smoothed, and the weights of the rows as a column."""
+        classes, s = self.y.shape[-1], self.label_smoothing
+        t = self.t if self.t.size == self.y.size else np.eye(classes)[self.t]
+        rows = ((1 - s) * t + s / classes).reshape(-1, classes)
+        return rows, np.ones((len(rows), 1)) if self.weights is None else np.reshape(self.weights, (-1, 1))
 
     def backward(self, dout=1):
-        """``(y - t) / len(t)``. As in the book ``dout`` is not looked at, and for one one-hot sample of shape
-        (K,) ``len(t)`` is K."""
+        """``(y - t) / len(t)``, and ``(y sum(t) - t) / len(t)`` where ``eps`` is 0. As in the book ``dout`` is not
+        looked at, and for one one-hot sample of shape (K,) ``len(t)`` is K."""
         n = self.t.shape[0]
-        if self.rows is not None:
-            y = self.y.reshape(self.rows.shape)
-            return (self.weights[:, None] * (y - self.rows) / n).reshape(self.y.shape)
+        if self.label_smoothing or self.weights is not None:
+            rows, weights = self._smoothed()
+            y = self.y.reshape(rows.shape)
+            return (weights * (y * self._sums(rows) - rows) / n).reshape(self.y.shape)
         if self.t.size == self.y.size:
-            return (self.y - self.t) / n
+            t = self.t.reshape(self.y.shape)
+            return (self.y * self._sums(t) - t) / n
         dx = self.y.copy()
         rows = dx.reshape(-1, dx.shape[-1])  # a view, so that one sample of shape (K,) is one row
         rows[np.arange(n), self.t] -= 1
         return dx / n
+
+    def _sums(self, t):
+        """What y counts with in the gradient: the sums of the targets, which the book takes to be 1."""
+        return 1 if self.eps else np.sum(t, axis=-1, keepdims=True)
 
 
 class RealTargetLoss:
@@ -312,8 +320,7 @@ class RealTargetLoss:
         """Mean loss of (N,) or (N, K) against as many targets."""
         x = _floats(x)
         self.t = np.asarray(t).reshape(x.shape)
-        weights = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight)
-        self.weights = weights.reshape(-1, *[1] * (x.ndim - 1))
+        self.weights = 1 if sample_weight is None else np.reshape(sample_weight, (-1, *[1] * (x.ndim - 1)))
         self.y = self.prediction(x)
         self.loss = np.mean(self.weights * self.losses(x, self.t))
         return self.loss
@@ -369,11 +376,11 @@ class MeanSquaredError(RealTargetLoss):
 class TwoLayerNet:
     """Affine, Relu, Affine, and softmax with its loss; the arguments of ``fastbp.TwoLayerNet``.
 
-    Weights are normal with standard deviation ``weight_init_std``, from a generator of the network's own.
+    Weights are normal with standard deviation ``weight_init_std``, drawn from ``np.random`` where no seed is given.
     """
 
     def __init__(self, input_size, hidden_size, output_size, weight_init_std=0.01, dtype=np.float64, seed=None):
-        rng = np.random.default_rng(seed)
+        rng = np.random if seed is None else np.random.default_rng(seed)
 
         def weights(inputs, outputs):
             return (weight_init_std * rng.standard_normal((inputs, outputs))).astype(dtype)

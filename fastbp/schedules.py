@@ -7,42 +7,13 @@ function of the two will do as well.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
+
+from fastbp._arguments import integer, real
 
 __all__ = ["constant", "cosine", "step_decay", "warm_up"]
 
 Schedule = Callable[[int, int], float]
-
-
-def number(name: str, value: Any, expected: str, accept: Callable[[float], bool]) -> float:
-    """``value`` as a float that ``accept`` holds of; ``expected`` says so in words.
-
-    Raises TypeError for what is no real number, ValueError for any other, NaN, infinity and bool included.
-    """
-    if not isinstance(value, Real):
-        raise TypeError(f"{name} must be {expected}, got {value!r}")
-    try:
-        x = float(value)
-    except OverflowError:  # an integer
-        x = math.inf
-    if isinstance(value, bool) or not math.isfinite(x) or not accept(x):
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
-    return x
-
-
-def count(name: str, value: Any) -> int:
-    """``value`` as an int. Raises TypeError for what is no integer, ValueError for one below 1 and for bool."""
-    if not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer of at least 1, got {value!r}")
-    if isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(value)
-
-
-def learning_rate(value: Any, expected: str = "a finite number > 0") -> float:
-    """``value`` as a float > 0."""
-    return number("lr", value, expected, lambda x: x > 0)
 
 
 def replace(instance: object, **fields: Any) -> None:
@@ -62,7 +33,7 @@ class constant:
     lr: float
 
     def __post_init__(self) -> None:
-        replace(self, lr=learning_rate(self.lr))
+        replace(self, lr=real("lr", self.lr, above=0))
 
     def __call__(self, step: int, epoch: int) -> float:
         return self.lr
@@ -81,8 +52,8 @@ class step_decay:
     factor: float
 
     def __post_init__(self) -> None:
-        factor = number("factor", self.factor, "a number in 0 < factor <= 1", lambda x: 0 < x <= 1)
-        replace(self, lr=learning_rate(self.lr), every=count("every", self.every), factor=factor)
+        factor = real("factor", self.factor, 0, 1, above=0)
+        replace(self, lr=real("lr", self.lr, above=0), every=integer("every", self.every, 1), factor=factor)
 
     def __call__(self, step: int, epoch: int) -> float:
         return self.lr * self.factor ** (epoch // self.every)
@@ -107,10 +78,11 @@ class cosine:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"cosine needs either steps or epochs, got steps={self.steps!r}, epochs={self.epochs!r}")
-        lr = learning_rate(self.lr)
-        final = number("final", self.final, f"a number from 0 to lr, {lr}", lambda x: 0 <= x <= lr)
+        lr = real("lr", self.lr, above=0)
         length = "steps" if self.epochs is None else "epochs"
-        replace(self, lr=lr, final=final, **{length: count(length, getattr(self, length))})
+        replace(
+            self, lr=lr, final=real("final", self.final, 0, lr), **{length: integer(length, getattr(self, length), 1)}
+        )
 
     def __call__(self, step: int, epoch: int) -> float:
         done = step / self.steps if self.steps is not None else epoch / self.epochs  # type: ignore[operator]
@@ -135,7 +107,7 @@ class warm_up:
     steps: int
 
     def __init__(self, schedule: Schedule | float, steps: int) -> None:
-        replace(self, schedule=schedule if callable(schedule) else constant(schedule), steps=count("steps", steps))
+        replace(self, schedule=schedule if callable(schedule) else constant(schedule), steps=integer("steps", steps, 1))
 
     def __call__(self, step: int, epoch: int) -> float:
         return min(1.0, (step + 1) / self.steps) * self.schedule(step, epoch)

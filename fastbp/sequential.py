@@ -4,48 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check
+from fastbp import _arguments, _check, _classes, _summary
+from fastbp._binding import Binding, Params
+from fastbp._blocks import in_blocks
+from fastbp._claim import Claim, in_training
 from fastbp._conversions import Conversions
-from fastbp._layer import Operand
-from fastbp._lowering import Lowering
+from fastbp._pin import pin
 from fastbp._stepper import Stepper
-from fastbp.activations import BY_NAME, named
 from fastbp.affine import Affine
+from fastbp.dropout import Dropout
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
 from fastbp.optimizers import Optimizer
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-
-
-class Params(dict):
-    """Parameters by name. An array assigned to a name is written into the parameter, so that it trains."""
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        own = self.get(name)
-        if own is None:
-            raise KeyError(f"there is no parameter {name!r}, only {', '.join(self)}")
-        if value is not own:
-            value = _check.as_real(name, value)
-            _check.same_shape(name, value, own.shape, "the parameter")
-            own[...] = value
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in dict(*args, **kwargs).items():
-            self[name] = value
-
-    def __ior__(self, other: Any) -> Params:  # type: ignore[misc]
-        self.update(other)
-        return self
-
-    def __reduce__(self) -> tuple[type, tuple[dict]]:
-        return dict, (dict(self),)  # the network that owns a copy binds it anew
 
 
 class Sequential(Conversions):
@@ -62,8 +39,12 @@ class Sequential(Conversions):
     ----------
     layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
     lastLayer : the loss layer
-    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains
-    scale : what ``x`` is multiplied by
+    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into
+        them
+    scale : what ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it
+
+    Layers, their arrays and their settings may be replaced: every later use follows, or raises what making a network of
+    them would. One network may be used by several threads, and trained by one at a time.
 
     Letters in shapes: N samples, I inputs, K outputs.
 
@@ -75,64 +56,69 @@ class Sequential(Conversions):
     def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
+        if isinstance(layers, str) or not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a sequence of layers, got {_arguments.shown(layers)}")
         for layer in layers:
-            is_layer = hasattr(layer, "lower") and hasattr(layer, "backward") and not hasattr(layer, "as_targets")
-            if isinstance(layer, type) or not is_layer:
-                raise TypeError(f"layers must be layers of fastbp, got {layer!r}")
-            if any(layer is other for other in self.layers.values()):
-                raise ValueError(f"layers must be different objects, got {layer!r} twice")
             kind = type(layer).__name__
             numbers[kind] = numbers.get(kind, 0) + 1
             self.layers[f"{kind}{numbers[kind]}"] = layer
-        if not self._affines():
-            raise ValueError("layers must hold at least one Affine")
-        if loss is not None and (isinstance(loss, type) or not hasattr(loss, "as_targets")):
-            raise TypeError(f"loss must be a loss layer of fastbp, got {loss!r}")
         self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
-        self.scale = _arguments.real("scale", scale, above=0)
+        self.scale = scale
+        self._begin_afresh()
+
+    def _begin_afresh(self) -> None:
         self._stepper: Stepper | None = None
-        self._bind()
+        self._training, self._passing = Claim(), Claim()
+        self._last_binding = Binding(self.layers, self.lastLayer)
+
+    def _binding(self) -> Binding:
+        """What the layers are now; looked at anew where a layer, an array or a setting is another than before."""
+        binding = self._last_binding
+        while not binding.is_of(self.layers, self.lastLayer):
+            if self._training.is_elsewhere():
+                raise RuntimeError(
+                    "a layer of a network in training in another thread, its arrays or its settings were replaced: "
+                    "wait until that training has taken it up between two steps, or write into the arrays in place"
+                )
+            binding = self._last_binding = Binding(self.layers, self.lastLayer, binding)
+        return binding
+
+    def _bound(self) -> np.ndarray:
+        """The flat vector of the parameters."""
+        return self._binding().vector
+
+    @property
+    def scale(self) -> float:
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._scale = _arguments.real("scale", value, above=0)
 
     def _affines(self) -> list[Affine]:
         return [layer for layer in self.layers.values() if isinstance(layer, Affine)]
 
-    def _bind(self) -> None:
-        """Move the parameters into one flat vector, and make the layers' arrays and ``params`` views of it."""
-        columns = None
-        parts: list[tuple[Affine, str, int, np.ndarray]] = []
-        for n, layer in enumerate(self._affines(), 1):
-            W, b = layer.checked_parameters()
-            if columns is not None and W.shape[0] != columns:
-                raise ValueError(f"W{n} of shape {W.shape} does not fit the {columns} outputs of the Affine before")
-            columns = W.shape[1]
-            parts.append((layer, "W", n, W))
-            if layer.b is not None:
-                parts.append((layer, "b", n, b))
-        dtype = _check.computed_in(_check.result_type(*[array for *_, array in parts]))
-        self._parameters = np.concatenate([array.astype(dtype, copy=False).ravel() for *_, array in parts])
-        views, at = Params(), 0
-        for layer, letter, n, array in parts:
-            view = self._parameters[at : at + array.size].reshape(array.shape)
-            at += array.size
-            setattr(layer, letter, view)
-            dict.__setitem__(views, f"{letter}{n}", view)
-        self._arrays = [(layer, layer.W, layer.b) for layer in self._affines()]
-        self.params = views
+    @property
+    def params(self) -> Params:
+        """The parameters by name, as views of one vector."""
+        return self._binding().params
 
-    def _bound(self) -> np.ndarray:
-        """The flat vector of the parameters; bound anew where a layer was given other arrays."""
-        for layer, W, b in self._arrays:
-            if layer.W is not W or layer.b is not b:
-                self._bind()
-                break
-        return self._parameters
+    @params.setter
+    def params(self, arrays: Mapping[str, ArrayLike]) -> None:
+        own = self.params
+        if not isinstance(arrays, Mapping):
+            raise TypeError(f"params must be a dict of arrays by name, got {_arguments.shown(arrays)}")
+        if arrays.keys() != own.keys():
+            raise ValueError(f"params must hold {', '.join(own)}, got {', '.join(map(str, arrays)) or 'none'}")
+        own.update(arrays)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_stepper": None}  # its programs hold addresses of this network's arrays
+        own = ("_stepper", "_training", "_passing", "_last_binding")  # with this network's addresses and locks
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._bind()  # a copy's arrays are no longer views of one vector
+        self._begin_afresh()
 
     def __copy__(self) -> Sequential:
         return copy.deepcopy(self)  # two networks cannot share layers whose parameters lie in one vector
@@ -144,15 +130,11 @@ class Sequential(Conversions):
 
     def summary(self) -> str:
         """Return a table of the layers: name, shape of the parameters, their number."""
-        rows = [("layer", "parameters", "number")]
-        for name, layer in self.layers.items():
-            arrays = [a for a in (getattr(layer, "W", None), getattr(layer, "b", None)) if a is not None]
-            shapes = " + ".join(str(a.shape) for a in arrays)
-            rows.append((name, shapes or "-", f"{sum(a.size for a in arrays):,}"))
-        rows.append((type(self.lastLayer).__name__, "-", "0"))
-        rows.append(("total", str(self._bound().dtype), f"{self._bound().size:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
+        return _summary.text(self)
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return _summary.html(self)
 
     def _scaled(self, x: ArrayLike) -> Any:
         """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
@@ -162,46 +144,103 @@ class Sequential(Conversions):
         dtype = _check.computed_in(_check.result_type(x, self._bound()))
         return np.multiply(x, dtype.type(self.scale), dtype=dtype)
 
+    def _copies(self, *, draws: bool) -> list[Any]:
+        """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them.
+
+        ``draws`` says that the pass draws masks.
+        """
+        layers = [*self.layers.values(), self.lastLayer]
+        copies = [copy.copy(layer) for layer in layers]
+        for layer in layers:
+            if draws and isinstance(layer, Dropout):
+                layer.step += 1  # that mask is the copy's
+        return copies
+
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off."""
-        out = self._scaled(x)
-        for layer in self.layers.values():
-            out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
+        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off.
+
+        Many rows are computed in blocks, so that Ctrl-C is heard; the layers then keep the last block for a backward.
+        """
+        return in_blocks(self._scores, x, self._last_binding.vector.size)
+
+    def _scores(self, x: ArrayLike) -> np.ndarray:
+        """What ``predict`` returns, of all rows at once."""
+        held = pin("x", x)
+        passing = self._passing
+        try:
+            layers = list(self.layers.values()) if passing.take(False) else self._copies(draws=False)[:-1]
+            out = self._scaled(x)
+            for layer in layers:
+                out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
+        finally:
+            passing.end()
+        del held
         return out
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
         """Return the probabilities that the loss layer makes of the scores of ``x`` (N, I)."""
         return self.lastLayer.probabilities(self.predict(x))
 
+    def predict_classes(self, x: ArrayLike) -> np.ndarray:
+        """Return the classes (N,) that are found for ``x`` (N, I): those of the highest scores.
+
+        Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
+        of numbers, such as MeanSquaredError.
+        """
+        _classes.must_have_classes(self.lastLayer, "classes")
+        return _classes.found(self.lastLayer, np.atleast_2d(self.predict(x)))
+
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
-        return self.lastLayer.forward(self.predict(x), t)
+        held = pin("t", t)
+        passing = self._passing
+        try:
+            layer = self.lastLayer if passing.take(False) else copy.copy(self.lastLayer)
+            loss = layer.forward(self._scores(x), t)  # the layers keep all rows, as in the book
+        finally:
+            passing.end()
+        del held
+        return loss
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the share of rows of ``x`` whose class is found.
+        """Return the share of rows of ``x`` (N, I) whose class is the one that ``predict_classes`` finds.
 
-        ``t`` is labels (N,) or rows (N, K), and the class found is that of the highest score; of a network with one
-        output, ``t`` is 0 or 1, (N,) or (N, 1), and the class found is 1 where its probability is above a half.
+        ``t`` is labels (N,) or (N, 1) in 0..K-1, or rows (N, K) whose largest element is the class; of a network with
+        one output it is 0 or 1, (N,) or (N, 1).
+
+        Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
+        ValueError for no samples, for shapes that do not fit, and for labels out of range.
         """
-        t = _check.as_array("t", t)
-        scores = self.predict(x)
-        if scores.shape[-1] == 1 and not self.lastLayer.has_classes:
-            found = self.lastLayer.probabilities(scores).ravel() > 0.5
-            return float(np.mean(found == (t.ravel() == 1)))
-        labels = t if t.ndim == 1 else np.argmax(t, axis=1)
-        return float(np.mean(np.argmax(scores, axis=1) == labels))
+        _classes.must_have_classes(self.lastLayer, "accuracy")
+        scores = np.atleast_2d(self.predict(x))
+        if len(scores) == 0:
+            raise ValueError("x must hold at least one sample, got none")
+        labels = _classes.as_labels(self.lastLayer, t, scores.shape)
+        return float(np.mean(_classes.found(self.lastLayer, scores) == labels))
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
-        """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer."""
-        out = self._scaled(x)
-        for layer in self.layers.values():
-            out = layer.forward(out)
-        self.lastLayer.forward(out, t)
-        dout = self.lastLayer.backward()
-        for layer in reversed(self.layers.values()):
-            dout = layer.backward(dout)
+        """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.
+
+        The layers have then what ``forward`` and ``backward`` leave in them. Several threads may do this at once; one
+        that finds another in the layers works in copies of them.
+        """
+        held = pin("x", x), pin("t", t)
+        passing = self._passing
+        try:
+            alone = passing.take(False)
+            *layers, loss = [*self.layers.values(), self.lastLayer] if alone else self._copies(draws=True)
+            out = self._scaled(x)
+            for layer in layers:
+                out = layer.forward(out)
+            loss.forward(out, t)
+            dout = loss.backward()
+            for layer in reversed(layers):
+                dout = layer.backward(dout)
+        finally:
+            passing.end()
+        del held
         gradients: dict[str, Any] = {}
-        for n, layer in enumerate(self._affines(), 1):
+        for n, layer in enumerate((layer for layer in layers if isinstance(layer, Affine)), 1):
             gradients[f"W{n}"] = layer.dW
             if layer.db is not None:
                 gradients[f"b{n}"] = layer.db
@@ -209,66 +248,53 @@ class Sequential(Conversions):
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking."""
-        self._bound()
-        return {name: numerical_gradient(lambda _: self.loss(x, t), p) for name, p in self.params.items()}
+        net = copy.deepcopy(self)  # whose parameters nobody else reads while they are varied
+        return {name: numerical_gradient(lambda _: net.loss(x, t), p) for name, p in net.params.items()}
 
     fit = fit
 
-    def step(self, x: ArrayLike, t: ArrayLike, optimizer: str | Optimizer = "sgd") -> float:
+    def step(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        optimizer: str | Optimizer = "sgd",
+        *,
+        sample_weight: ArrayLike | None = None,
+        clip_norm: float | None = None,
+        seed: int | None = None,
+    ) -> float:
         """Train by one step on a mini-batch and return its loss before the step: for data that come one by one.
 
-        ``x`` is (N, I), ``t`` what the loss layer takes. The optimizer's state is kept from call to call for as long as
-        the same optimizer is given.
+        The optimizer's state is kept from call to call for as long as the same optimizer is given and the layers are of
+        the same kinds and shapes.
 
-        Raises ValueError and TypeError as ``fit`` does, FloatingPointError where the loss is not finite; nothing has
-        changed then.
+        Parameters
+        ----------
+        x : (N, I)
+        t : what the loss layer takes
+        sample_weight : (N,) finite numbers of at least 0, which multiply the losses of the samples
+        clip_norm : largest norm of all gradients together, to which larger ones are scaled down
+        seed : of the dropout from this step on, which also depends on the number of the step; None goes on with that of
+            the step before, and draws one at the first
+
+        Raises
+        ------
+        ValueError, TypeError
+            as ``fit`` does; nothing has changed then
+        FloatingPointError
+            where the loss is not finite, and nothing has changed then; and where a parameter no longer is: it stays so,
+            since a copy of all parameters before each step would take longer than many a step
+        RuntimeError
+            where another thread trains this network
         """
-        parameters = self._bound()
-        stepper = self._stepper
-        if (
-            stepper is None
-            or stepper.parameters is not parameters
-            or (stepper.given is not optimizer and stepper.given != optimizer)
-        ):
-            stepper = self._stepper = Stepper(self, optimizer)
-        return stepper(self, x, t)
-
-    def _lower(self, p: Lowering, x: Operand) -> Operand:
-        """Write the forward pass, and hang the layers' backward passes on ``p``; returns the scores."""
-        for p.place, layer in enumerate(self.layers.values()):
-            x = layer.lower(p, x)
-        return x
-
-
-def mlp(
-    sizes: Sequence[int],
-    activation: str = "relu",
-    *,
-    dtype: DTypeLike = np.float32,
-    seed: Any = None,
-    loss: Any = None,
-) -> Sequential:
-    """A network of fully connected layers, with an activation after each but the last.
-
-    Parameters
-    ----------
-    sizes : inputs, units of each hidden layer, outputs
-    activation : "relu" or "leaky_relu", with He's initial weights (normal, standard deviation sqrt(2 / inputs): He et
-        al. 2015); "sigmoid" or "tanh", with Xavier's (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book)
-    dtype : float32 or float64
-    seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
-    loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
-    """
-    _arguments.choice("activation", activation, BY_NAME)
-    if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in sizes):
-        raise ValueError(f"sizes must be at least two integers of at least 1, got {sizes!r}")
-    kind = np.dtype(dtype)
-    if kind not in _check.FLOATS:
-        raise ValueError(f"dtype must be float32 or float64, got {kind}")
-    gain = named(activation).gain
-    rng = np.random.default_rng(seed)
-    layers: list[Any] = []
-    for n_inputs, n_outputs in pairwise(sizes):
-        W = (np.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
-        layers += [Affine(W, np.zeros(n_outputs, kind)), named(activation)]
-    return Sequential(layers[:-1], loss)
+        training = self._training
+        try:
+            if not training.take(False):
+                raise in_training("step")
+            binding = self._binding()
+            stepper = self._stepper
+            if stepper is None or stepper.binding is not binding or stepper.given is not optimizer:
+                stepper = self._stepper = Stepper.going_on(stepper, binding, optimizer)
+            return stepper.step(x, t, self.scale, sample_weight, clip_norm, seed)
+        finally:
+            training.end()

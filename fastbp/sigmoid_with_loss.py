@@ -12,7 +12,7 @@ class SigmoidWithLoss(RealTargetLoss):
 
     The loss is the mean over all elements of ``max(x, 0) - x t + log(1 + exp(-|x|))``, which is
     ``-(t log(y) + (1 - t) log(1 - y))`` for ``y = 1 / (1 + exp(-x))`` without its rounding; as
-    ``torch.nn.BCEWithLogitsLoss``. The gradient is ``y - t`` divided by the number of elements.
+    ``torch.nn.BCEWithLogitsLoss``. The gradient is ``y - t`` divided by the number of elements. Targets are in 0..1.
 
     Attributes
     ----------
@@ -28,6 +28,7 @@ class SigmoidWithLoss(RealTargetLoss):
     """
 
     _kind = OF_SCORES
+    _of_probabilities = True
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """1 / (1 + exp(-scores))."""

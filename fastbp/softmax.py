@@ -28,24 +28,31 @@ class Softmax:
         Raises ValueError for an x of no dimension or no classes, TypeError for what is no array of real numbers.
         """
         x, dtype = _check.operand("x", x)
-        if x.ndim == 0 or x.shape[-1] == 0:
-            raise ValueError(f"x must have at least one class along its last axis, got shape {x.shape}")
+        rows = _rows("x", x)
         y = np.empty(x.shape, x.dtype)
-        rows = (-1, x.shape[-1])
+        # x is this call's own view or copy, y is new: both stay until it returns.
         softmax_forward(_team.current().address, x.reshape(rows), y.reshape(rows))
-        self.y = _check.of_type(y, dtype)
-        return self.y
+        self.y = result = _check.of_type(y, dtype)
+        return result
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``, y (dout - sum(dout y)) along the last axis.
 
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
         """
-        if self.y is None:
+        y = self.y
+        if y is None:
             raise _check.not_before_forward(self)
-        dout, y, dtype = _check.operands("dout", dout, self.y)
-        _check.same_shape("dout", dout, y.shape, "x")
+        dout, y, dtype = _check.operands(("dout", "y"), dout, y)
+        rows = _rows("y", y)
         dx = np.empty(y.shape, y.dtype)
-        rows = (-1, y.shape[-1])
+        # dout and y are this call's own views or copies, dx is new: all stay until it returns.
         softmax_backward(_team.current().address, dout.reshape(rows), y.reshape(rows), dx.reshape(rows))
         return _check.of_type(dx, dtype)
+
+
+def _rows(name: str, x: np.ndarray) -> tuple[int, int]:
+    """The two-dimensional shape of ``x``, classes along its last axis; ValueError unless there is at least one."""
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one class along its last axis, got shape {x.shape}")
+    return x.size // x.shape[-1], x.shape[-1]

@@ -2,22 +2,22 @@
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from fastbp import _check
 from fastbp._files import write_whole
-from fastbp._source import hex_number, number_lines
+from fastbp._interface import PLAIN, Interface
+from fastbp._source import c_string, comment, hex_number, number_lines
+from fastbp.activations import Activation
 from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
 from fastbp.sequential import Sequential
 
-# In all that follows REAL is the type of the numbers, and f the ending of its constants and mathematical functions.
-_CALLS = {  # a layer's class to the call that computes it in place
-    "Relu": lambda layer, real: "relu({n}, {x});",
-    "LeakyRelu": lambda layer, real: f"leaky_relu({{n}}, {hex_number(real(layer.slope))}@f, {{x}});",
-    "Sigmoid": lambda layer, real: "sigmoid({n}, {x});",
-    "Tanh": lambda layer, real: "hyperbolic_tangent({n}, {x});",
-}
+# In all that follows REAL is the type of the numbers, and f the ending of its constants and mathematical functions;
+# IN and OUT are the types of what is taken and given, double where that has a unit of its own.
 _FUNCTIONS = {
     "affine": """
 /* y = x W + b, where W has a row for each input; b may be NULL. */
@@ -30,20 +30,6 @@ static void affine(size_t n_inputs, size_t n_outputs, const REAL *x, const REAL 
             y[o] += x[i] * W[i * n_outputs + o];
 }
 """,
-    "relu": """
-static void relu(size_t n, REAL *x)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] <= 0 ? 0 : x[i];
-}
-""",
-    "leaky_relu": """
-static void leaky_relu(size_t n, REAL slope, REAL *x)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] <= 0 ? slope * x[i] : x[i];
-}
-""",
     "sigmoid": """
 /* 1 / (1 + exp(-x)), without overflow for any x. */
 static void sigmoid(size_t n, REAL *x)
@@ -52,13 +38,6 @@ static void sigmoid(size_t n, REAL *x)
         REAL e = exp@f(-fabs@f(x[i]));
         x[i] = (x[i] < 0 ? e : 1) / (1 + e);
     }
-}
-""",
-    "hyperbolic_tangent": """
-static void hyperbolic_tangent(size_t n, REAL *x)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = tanh@f(x[i]);
 }
 """,
     "softmax": """
@@ -79,10 +58,10 @@ static void softmax(size_t n, REAL *x)
 _FILE = """\
 /* A network of {n_inputs} inputs and {n_outputs} outputs, computed in {dtype}.
  *
- *     void {prefix}predict(size_t rows, const REAL *x, REAL *scores);
+ *     void {prefix}predict(size_t rows, const IN *x, OUT *scores);
 {proba_declared} *
  * x has {n_inputs} numbers for each row, the result {n_outputs}; the two must not overlap.
- *
+{named} *
 {summary}
  *
  * C99, needs nothing but the C library{library}. Any number of threads may call it. The numbers are exact.
@@ -91,9 +70,9 @@ _FILE = """\
 
 {includes}
 
-{numbers}
+{names}{numbers}
 {functions}
-void {prefix}predict(size_t rows, const REAL *x, REAL *scores)
+void {prefix}predict(size_t rows, const IN *x, OUT *scores)
 {{
     for (size_t row = 0; row < rows; row++) {{
 {steps}
@@ -102,9 +81,9 @@ void {prefix}predict(size_t rows, const REAL *x, REAL *scores)
     }}
 }}
 {proba}"""
-_PROBA_DECLARED = " *     void {prefix}predict_proba(size_t rows, const REAL *x, REAL *probabilities);\n"
+_PROBA_DECLARED = " *     void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities);\n"
 _PROBA = """
-void {prefix}predict_proba(size_t rows, const REAL *x, REAL *probabilities)
+void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
 {{
     {prefix}predict(rows, x, probabilities);
 {made}}}
@@ -119,53 +98,107 @@ _MADE = {  # what makes probabilities of scores to the statement that does it in
 }
 
 
-def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "") -> None:
+def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
     if not re.fullmatch(r"([A-Za-z]\w*)?", prefix, re.ASCII):
         raise ValueError(f"prefix must be the beginning of a name in C, got {prefix!r}")
     dtype = net._bound().dtype
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name}
     fields |= {"n_inputs": net.params["W1"].shape[0], "n_outputs": net._affines()[-1].W.shape[1]}
-    fields["steps"] = "\n".join(f"        {step}" for step in _steps(net))
-    probabilities = probabilities_of(net)
+    fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, interface))
+    probabilities = None if interface.outputs else probabilities_of(net)
     fields["proba"] = fields["proba_declared"] = ""
     if probabilities is not None:
         fields["proba_declared"] = _PROBA_DECLARED.format(**fields)
         fields["proba"] = _PROBA.format(made=_MADE[probabilities].format(**fields), **fields)
 
     used = fields["steps"] + fields["proba"]
-    fields["functions"] = "".join(text for name, text in _FUNCTIONS.items() if f" {name}(" in used)
-    mathematics = any(name in fields["functions"] for name in ("exp@f", "tanh@f"))
+    functions = dict(_function(layer) for _, layer in predicting(net) if isinstance(layer, Activation))
+    functions |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
+    fields["functions"] = "".join(functions.values())
+    mathematics = "@f(" in fields["functions"]
     fields["includes"] = "#include <math.h>\n#include <stddef.h>" if mathematics else "#include <stddef.h>"
     fields["library"] = " (link with -lm)" if mathematics else ""
-    fields["summary"] = "\n".join(f" *     {line}".rstrip() for line in net.summary().splitlines())
+    fields["summary"] = "\n".join(f" *     {line}".rstrip() for line in comment(net.summary()).splitlines())
+    given = {f"{prefix}input_names": interface.input_names, f"{prefix}class_names": interface.class_names}
+    lists = {name: list_ for name, list_ in given.items() if list_ is not None}
+    fields["named"] = f" * What they are called, in UTF-8: {', '.join(lists)}.\n" if lists else ""
     ending = "f" if dtype == _check.FLOAT32 else ""
-    fields["numbers"] = "\n\n".join(
-        f"static const REAL {name}[{' * '.join(map(str, array.shape))}] = {{\n"
-        + "\n".join(number_lines(array, ending + ","))
-        + "\n};"
-        for name, array in net.params.items()
-    )
-    text = _FILE.format(**fields).replace("REAL", "float" if ending else "double").replace("@f", ending)
+    text = _FILE.format(names="@names", numbers="@numbers", **fields)
+    kinds = {"REAL": "float" if ending else "double"}
+    kinds |= {"IN": "double" if interface.inputs else "REAL", "OUT": "double" if interface.outputs else "REAL"}
+    for word in ("IN", "OUT", "REAL"):
+        text = re.sub(rf"\b{word}\b", kinds[word], text)
+    text = text.replace("@f", ending)
+    # Names and numbers last, so that nothing in them is taken for one of the marks.
+    numbers = "\n\n".join(_array(name, array) for name, array in _arrays(net, interface).items())
+    head, _, tail = text.partition("@names@numbers")
+    text = head + "".join(_strings(name, list_) for name, list_ in lists.items()) + numbers + tail
     write_whole(path, text.encode("ascii"))
 
 
-def _steps(net: Sequential) -> list[str]:
+def _function(layer: Activation) -> tuple[str, str]:
+    """The name and the text of an activation function."""
+    number = ", REAL number" if _takes_number(layer) else ""
+    name = f"{layer.word}_of"
+    return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {layer.c}\n}}\n"
+
+
+def _takes_number(layer: Activation) -> bool:
+    return re.search(r"\bnumber\b", layer.c) is not None
+
+
+def _number(layer: Activation, real: Any) -> str:
+    """The argument for the number of an activation that has one."""
+    return f", {hex_number(real(layer.number))}@f" if _takes_number(layer) else ""
+
+
+def _arrays(net: Sequential, interface: Interface) -> dict[str, np.ndarray]:
+    """The constants of the file by name."""
+    arrays: dict[str, np.ndarray] = dict(net.params)
+    for name, unit in (("input", interface.inputs), ("output", interface.outputs)):
+        if unit is not None:
+            arrays |= {f"{name}_mean": unit.mean, f"{name}_std": unit.std}
+    return arrays
+
+
+def _array(name: str, array: np.ndarray) -> str:
+    kind, ending = ("float", "f,") if array.dtype == _check.FLOAT32 else ("double", ",")
+    lines = "\n".join(number_lines(array, ending))
+    return f"static const {kind} {name}[{' * '.join(map(str, array.shape))}] = {{\n{lines}\n}};"
+
+
+def _strings(name: str, texts: Sequence[str | int]) -> str:
+    lines = "".join(f"    {c_string(str(text))},\n" for text in texts)
+    return f"const char *const {name}[{len(texts)}] = {{\n{lines}}};\n\n"
+
+
+def _steps(net: Sequential, interface: Interface) -> list[str]:
     """The statements that compute ``scores`` of one row of ``x``."""
     real, n_affine, last = net._bound().dtype.type, 0, len(net._affines())
     x, n = "x", net.params["W1"].shape[0]
     steps = []
-    for kind, layer in predicting(net):
+    taken = "x[i]"
+    if interface.inputs is not None:
+        taken = "(REAL)((x[i] - input_mean[i]) / input_std[i])"
+    if net.scale != 1:
+        taken += f" * {hex_number(real(net.scale))}@f"
+    layers = predicting(net)
+    if taken != "x[i]" or not isinstance(layers[0][1], Affine):
+        x = "h0"
+        steps += [f"REAL h0[{n}];", f"for (size_t i = 0; i < {n}; i++)", f"    h0[i] = {taken};"]
+    result = "scores" if interface.outputs is None else f"h{last}"
+    for _, layer in layers:
         if isinstance(layer, Affine):
             n_affine += 1
             inputs, given = n, x
-            n, x = layer.W.shape[1], "scores" if n_affine == last else f"h{n_affine}"
+            n, x = layer.W.shape[1], result if n_affine == last else f"h{n_affine}"
             if x != "scores":
                 steps.append(f"REAL {x}[{n}];")
             b = "NULL" if layer.b is None else f"b{n_affine}"
             steps.append(f"affine({inputs}, {n}, {given}, W{n_affine}, {b}, {x});")
         else:
-            if x == "x":
-                x = "h0"
-                steps += [f"REAL h0[{n}];", f"for (size_t i = 0; i < {n}; i++)", "    h0[i] = x[i];"]
-            steps.append(_CALLS[kind](layer, real).format(n=n, x=x))
+            call = f"{layer.word}_of({x}[i]{_number(layer, real)})"
+            steps += [f"for (size_t i = 0; i < {n}; i++)", f"    {x}[i] = {call};"]
+    if interface.outputs is not None:
+        steps += [f"for (size_t i = 0; i < {n}; i++)", f"    scores[i] = {x}[i] * output_std[i] + output_mean[i];"]
     return steps

@@ -1,29 +1,21 @@
 """``net.to_numpy``: a network as a Python module that needs only NumPy."""
 
 import os
+import re
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastbp._files import write_whole
-from fastbp._source import number_lines
+from fastbp._interface import PLAIN, Interface
+from fastbp._source import comment, number_lines
+from fastbp.activations import Activation
 from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
 from fastbp.sequential import Sequential
 
-_CALLS = {  # a layer's class to the call that computes it
-    "Relu": lambda layer: "relu(x)",
-    "LeakyRelu": lambda layer: f"leaky_relu(x, {float(layer.slope)!r})",
-    "Sigmoid": lambda layer: "sigmoid(x)",
-    "Tanh": lambda layer: "np.tanh(x)",
-}
 _FUNCTIONS = {
-    "relu": """
-def relu(x):
-    return np.where(x <= 0, DTYPE(0), x)
-""",
-    "leaky_relu": """
-def leaky_relu(x, slope):
-    return np.where(x <= 0, DTYPE(slope) * x, x)
-""",
     "sigmoid": '''
 def sigmoid(x):
     """1 / (1 + exp(-x)), without overflow for any x."""
@@ -47,17 +39,16 @@ Written by fastbp. The numbers at the end are exact.
 import numpy as np
 
 DTYPE = np.{dtype}
-
+{names}
 
 def predict(x):
     """Return the scores (N, {n_outputs}) of samples x (N, {n_inputs})."""
-    x = np.asarray(x, DTYPE)
 {steps}
     return x
 {functions}
 
-def _numbers(shape, text):
-    return np.array([float.fromhex(number) for number in text.split()], DTYPE).reshape(shape)
+def _numbers(shape, text, dtype=DTYPE):
+    return np.array([float.fromhex(number) for number in text.split()], dtype).reshape(shape)
 
 
 {numbers}
@@ -70,29 +61,65 @@ def predict_proba(x):
 '''
 
 
-def to_numpy(net: Sequential, path: str | os.PathLike) -> None:
-    layers = predicting(net)
-    steps, n_affine = [], 0
-    for kind, layer in layers:
-        if isinstance(layer, Affine):
-            n_affine += 1
-            step = f"x @ W{n_affine}" + ("" if layer.b is None else f" + b{n_affine}")
-        else:
-            step = _CALLS[kind](layer)
-        steps.append(f"    x = {step}")
+def to_numpy(net: Sequential, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
     sizes: dict[str, Any] = {"n_inputs": net.params["W1"].shape[0], "n_outputs": net._affines()[-1].W.shape[1]}
-    code = "\n".join(steps)
+    code = "\n".join(f"    x = {step}" for step in _steps(net, interface))
     functions = ""
-    probabilities = probabilities_of(net)
+    probabilities = None if interface.outputs else probabilities_of(net)
     if probabilities is not None:
         call = "predict(x)" if probabilities == "identity" else f"{probabilities}(predict(x))"
         functions = _PROBABILITIES.format(call=call, **sizes)
     used = code + functions
-    functions += "".join(f"\n{text}" for name, text in _FUNCTIONS.items() if f" {name}(" in used)
-    numbers = "\n".join(
-        f'{name} = _numbers({array.shape}, """\n' + "\n".join(number_lines(array)) + '\n""")'
-        for name, array in net.params.items()
-    )
-    dtype = net._bound().dtype.name
-    text = _MODULE.format(summary=net.summary(), dtype=dtype, steps=code, functions=functions, numbers=numbers, **sizes)
+    own = dict(_function(layer) for _, layer in predicting(net) if isinstance(layer, Activation))
+    own |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
+    functions += "".join(f"\n{text}" for text in own.values())
+    numbers = [_array(name, array, "") for name, array in net.params.items()]
+    for name, unit in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
+        if unit is not None:
+            numbers += [
+                _array(f"{name}_{part}", getattr(unit, part.lower()), ", np.float64") for part in ("MEAN", "STD")
+            ]
+    names = _names("INPUTS", interface.input_names) + _names("CLASSES", interface.class_names)
+    fields = {"summary": comment(net.summary()), "dtype": net._bound().dtype.name, "steps": code}
+    text = _MODULE.format(functions=functions, names=names, numbers="\n".join(numbers), **fields, **sizes)
     write_whole(path, text.encode("ascii"))
+
+
+def _steps(net: Sequential, interface: Interface) -> list[str]:
+    """What ``x`` becomes, one after the other."""
+    steps, n_affine = ["np.asarray(x, DTYPE)"], 0
+    if interface.inputs is not None:
+        steps = ["((np.asarray(x, np.float64) - INPUT_MEAN) / INPUT_STD).astype(DTYPE)"]
+    if net.scale != 1:
+        steps.append(f"x * DTYPE({float(net.scale)!r})")
+    for _, layer in predicting(net):
+        if isinstance(layer, Affine):
+            n_affine += 1
+            steps.append(f"x @ W{n_affine}" + ("" if layer.b is None else f" + b{n_affine}"))
+        else:
+            number = f", {float(layer.number)!r}" if _takes_number(layer) else ""
+            steps.append(f"{layer.word}_of(x{number})")
+    if interface.outputs is not None:
+        steps.append("x * OUTPUT_STD + OUTPUT_MEAN")
+    return steps
+
+
+def _function(layer: Activation) -> tuple[str, str]:
+    """The name and the text of an activation function."""
+    name = f"{layer.word}_of"
+    number = ", number" if _takes_number(layer) else ""
+    return name, f"\ndef {name}(x{number}):\n    {layer.numpy}\n"
+
+
+def _takes_number(layer: Activation) -> bool:
+    return re.search(r"\bnumber\b", layer.numpy) is not None
+
+
+def _array(name: str, array: np.ndarray, more: str) -> str:
+    return f'{name} = _numbers({array.shape}, """\n' + "\n".join(number_lines(array)) + f'\n"""{more})'
+
+
+def _names(name: str, texts: Sequence[str | int] | None) -> str:
+    if texts is None:
+        return ""
+    return f"{name} = (\n" + "".join(f"    {text!a},\n" for text in texts) + ")\n"

@@ -1,12 +1,16 @@
 """``net.to_onnx``: a network as an ONNX graph."""
 
+import json
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastbp import _check
 from fastbp._extra import needed
 from fastbp._files import write_whole
+from fastbp._interface import PLAIN, Interface, Unit
 from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
 from fastbp.sequential import Sequential
@@ -14,7 +18,6 @@ from fastbp.sequential import Sequential
 # Of 2022, for the runtimes of the years since: the first in which onnxruntime has PRelu for float64.
 OPSET, IR_VERSION = 16, 8
 
-_OPERATORS = {"Relu": "Relu", "LeakyRelu": "PRelu", "Sigmoid": "Sigmoid", "Tanh": "Tanh"}
 _PROBABILITIES: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {"axis": -1}),
     "sigmoid": ("Sigmoid", {}),
@@ -22,49 +25,80 @@ _PROBABILITIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def to_onnx(net: Sequential, path: str | os.PathLike, probabilities: bool = False) -> None:
+def to_onnx(
+    net: Sequential, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN
+) -> None:
     onnx = needed("onnx", "onnx")
     from onnx import helper, numpy_helper
 
-    nodes, constants = [], dict(net.params)
-    layers, x, n_affine = predicting(net), "x", 0
-    for place, (kind, layer) in enumerate(layers):
-        y = "scores" if place + 1 == len(layers) else f"y{place + 1}"
+    nodes: list[Any] = []
+    constants: dict[str, np.ndarray] = dict(net.params)
+    dtype = net._bound().dtype
+    number, double = (helper.np_dtype_to_tensor_dtype(kind) for kind in (dtype, _check.FLOAT64))
+
+    def add(operator: str, inputs: list[str], output: str, name: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
+        return output
+
+    def node(layer: str, operator: str, *inputs: Any) -> str:
+        """Add an operator of a layer's; inputs that are no names are numbers."""
+        names = []
+        for given in inputs:
+            if not isinstance(given, str):
+                constants[f"{layer}_number{len(constants)}"] = np.asarray(given, dtype)
+                given = f"{layer}_number{len(constants) - 1}"
+            names.append(given)
+        return add(operator, names, f"{layer}_{len(nodes)}", f"{layer}_{operator}{len(nodes)}")
+
+    def unit(name: str, of: Unit) -> list[str]:
+        constants.update({f"{name}_mean": of.mean, f"{name}_std": of.std})
+        return [f"{name}_mean", f"{name}_std"]
+
+    x, layers, n_affine = "x", predicting(net), 0
+    if interface.inputs is not None:
+        mean, std = unit("input", interface.inputs)
+        x = add("Div", [add("Sub", ["x", mean], "x_centred", "Centre"), std], "x_standardised", "Standardise")
+        x = add("Cast", [x], "x_cast", "CastInputs", to=number)
+    if net.scale != 1:
+        constants["scale"] = np.array(net.scale, dtype)
+        x = add("Mul", [x, "scale"], "x_scaled", "Scale")
+    for place, (kind, layer) in enumerate(layers, 1):
+        y = "scores" if place == len(layers) and interface.outputs is None else f"y{place}"
         if isinstance(layer, Affine):
             n_affine += 1
-            parameters = [f"{letter}{n_affine}" for letter in "Wb" if getattr(layer, letter) is not None]
-            nodes.append(helper.make_node("Gemm", [x, *parameters], [y], name=f"{kind}{place + 1}"))
+            own = [f"{letter}{n_affine}" for letter in "Wb" if getattr(layer, letter) is not None]
+            x = add("Gemm", [x, *own], y, f"{kind}{place}")
         else:
-            inputs = [x]
-            if kind == "LeakyRelu":  # ONNX's own has its slope in float32, whatever x is of
-                inputs.append(f"slope{place + 1}")
-                constants[inputs[1]] = np.full(1, layer.slope, net._bound().dtype)
-            nodes.append(helper.make_node(_OPERATORS[kind], inputs, [y], name=f"{kind}{place + 1}"))
-        x = y
-    outputs = ["scores"]
+            layer.onnx(partial(node, f"{kind}{place}"), x)
+            x = nodes[-1].output[0] = y
+    if interface.outputs is not None:
+        mean, std = unit("output", interface.outputs)
+        x = add("Cast", [x], "y_cast", "CastOutputs", to=double)
+        x = add("Add", [add("Mul", [x, std], "y_scaled", "Unscale"), mean], "scores", "Uncentre")
+    outputs = {"scores": number if interface.outputs is None else double}
     if probabilities:
-        operator, attributes = _PROBABILITIES[_known_probabilities(net)]
-        nodes.append(helper.make_node(operator, ["scores"], ["probabilities"], name="Probabilities", **attributes))
-        outputs.append("probabilities")
+        operator, attributes = _PROBABILITIES[_known_probabilities(net, interface)]
+        outputs[add(operator, ["scores"], "probabilities", "Probabilities", **attributes)] = number
 
-    number = helper.np_dtype_to_tensor_dtype(net._bound().dtype)
     n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
     graph = helper.make_graph(
         nodes,
         "fastbp",
-        [helper.make_tensor_value_info("x", number, ["N", n_inputs])],
-        [helper.make_tensor_value_info(name, number, ["N", n_outputs]) for name in outputs],
+        [helper.make_tensor_value_info("x", number if interface.inputs is None else double, ["N", n_inputs])],
+        [helper.make_tensor_value_info(name, kind, ["N", n_outputs]) for name, kind in outputs.items()],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(
         graph, producer_name="fastbp", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
     )
+    names = {"inputs": interface.input_names, "classes": interface.class_names}
+    helper.set_model_props(model, {key: json.dumps(list(list_)) for key, list_ in names.items() if list_ is not None})
     onnx.checker.check_model(model)
     write_whole(path, model.SerializeToString(deterministic=True))
 
 
-def _known_probabilities(net: Sequential) -> str:
-    name = probabilities_of(net)
+def _known_probabilities(net: Sequential, interface: Interface) -> str:
+    name = None if interface.outputs else probabilities_of(net)
     if name is None:
         raise TypeError(f"{type(net.lastLayer).__name__} is no loss of classes: its network has no probabilities")
     return name

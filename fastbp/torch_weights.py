@@ -5,6 +5,7 @@ names to arrays; nothing but modules needs torch itself.
 """
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,30 +14,37 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check
 from fastbp._extra import needed
-from fastbp.activations import BY_NAME, LeakyRelu, Relu, Sigmoid, Tanh, named
+from fastbp.activations import BY_NAME, CLASSES, Activation, named
 from fastbp.affine import Affine
 from fastbp.architecture import LAYERS, known
 from fastbp.dropout import Dropout
 from fastbp.sequential import Sequential
 
-_TO_MODULE: dict[str, Callable[[Any, Any], Any]] = {  # torch.nn and the layer to the module
-    "Affine": lambda nn, layer: nn.Linear(*layer.W.shape, bias=layer.b is not None, device="meta"),
-    "Relu": lambda nn, layer: nn.ReLU(),
-    "LeakyRelu": lambda nn, layer: nn.LeakyReLU(float(layer.slope)),
-    "Sigmoid": lambda nn, layer: nn.Sigmoid(),
-    "Tanh": lambda nn, layer: nn.Tanh(),
-    "Dropout": lambda nn, layer: nn.Dropout(float(layer.p)),
-}
-_TO_LAYERS: dict[str, Callable[[Any], list[Any]]] = {  # a module of torch.nn to layers
+_BY_MODULE = {cls.torch[0]: cls for cls in CLASSES}  # an activation by its class of torch.nn
+_TO_LAYERS: dict[str, Callable[[Any], Any]] = {  # a module of torch.nn to layers
     "Linear": lambda module: [_affine("weight", module.weight, "bias", module.bias)],
-    "ReLU": lambda module: [Relu()],
-    "LeakyReLU": lambda module: [LeakyRelu(module.negative_slope)],
-    "Sigmoid": lambda module: [Sigmoid()],
-    "Tanh": lambda module: [Tanh()],
     "Dropout": lambda module: [Dropout(module.p)],
     "Identity": lambda module: [],
     "Flatten": lambda module: [],  # an Affine takes any sample as a row
-}
+} | {name: lambda module: [_activation(module)] for name in _BY_MODULE}
+
+
+def _activation(module: Any) -> Activation:
+    cls = _BY_MODULE[type(module).__name__]
+    if getattr(module, "beta", 1) != 1:
+        raise TypeError(f"{module!r} has a beta, which {cls.__name__} has not")
+    return cls(**{ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()})
+
+
+def _module(nn: Any, layer: Any) -> Any:
+    """The module of torch.nn that is a layer, its weights still to come."""
+    known(layer, LAYERS)
+    if isinstance(layer, Affine):
+        return nn.Linear(*layer.W.shape, bias=layer.b is not None, device="meta")
+    if isinstance(layer, Dropout):
+        return nn.Dropout(float(layer.p))
+    name, arguments = layer.torch
+    return getattr(nn, name)(**{theirs: getattr(layer, ours) for theirs, ours in arguments.items()})
 
 
 def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) -> Sequential:
@@ -44,10 +52,11 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
 
     Parameters
     ----------
-    source : ``torch.nn.Sequential``, nested ones too, of Linear, ReLU, LeakyReLU, Sigmoid, Tanh, Dropout, Identity and
-        Flatten; or a state dict: a mapping from names to tensors or arrays, ``NAME.weight`` (outputs, inputs) and
-        ``NAME.bias`` (outputs,). Its layers come in the mapping's order, but by number where all names are numbers.
-    activation : "relu", "leaky_relu", "sigmoid", "tanh" or "identity", after each layer of a state dict but the last:
+    source : ``torch.nn.Sequential``, nested ones too, of Linear, Dropout, Identity, Flatten and the activations that
+        are layers here, after the scale that ``to_torch`` may have put first; or a state dict: a mapping from names to
+        tensors or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its layers come in the
+        mapping's order, but by number where all names are numbers.
+    activation : one of ``mlp``'s or "identity", after each layer of a state dict but the last:
         a state dict does not tell. "relu" if None; a module has its own.
     loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
 
@@ -63,13 +72,19 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
         raise TypeError(f"source must be a module of PyTorch or a mapping from names to arrays, got {source!r:.80}")
     if activation is not None:
         raise TypeError("activation goes with a state dict: a module has its own")
-    return Sequential(_layers(nn, source, type(source).__name__), loss)
+    scale, source = _scale_of(nn, source)
+    return Sequential(_layers(nn, source, type(source).__name__), loss, scale=scale)
 
 
 def to_torch(net: Sequential) -> Any:
     torch = needed("torch", "torch")
-    modules = [_TO_MODULE[known(layer, LAYERS)](torch.nn, layer) for layer in net.layers.values()]
-    module = torch.nn.Sequential(*modules)  # without numbers so far: none are drawn from torch's generator
+    modules = {str(place): _module(torch.nn, layer) for place, layer in enumerate(net.layers.values())}
+    if net.scale != 1:
+        from fastbp._torch_modules import Scale
+
+        kind = getattr(torch, net._bound().dtype.name)
+        modules = {"scale": Scale(net.scale, kind)} | modules  # by name, so that the layers keep their numbers
+    module = torch.nn.Sequential(OrderedDict(modules))  # no numbers so far: none are drawn from torch's generator
     module.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(net).items()}, assign=True)
     return module.eval()
 
@@ -98,6 +113,16 @@ def _parameters(net: Sequential) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{place}.weight", layer.W
             if layer.b is not None:
                 yield f"{place}.bias", layer.b
+
+
+def _scale_of(nn: Any, module: Any) -> tuple[float, Any]:
+    """The scale with which ``to_torch`` lets a module begin, 1 if it does not, and the module without it."""
+    if type(module) is nn.Sequential and len(module):
+        from fastbp._torch_modules import Scale
+
+        if type(module[0]) is Scale:
+            return module[0].scale, module[1:]
+    return 1.0, module
 
 
 def _layers(nn: Any, module: Any, name: str) -> list[Any]:

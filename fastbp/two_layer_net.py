@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastbp._arguments import float_type, integer, real
 from fastbp.activations import Relu
 from fastbp.affine import Affine
 from fastbp.sequential import Sequential
@@ -22,7 +23,9 @@ class TwoLayerNet(Sequential):
         Standard deviation of the initial weights, which are normal; the initial biases are 0.
     dtype : float32 or float64, of the parameters
     seed : whatever ``np.random.default_rng`` takes
-        Of the initial weights. ``np.random``'s own state is neither used nor changed.
+        Of the initial weights. Without one they are drawn as in the book, ``weight_init_std * np.random.randn(I, H)``
+        and then ``(H, K)``, so that a script that begins with ``np.random.seed`` gets the numbers that it gets there;
+        with one, ``np.random``'s own state is neither used nor changed.
 
     Attributes
     ----------
@@ -41,7 +44,11 @@ class TwoLayerNet(Sequential):
         dtype: DTypeLike = np.float64,
         seed: Any = None,
     ) -> None:
-        rng = np.random.default_rng(seed)
+        input_size = integer("input_size", input_size, 1)
+        hidden_size = integer("hidden_size", hidden_size, 1)
+        output_size = integer("output_size", output_size, 1)
+        weight_init_std, dtype = real("weight_init_std", weight_init_std, 0), float_type("dtype", dtype)
+        rng = np.random if seed is None else np.random.default_rng(seed)
 
         def weights(n_inputs: int, n_outputs: int) -> np.ndarray:
             return (weight_init_std * rng.standard_normal((n_inputs, n_outputs))).astype(dtype)

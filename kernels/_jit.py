@@ -7,16 +7,33 @@ which lets a product and a sum become one fused multiply-add. The others are lef
 """
 
 import hashlib
+import io
+import os
 import pickle
+import tempfile
 from functools import cache
 from pathlib import Path
 
 import llvmlite
 import numba
-from numba.core import config
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core import caching, config
+from numba.core.compiler_lock import global_compiler_lock
 
+from ._interrupts import uninterrupted
+from ._private import private_folder, read_private, writing_private
 from .isa import ISA
+
+
+def digest_of_sources() -> bytes:
+    """Hash of the kernels' files as they are now."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.digest()
+
+
+# Of the files that this process runs: those on disk may be another version's by the time that a kernel is compiled.
+_SOURCES = digest_of_sources()
 
 
 @cache
@@ -26,15 +43,53 @@ def build_tag() -> str:
     numba looks at the file of the function it loads, not at the files of the functions that one calls, nor at the
     settings below; machine code kept under another tag is never used.
     """
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    digest.update(repr((numba.__version__, llvmlite.__version__, ISA, config.BOUNDSCHECK, config.OPT)).encode())
-    return digest.hexdigest()
+    settings = numba.__version__, llvmlite.__version__, ISA, config.BOUNDSCHECK, config.OPT
+    return hashlib.sha256(_SOURCES + repr(settings).encode()).hexdigest()
 
 
-class CheckedFile(IndexDataCacheFile):
-    """numba's cache files, the machine code behind a digest of itself, its key and the build tag.
+REFUSED: dict[str, str] = {}
+"""Folders that were not taken for the cache, and why."""
+
+
+class _PrivateLocator:
+    """Comes before one of numba's locators: the folder is one that only this user and root can write to."""
+
+    _cache_path: str
+
+    def ensure_cache_path(self):
+        try:
+            self._cache_path = private_folder(self._cache_path)
+            tempfile.TemporaryFile(dir=self._cache_path).close()
+        except OSError as error:
+            REFUSED[self._cache_path] = str(error)
+            raise
+
+
+class _Named(_PrivateLocator, caching.UserProvidedCacheLocator): ...
+
+
+class _InTree(_PrivateLocator, caching.InTreeCacheLocator): ...
+
+
+class _OfUser(_PrivateLocator, caching.UserWideCacheLocator): ...
+
+
+class _Compiled(caching.CompileResultCacheImpl):
+    """Where NUMBA_CACHE_DIR names a folder, it is that one or none."""
+
+    @property
+    def _locator_classes(self):
+        return [_Named] if config.CACHE_DIR else [_InTree, _OfUser]
+
+
+class _FunctionCache(caching.FunctionCache):
+    _impl_class = _Compiled
+
+
+class CheckedFile(caching.IndexDataCacheFile):
+    """numba's cache files, read only where no other user can have written them, the machine code behind a digest.
+
+    The digest is of the machine code, its key and the build tag.
 
     Machine code with a flipped bit would run, and so would that of another build, left behind by a process that ended
     between writing the index and the code.
@@ -53,13 +108,26 @@ class CheckedFile(IndexDataCacheFile):
     def _digest(self, code: bytes) -> bytes:
         return hashlib.sha256(f"{self._source_stamp} {self._key}".encode() + code).digest()
 
+    def _open_for_write(self, filepath):
+        return writing_private(filepath)
+
+    def _load_index(self):
+        try:
+            content = io.BytesIO(read_private(self._index_path))
+        except FileNotFoundError:
+            return {}
+        if pickle.load(content) != self._version:
+            return {}
+        stamp, overloads = pickle.load(content)
+        return overloads if stamp == self._source_stamp else {}
+
     def _save_data(self, name, data):
         code = self._dump(data)
         with self._open_for_write(self._data_path(name)) as file:
             file.write(self._digest(code) + code)
 
     def _load_data(self, name):
-        content = Path(self._data_path(name)).read_bytes()
+        content = read_private(self._data_path(name))
         code = content[hashlib.sha256().digest_size :]
         if self._digest(code) != content[: len(content) - len(code)]:
             raise ValueError(f"{name} is damaged, or of another build")
@@ -69,24 +137,24 @@ class CheckedFile(IndexDataCacheFile):
 class KernelCache:
     """numba's on-disk cache, opened at first use, never stale and never in the way.
 
-    Anything that goes wrong on disk means compiling again: no place to write, a full disk, a file cut short or
-    damaged.
+    Anything that goes wrong on disk means compiling again: no place to write, or none that only this user can write
+    to, a full disk, a file cut short or damaged.
     """
 
     def __init__(self, function):
         self._function = function
         self._opened = False
-        self._on_disk: FunctionCache | None = None
+        self._on_disk: caching.FunctionCache | None = None
 
-    def _open(self) -> FunctionCache | None:
+    def _open(self) -> caching.FunctionCache | None:
         if not self._opened:
             self._opened = True
             try:
-                cache = FunctionCache(self._function)
-                names = cache.cache_path, cache._impl.filename_base, build_tag()
-                cache._cache_file = CheckedFile(*names)
+                cache = _FunctionCache(self._function)
+                folder = private_folder(cache.cache_path)  # which a setting of numba may have chosen
+                cache._cache_file = CheckedFile(folder, cache._impl.filename_base, build_tag())
                 self._on_disk = cache
-            except (RuntimeError, OSError):  # no folder can be written
+            except (RuntimeError, OSError):  # no such folder
                 self._on_disk = None
         return self._on_disk
 
@@ -141,7 +209,14 @@ def kernel(function=None, *, inline=False):
     dispatcher = numba.njit(function, **options)
     if not config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function)
+        dispatcher.compile = uninterrupted()(dispatcher.compile)
     return dispatcher
+
+
+if hasattr(os, "register_at_fork"):
+    # A child would wait for ever for a thread of its parent that was compiling, and has none of what it was making.
+    lock, unlock = global_compiler_lock.acquire, global_compiler_lock.release
+    os.register_at_fork(before=uninterrupted()(lock), after_in_parent=unlock, after_in_child=unlock)
 
 
 @cache

@@ -42,12 +42,12 @@ def affine_forward(team, x, w, b, y):
 def affine_backward(team, dout, x, w, dx, dw, db):
     """``dx = dout W.T``, ``dw = x.T dout``, ``db = sum of the rows of dout``.
 
-    dout : (N, O), x : (N, I), C-contiguous
+    dout : (N, O), x : (N, J), C-contiguous
     w : (I, O) with one of its strides an element
-    dx : (N, I), dw : (I, O), db : (O,), C-contiguous, overwritten
+    dx : (N, I), dw : (J, O), db : (O,), C-contiguous, overwritten
     """
-    n_rows, n_inputs = x.shape
-    n_outputs = w.shape[1]
+    n_rows, n_outputs = dout.shape
+    n_inputs, n_columns = w.shape[0], x.shape[1]
     one = x.dtype.type(1)
     zeros = (NOTHING, 0)
     at_w, by_row, by_column = _columns(w)
@@ -62,9 +62,9 @@ def affine_backward(team, dout, x, w, dx, dw, db):
         one,
         NO_EPILOGUE,
     )
-    a = (address(x), 1, n_inputs)
+    a = (address(x), 1, n_columns)
     b = (address(dout), n_outputs, 1)
-    gemm(team, (n_inputs, n_outputs, n_rows), a, b, (address(dw), n_outputs), zeros, one, NO_EPILOGUE)
+    gemm(team, (n_columns, n_outputs, n_rows), a, b, (address(dw), n_outputs), zeros, one, NO_EPILOGUE)
     sum_rows(team, address(dout), (n_rows, n_outputs), (address(db), NOTHING), one)
 
 

@@ -215,7 +215,7 @@ class ScaleColumnsGradient(NamedTuple):
 
 
 class Dropout(NamedTuple):
-    """y = x / keep where mask, else 0; the mask is drawn, n elements."""
+    """y = x / keep where mask, else 0; the mask is drawn, n elements; without a seed, -1, under the run's."""
 
     x: int
     y: int
@@ -223,6 +223,7 @@ class Dropout(NamedTuple):
     n: int
     keep: float
     stream: int
+    seed: int
 
 
 class DropoutGradient(NamedTuple):

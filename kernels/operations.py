@@ -202,7 +202,8 @@ def _mask(at, n):
 @operation(of.Dropout)
 def dropout(team, row, step, one):
     i = operands(of.Dropout, row)
-    key = key_of(load(step + 8 * SEED), i.stream, load(step + 8 * STEP))
+    seed = load(step + 8 * SEED) if i.seed < 0 else i.seed
+    key = key_of(seed, i.stream, load(step + 8 * STEP))
     dropout_forward(team, _matrix(i.x, 1, i.n, one), i.keep, key, _matrix(i.y, 1, i.n, one), _mask(i.mask, i.n))
 
 
@@ -245,7 +246,7 @@ def softmax_loss_of_labels(team, row, step, one):
     loss = softmax_xent_forward(team, x, labels, weights, i.eps, i.smoothing, y, view(i.losses, i.rows, 1.0))
     _tell_loss(step, loss, i.rows)
     dx = _matrix(i.dx, i.rows, i.columns, one)
-    softmax_xent_backward(team, y, labels, weights, i.smoothing, _share(step, one), dx)
+    softmax_xent_backward(team, y, labels, weights, i.eps, i.smoothing, _share(step, one), dx)
 
 
 @operation(of.SoftmaxLossOfRows)
@@ -255,7 +256,8 @@ def softmax_loss_of_rows(team, row, step, one):
     t, weights = _matrix(i.targets, i.rows, i.columns, one), _weights(i.weights, i.rows, one)
     loss = softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, view(i.losses, i.rows, 1.0))
     _tell_loss(step, loss, i.rows)
-    softmax_xent_backward(team, y, t, weights, i.smoothing, _share(step, one), _matrix(i.dx, i.rows, i.columns, one))
+    dx = _matrix(i.dx, i.rows, i.columns, one)
+    softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
 
 
 @operation(of.ElementLoss)

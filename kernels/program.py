@@ -14,14 +14,22 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
-from .memory import address, bits_of_float, float_of_bits, load, store, view
+from .memory import address, atomic_add, bits_of_float, float_of_bits, load, size_of, store, view
+from .reduce import nan_unless_finite
 from .simd import I64, element_type
+from .team import CHUNK, package, part_of, parts_of, spread
 
 WORDS = 12
 
 # Words of a step, what its operations know of it beside their operands.
 STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
+
+# Words of a mini-batch from outside: the address and length of its program, its rows, the address of its labels, how
+# many they are (0 where targets are numbers) and of how many classes, the address and length of the parameters, and a
+# count that is written here.
+PROGRAM, N_INSTRUCTIONS, N_ROWS, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE = range(9)
+BATCH_WORDS = 9
 
 
 @intrinsic
@@ -57,27 +65,46 @@ def program_at(at, n_instructions):
 
 
 @kernel
-def take_step(team, program, step, x, t, own_x, own_t, n_classes, number, lr, one):
-    """Do step ``number`` on the mini-batch ``x`` (N, I), ``t`` (N,) labels or (N, K), and return its loss.
+def _look_at_part(vector, n, count, one, part, member):
+    begin, end = part_of(n, part)
+    if nan_unless_finite(vector + size_of(one) * begin, end - begin, one) != 0:
+        atomic_add(count, 1)
 
-    ``own_x`` and ``own_t`` are addresses of what ``program`` reads, of the types of ``x`` and ``t``. The loss is NaN,
-    and nothing was done, if a label is outside 0..n_classes-1.
+
+@kernel
+def _parameters_are_finite(team, batch, one):
+    vector, n = load(batch + 8 * PARAMETERS), load(batch + 8 * N_PARAMETERS)
+    count = batch + 8 * NOT_FINITE
+    if n <= CHUNK:
+        _look_at_part(vector, n, count, one, 0, 0)
+    else:
+        spread(team, parts_of(n), package(_look_at_part, (vector, n, count, one)))
+    return load(count) == 0
+
+
+@kernel
+def take_step(team, batch, step, one):
+    """Do a step on the mini-batch whose words are at address ``batch``, count it, and return its loss.
+
+    ``step`` is the address of the step's words, with the steps done so far, the learning rate and the seed in them. The
+    result is NaN
+
+    - if a label is outside 0..N_CLASSES-1, or the loss is not finite: it is in the step's words, which otherwise hold a
+      finite one. Nothing is counted then, and nothing was changed;
+    - if a parameter is no longer finite: then NOT_FINITE is not 0.
     """
-    inputs, targets = x.reshape(x.size), t.reshape(t.size)
-    if t.ndim == 1:
-        for label in targets:
-            if label < 0 or label >= n_classes:
-                return math.nan
-    copy, copied = view(own_x, inputs.size, one), view(own_t, targets.size, targets.dtype.type(1))
-    for i in range(inputs.size):
-        copy[i] = inputs[i]
-    for i in range(targets.size):
-        copied[i] = targets[i]
-    store(step + 8 * STEP, number)
-    store(step + 8 * ROWS, x.shape[0])
-    store(step + 8 * LR, bits_of_float(lr))
     store(step + 8 * LOSS, bits_of_float(0.0))
-    execute(team, program, step, one)
+    n_classes = load(batch + 8 * N_CLASSES)
+    for label in view(load(batch + 8 * LABELS), load(batch + 8 * N_LABELS), n_classes):
+        if label < 0 or label >= n_classes:
+            return math.nan
+    store(step + 8 * ROWS, load(batch + 8 * N_ROWS))
+    store(batch + 8 * NOT_FINITE, 0)
+    if not execute(team, program_at(load(batch + 8 * PROGRAM), load(batch + 8 * N_INSTRUCTIONS)), step, one):
+        return math.nan
+    store(step + 8 * STEP, load(step + 8 * STEP) + 1)
+    if not _parameters_are_finite(team, batch, one):
+        return math.nan
     return float_of_bits(load(step + 8 * LOSS))
 
 

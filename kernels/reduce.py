@@ -61,6 +61,10 @@ def _add_square(v: Vectors, a, b):
     return v.fmuladd(b, b, a)
 
 
+def _add_difference(v: Vectors, a, b):
+    return v.builder.fadd(a, v.builder.fsub(b, b))
+
+
 def _reduction(name: str, combine, neutral: float, *, take=None, wide: bool = False):
     """An intrinsic ``name(address, count, one)`` over ``count`` elements of the type of ``one``.
 
@@ -96,4 +100,6 @@ def _reduction(name: str, combine, neutral: float, *, take=None, wide: bool = Fa
 row_max = _reduction("row_max", _larger, float("-inf"))
 row_sum = _reduction("row_sum", _sum, 0.0)
 wide_sum = _reduction("wide_sum", _sum, 0.0, wide=True)
+# 0 where all elements are finite, else NaN: an infinity or a NaN less itself is NaN.
+nan_unless_finite = _reduction("nan_unless_finite", _sum, 0.0, take=_add_difference)
 sum_of_squares = _reduction("sum_of_squares", _sum, 0.0, take=_add_square, wide=True)

@@ -5,8 +5,11 @@ weights, so that a row of weight 2 counts as the row given twice does in a batch
 """
 
 from ._jit import kernel
+from .elementary import INFINITY
 from .memory import address
 from .reduce import row_sum
+
+BLOCK = 4096  # values looked at before asking whether one of them was outside
 
 
 @kernel
@@ -27,4 +30,28 @@ def weigh_rows(dx, weights):
 @kernel
 def mean_loss(losses):
     """The mean of ``losses``, (N,) float64, summed in an order that depends on N alone."""
-    return row_sum(address(losses), losses.size, 1.0) / losses.size
+    mean = row_sum(address(losses), losses.size, 1.0) / losses.size
+    if mean == INFINITY:  # the sum may be what is too large
+        mean = 0.0
+        for n in range(losses.size):
+            mean += losses[n] / losses.size
+    return mean
+
+
+@kernel
+def first_outside(values, low, high):
+    """Index of the first of ``values``, (n,), below ``low`` or above ``high``; -1 where there is none. NaN is neither.
+
+    ``low`` and ``high`` are numbers that the type of ``values`` has.
+    """
+    least, most = values.dtype.type(low), values.dtype.type(high)
+    for begin in range(0, values.size, BLOCK):
+        block = values[begin : begin + BLOCK]
+        outside = 0
+        for i in range(block.size):  # without a way out, so that it is vectorised
+            outside |= (block[i] < least) | (block[i] > most)
+        if outside:
+            for i in range(block.size):
+                if block[i] < least or block[i] > most:
+                    return begin + i
+    return -1

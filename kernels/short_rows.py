@@ -146,7 +146,8 @@ def xent_short_rows(x, labels, eps, share, dx, losses, n_rows, n_columns, scratc
             loss[n] = log(loss[n])
         for n in range(rows):
             label = load(labels + 8 * (first + n))
-            loss[n] = -loss[n] if eps > 0 else loss[n] + (tops[n] - scores[n * n_columns + label])
+            # (In float64: the largest float32 is less than the distance of two.)
+            loss[n] = -loss[n] if eps > 0 else loss[n] + (like(tops[n], 1.0) - scores[n * n_columns + label])
             lines[label * width + n] -= like(1, share)
         for i in range(lines.size):
             lines[i] *= share

@@ -6,9 +6,9 @@ s / K, as in PyTorch.
 """
 
 from ._jit import kernel
-from .elementary import log
+from .elementary import INFINITY, log
 from .memory import address, like, size_of, view
-from .reduce import row_max, row_sum
+from .reduce import row_max, row_sum, wide_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
 from .short_rows import xent_short_rows
 from .softmax import part_of_rows, parts_of_rows, softmax_rows
@@ -43,15 +43,19 @@ def _losses_of_rows(x, t, eps, y, tops, losses, begin, end):
 
 
 @kernel
-def _smooth(x, eps, smoothing, y, losses, begin, end):
+def _smooth(x, eps, smoothing, y, tops, losses, begin, end):
     """Replace a part ``smoothing`` of the losses of rows ``begin`` to ``end`` by the mean loss over all classes."""
     n_columns = x.shape[1]
     one = x.dtype.type(1)
     for n in range(begin, end):
         if eps == 0:  # log(sum exp) - mean(x), with the largest score taken from both
-            top = row_max(address(x[n]), n_columns, one)
-            mean = row_sum(address(x[n]), n_columns, one) / n_columns
-            even = (top - mean) - log(like(row_max(address(y[n]), n_columns, one), 1.0))
+            top, total = tops[n - begin], wide_sum(address(x[n]), n_columns, one)
+            even = -log(like(row_max(address(y[n]), n_columns, one), 1.0))
+            if abs(total) < INFINITY:
+                even += top - total / n_columns
+            else:
+                for k in range(n_columns):
+                    even += (top - x[n, k]) / n_columns
         else:
             even = 0.0
             for k in range(n_columns):
@@ -70,7 +74,7 @@ def _forward(team, x, t, weights, eps, smoothing, y, losses, part, member):
     else:
         _losses_of_rows(x, t, eps, y, tops, losses, begin, end)
     if smoothing > 0:
-        _smooth(x, eps, smoothing, y, losses, begin, end)
+        _smooth(x, eps, smoothing, y, tops, losses, begin, end)
     weigh_losses(losses[begin:end], weights[begin:end])
 
 
@@ -92,8 +96,8 @@ def softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses):
     weights : (N,) of the type of ``x``, or of length 0: all rows count the same
     eps : float64
         The book's 1e-7; with 0 the loss is exact, ``log(sum_k exp(x[n, k])) - x[n, t[n]]``, and never rounds a small
-        probability to 0.
-    smoothing : float64 in 0..1; with 0 it costs nothing. Rows of ``t`` are taken to sum to 1 where it is not 0.
+        probability to 0. A score further from its row's largest than float64 goes then costs infinity.
+    smoothing : float64 in 0..1; with 0 it costs nothing
     y : (N, K), overwritten
     losses : (N,) float64, overwritten
 
@@ -106,12 +110,30 @@ def softmax_xent_forward(team, x, t, weights, eps, smoothing, y, losses):
 
 
 @kernel
-def _backward(y, t, weights, smoothing, share, dx, part, member):
+def _times_sums(y, t, kept, dx, begin, end):
+    """``dx = y sum_k s`` for the rows ``begin`` to ``end``: of ``t``, smoothing left a part ``kept`` in the targets s.
+
+    ``dx`` may be ``y``.
+    """
+    n_columns = y.shape[1]
+    one = like(1, kept)
+    for n in range(begin, end):
+        total = one + kept * (row_sum(address(t[n]), n_columns, one) - one)
+        if total != one or address(y) != address(dx):
+            for k in range(n_columns):
+                dx[n, k] = y[n, k] * total
+
+
+@kernel
+def _backward(y, t, weights, eps, smoothing, share, dx, part, member):
     n_rows, n_columns = y.shape
     begin, end = part_of_rows(n_rows, n_columns, part)
     size = (end - begin) * n_columns
-    probability, out = y[begin:end].reshape(size), dx[begin:end].reshape(size)
     kept, floor = like(1 - smoothing, share), like(smoothing / n_columns, share)
+    if t.ndim == 2 and eps == 0:
+        _times_sums(y, t, kept, dx, begin, end)
+        y = dx
+    probability, out = y[begin:end].reshape(size), dx[begin:end].reshape(size)
     if address(y) == address(dx):  # said in one array, which is vectorised
         if t.ndim == 1:
             for n in range(begin, end):
@@ -135,14 +157,17 @@ def _backward(y, t, weights, smoothing, share, dx, part, member):
 
 
 @kernel
-def softmax_xent_backward(team, y, t, weights, smoothing, share, dx):
-    """``dx = weights[n] (y - s) share``, the gradient of the mean loss where ``share`` is 1 / N.
+def softmax_xent_backward(team, y, t, weights, eps, smoothing, share, dx):
+    """``dx = weights[n] (y - s) share``; where ``eps`` is 0, ``weights[n] (y sum_k s - s) share``.
 
-    y, t, weights, smoothing : as in ``softmax_xent_forward``, which says what s is
+    With 1 / N for ``share`` the second is the gradient of the mean loss for any targets. The first, the book's, is it
+    for targets that sum to 1, up to what ``eps`` adds.
+
+    y, t, weights, eps, smoothing : as in ``softmax_xent_forward``, which says what s is
     share : number of the type of ``y``
     dx : (N, K), overwritten; may be ``y``
     """
-    spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, weights, smoothing, share, dx)))
+    spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, weights, eps, smoothing, share, dx)))
 
 
 @kernel
@@ -168,12 +193,3 @@ def softmax_xent_short(team, x, labels, eps, share, dx, losses, n_rows, n_column
     arguments = (team, x, labels, eps, share, dx, losses, n_rows, n_columns)
     spread(team, parts_of_rows(n_rows, n_columns), package(_short, arguments))
     return mean_loss(view(losses, n_rows, 1.0))
-
-
-@kernel
-def first_misfit(labels, n_classes):
-    """Index of the first of ``labels``, (N,) intp, that is outside 0..n_classes-1; -1 where all are inside."""
-    for n in range(labels.size):
-        if labels[n] < 0 or labels[n] >= n_classes:
-            return n
-    return -1

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from fastbp import cli
+from fastbp._extra import install
 from fastbp.commands import bench as bench_command
 
 ROW = "softmax loss 100x10 "
@@ -17,6 +18,7 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "run.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path.parent)
+        patch.setenv("PYTEST_XDIST_WORKER", "gw0")  # as where these tests run side by side
         assert cli.main(["bench", "--only", ROW, "--json", str(path)]) == 0
     return path
 
@@ -108,4 +110,4 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, capsys):
     lacking = "pytest_benchmark"
     monkeypatch.setattr(bench_command.importlib.util, "find_spec", lambda name: None if name == lacking else find(name))
     assert cli.main(["bench"]) == 1
-    assert capsys.readouterr().err == "fastbp: bench needs pytest-benchmark: pip install 'fastbp[bench]'\n"
+    assert capsys.readouterr().err == f"fastbp: bench needs pytest-benchmark: {install('bench')}\n"

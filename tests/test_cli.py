@@ -18,7 +18,7 @@ from fastbp.commands import _network, _progress
 FASTBP = [sys.executable, "-m", "fastbp"]
 # With its output buffered, as it is by default, the interpreter writes once more when it ends.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-EPOCH_LINE = r"epoch +(\d+)/(\d+)  loss (\d+\.\d{4})  train ([01]\.\d{4})  test ([01]\.\d{4})"
+EPOCH_LINE = r"epoch +(\d+)/(\d+)  loss (\d+\.\d{4})  train ([01]\.\d{4})  validation ([01]\.\d{4})"
 TOTALS_LINE = r"(\d+) epochs? in (\d+\.\d\d) s, (\d+) samples/s, (\d+\.\d)% of the time compiling"
 
 
@@ -84,8 +84,8 @@ def test_digits_are_learnt_with_the_default_options(dtype, tmp_path, capsys):
     last = last_epoch(tmp_path, "--dtype", dtype)
     assert last["epoch"] == _network.EPOCHS["digits"]
     assert last["train_accuracy"] > 0.98
-    assert last["test_accuracy"] > 0.94
-    assert len(capsys.readouterr().out.splitlines()) == _network.EPOCHS["digits"] + 1
+    assert last["validation_accuracy"] > 0.94
+    assert len(capsys.readouterr().out.splitlines()) == 21, "the first epoch, each eighth, the last, and the totals"
 
 
 def test_digits_are_learnt_with_every_optimizer(tmp_path):
@@ -93,7 +93,7 @@ def test_digits_are_learnt_with_every_optimizer(tmp_path):
     losses = set()
     for name in _network.LEARNING_RATES:
         last = last_epoch(tmp_path, "--optimizer", name)
-        assert last["test_accuracy"] > 0.94, name
+        assert last["validation_accuracy"] > 0.94, name
         losses.add(last["loss"])
     assert len(losses) == len(_network.LEARNING_RATES)
 
@@ -103,7 +103,7 @@ def test_digits_are_learnt_with_every_optimizer(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_mnist_is_learnt_with_the_default_options(dtype, tmp_path):
     options = ["--data", "mnist", "--data-dir", os.environ["FASTBP_DATA_DIR"], "--dtype", dtype]
-    assert last_epoch(tmp_path, *options)["test_accuracy"] >= 0.965
+    assert last_epoch(tmp_path, *options)["validation_accuracy"] >= 0.965
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -115,8 +115,8 @@ def test_an_epoch_reports_the_loss_of_fit_and_the_accuracy_on_all_images(dtype, 
         data.x_train, data.t_train, epochs=3, batch_size=100, optimizer=optimizers.SGD(lr=0.4), seed=5, scale=1 / 16
     )
     assert last["loss"] == history.loss[-1]
-    for part, x, t in (("train", data.x_train, data.t_train), ("test", data.x_test, data.t_test)):
-        assert last[f"{part}_accuracy"] == pytest.approx(net.accuracy(x.astype(dtype) / 16, t), abs=1e-9)
+    for part, x, t in (("train", data.x_train, data.t_train), ("validation", data.x_test, data.t_test)):
+        assert last[f"{part}_accuracy"] == pytest.approx(net.accuracy(x, t), abs=1e-9)
 
 
 def test_the_same_options_give_the_same_lines_and_others_do_not(capsys):
@@ -216,7 +216,7 @@ def test_ctrl_c_ends_with_one_line_and_130():
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGPIPE's kin")
 def test_a_reader_that_leaves_ends_the_run_without_a_word():
     run = subprocess.Popen(
-        [*FASTBP, "train", "--epochs", "1000000"],
+        [*FASTBP, "train", "--epochs", "1000000", "--every", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -257,7 +257,7 @@ def test_a_folder_that_vanishes_meanwhile_is_told_in_one_line(monkeypatch, capsy
     monkeypatch.setattr(TwoLayerNet, "fit", lambda *_, **__: (tmp_path / "out").rmdir())
     (tmp_path / "out").mkdir()
     assert cli.main(["train", "--epochs", "1", "--json", str(tmp_path / "out" / "run.json")]) == 1
-    assert re.fullmatch(r"fastbp: .*run.json.*: No such file or directory\n", capsys.readouterr().err)
+    assert re.fullmatch(r"fastbp: .*run.json: there is no folder .*/out\n", capsys.readouterr().err)
 
 
 def test_a_network_too_large_for_memory_is_told_in_one_line(monkeypatch, capsys):
@@ -306,9 +306,20 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' .*float32.*float64.*"),
         (["--data", "cifar"], "argument --data: invalid choice: 'cifar' .*digits.*mnist.*fashion-mnist.*"),
         (["--data-dir", "here"], "--data-dir goes with --data mnist or fashion-mnist; .*"),
-        (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': No such file .*"),
-        (["--json", "."], "argument --json: cannot write '.': it is there and not a regular file"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--json", "nowhere/a.json"], "argument --json: cannot write 'nowhere/a.json': there is no folder .*/nowhere"),
+        (["--json", "."], "argument --json: cannot write '.': it is a folder, not a regular file"),
+        (["--nonsense"], "there is no option --nonsense"),
+        (["--optimiser", "adam"], r"there is no option --optimiser; did you mean --optimizer\?"),
+        (["--epoch", "3"], r"there is no option --epoch; did you mean --epochs\?"),
+        (["--valid=0.3"], r"there is no option --valid; did you mean --validation\?"),
+        (["houses.csv"], "'houses.csv' belongs to no option: data are named by --data houses.csv"),
+        (["--setting", "beta1=0.8"], "--setting beta1: sgd has no such setting, only weight_decay"),
+        (
+            ["--optimizer", "adam", "--setting", "beta_1=0.8"],
+            r"--setting beta_1: adam .*, only .*; did you mean beta1\?",
+        ),
+        (["--setting", "lr=0.8"], "--setting lr: the learning rate is an option of its own, --lr"),
+        (["--dropout", "1"], "argument --dropout: must be a number of at least 0 and below 1, got '1'"),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line_before_anything_is_done(options, message, capsys, monkeypatch):
@@ -316,12 +327,41 @@ def test_a_wrong_option_is_told_in_one_line_before_anything_is_done(options, mes
     assert cli.main(["train", *options]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert re.fullmatch(rf"fastbp(?: train)?: {message}(?:; see fastbp(?: train)? --help)?\n", errors)
+    assert re.fullmatch(rf"fastbp(?: train: {message}; see fastbp train --help|: {message})\n", errors)
 
 
-def test_no_command_is_told_in_one_line(capsys):
-    assert cli.main([]) == 2
-    assert capsys.readouterr().err == ("fastbp: the following arguments are required: COMMAND; see fastbp --help\n")
+def test_fastbp_alone_prints_the_help(capsys):
+    assert cli.main([]) == 0
+    alone = capsys.readouterr().out
+    assert cli.main(["--help"]) == 0
+    assert capsys.readouterr().out == alone
+    for name, summary in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(summary)}$", alone, re.MULTILINE), "one line each"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "fastbp: there is no command 'trian'; did you mean train?; see fastbp --help"),
+        (["xyzzy"], "fastbp: there is no command 'xyzzy'; see fastbp --help"),
+        (["--verbose", "train"], "fastbp: there is no option --verbose; see fastbp --help"),
+        (
+            ["predict", "m", "new.csv"],
+            "fastbp predict: 'new.csv' belongs to no option: data are named by --data new.csv;",
+        ),
+        (["train", "mnist"], "fastbp train: 'mnist' belongs to no option: data are named by --data mnist; see fastbp"),
+        (["train", "--data", "a.csv", "price"], "fastbp train: 'price' belongs to no option; see fastbp train --help"),
+        (["train", "--data=a.csv", "price"], "fastbp train: 'price' belongs to no option; see fastbp train --help"),
+        (["inspect", "m", "n"], "fastbp inspect: 'n' belongs to no option; see fastbp inspect --help"),
+        (["predict"], "fastbp predict: the following arguments are required: MODEL, --data; see fastbp predict --help"),
+    ],
+)
+def test_words_that_are_nothing_known(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith(message)
+    assert errors.count("\n") == 1
 
 
 def test_help_shows_the_real_defaults_and_an_example(capsys):

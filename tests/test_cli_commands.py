@@ -12,6 +12,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from cli_runs import refused, run
 
 import fastbp
 from fastbp import cli
@@ -26,18 +27,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments):
-    assert cli.main([str(argument) for argument in arguments]) == 0
-
-
-def refused(capsys, *arguments, code=1):
-    capsys.readouterr()
-    assert cli.main([str(argument) for argument in arguments]) == code
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1
-    return errors
-
-
 def same_parameters(one, other):
     return all(np.array_equal(array, other.params[name]) for name, array in one.params.items())
 
@@ -47,6 +36,16 @@ def test_each_command_has_help_with_examples(command, capsys):
     assert cli.main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"fastbp {command}" in text.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_fits_the_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([command, "--help"]) == 0
+    before, _, _ = capsys.readouterr().out.partition("examples:")  # which are to be copied whole
+    assert max(map(len, before.splitlines())) <= 80
+    assert before.count("\n\n") >= 2
+    assert (" --format {onnx,c,numpy,torch} " in before) == (command == "export"), "what is required has no brackets"
 
 
 # ---- train: files it reads and writes -------------------------------------------------------------------
@@ -73,7 +72,7 @@ def test_every_option_of_fit_reaches_it():
     loss = fastbp.SoftmaxWithLoss(eps=0, label_smoothing=0.1)
     net = fastbp.mlp([64, 50, 10], dtype=np.float64, seed=7, loss=loss)
     first, relu, last = net.layers.values()
-    net = fastbp.Sequential([first, relu, fastbp.Dropout(0.25, seed=7), last], loss)
+    net = fastbp.Sequential([first, relu, fastbp.Dropout(0.25), last], loss)
     schedules = fastbp.schedules
     lr = schedules.warm_up(schedules.cosine(0.01, epochs=4), 5)
     net.fit(
@@ -97,7 +96,7 @@ def test_patience_stops_early_and_keeps_the_best(folder):
     epochs = json.loads((folder / "run.json").read_text())["epochs"]
     assert len(epochs) < 150
     run("evaluate", "model", "--data", "digits", "--json", "m.json")
-    assert json.loads((folder / "m.json").read_text())["accuracy"] == epochs[-3]["test_accuracy"]
+    assert json.loads((folder / "m.json").read_text())["accuracy"] == epochs[-3]["validation_accuracy"]
 
 
 def test_a_resumed_run_ends_in_the_same_bits():
@@ -116,7 +115,7 @@ def test_what_cannot_be_resumed(capsys):
     assert "nowhere: No such file" in refused(capsys, "train", "--resume", "nowhere")
     run("train", "--epochs", "1", "--save", "model", "--save-state")
     message = refused(capsys, "train", "--resume", "model", "--optimizer", "adam", code=2)
-    assert "resume does not fit: its first are 0 numbers" in message
+    assert "resume does not fit: it is of a run with SGD, here the optimizer is Adam" in message
 
 
 def test_options_come_from_a_file_and_the_command_line_wins(folder):
@@ -141,10 +140,13 @@ def test_a_value_of_the_command_line_wins_even_if_it_is_the_default(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3\n", "run.toml: there is no option 'epoch'"),
+        ("epoch = 3\n", "run.toml: there is no option 'epoch'; did you mean epochs?"),
         ("config = 'a'\n", "run.toml: there is no option 'config'"),
         ("epochs = 0\n", "run.toml: argument --epochs: must be a whole number from 1 to"),
-        ("epochs = [1, 2]\n", "run.toml: unrecognized arguments: 2"),
+        ("epochs = [1, 2]\n", "run.toml: epochs takes one value, got [1, 2]"),
+        ("hidden = {a = 1}\n", "run.toml: hidden takes a list of values, got {'a': 1}"),
+        ("lr = 'fast'\n", "run.toml: argument --lr: must be a finite number above 0, got 'fast'"),
+        ("hidden = []\n", "run.toml: argument --hidden: expected at least one argument"),
         ("no-shuffle = 1\n", "run.toml: no-shuffle must be true or false, got 1"),
         ("epochs = \n", "run.toml: not TOML: "),
     ],
@@ -244,8 +246,8 @@ def test_inspect_shows_what_is_in_the_file(capsys):
     capsys.readouterr()
     run("inspect", "model")
     text = capsys.readouterr().out
-    assert fastbp.load("model").summary() in text
     for line in (
+        *fastbp.load("model").summary().splitlines(),
         "loss      SoftmaxWithLoss(eps=1e-07, label_smoothing=0)",
         "dtype     float32",
         "inputs    arrays of 64 numbers a sample, times 0.0625",
@@ -299,15 +301,6 @@ def test_export_to_onnx(raw):
     np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-6)
 
 
-def test_export_to_torch(raw):
-    torch = pytest.importorskip("torch")
-    x, expected = raw
-    run("export", "model.st", "--format", "torch")
-    net = torch.nn.Sequential(torch.nn.Linear(3, 50), torch.nn.ReLU(), torch.nn.Linear(50, 1)).double()
-    net.load_state_dict(torch.load("model.pt", weights_only=True))
-    np.testing.assert_allclose(net(torch.tensor(x)).detach().numpy()[:, 0], expected, rtol=1e-6)
-
-
 def test_export_tells_the_order_of_the_inputs(folder, capsys):
     pytest.importorskip("polars")
     (folder / "a.csv").write_text("a,b,c\n1,x,u\n2,y,v\n3,x,u\n4,y,v\n")
@@ -339,8 +332,10 @@ def test_gradcheck_of_a_model_leaves_out_what_has_no_gradient(capsys):
 def test_gradcheck_finds_a_wrong_gradient(monkeypatch, capsys):
     right = fastbp.Tanh.backward
     monkeypatch.setattr(fastbp.Tanh, "backward", lambda self, dout: right(self, dout) * 1.0001)
-    message = refused(capsys, "gradcheck", "--layers", "4", "5", "3", "--activation", "tanh")
-    assert message == "fastbp: the gradient of W1, b1 is off by more than 1e-06\n"
+    assert cli.main(["gradcheck", "--layers", "4", "5", "3", "--activation", "tanh"]) == 1
+    table, errors = capsys.readouterr()
+    assert [line.split()[-1] for line in table.splitlines()[1:]] == ["WRONG", "WRONG", "ok", "ok"]
+    assert errors == "fastbp: the gradient of W1, b1 is off by more than 1e-06\n"
 
 
 def test_gradcheck_leaves_the_parameters_as_they_were():

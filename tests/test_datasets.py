@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -198,12 +199,12 @@ def test_a_wrong_magic_number_is_named(folder):
     refused(folder, f"{X_TRAIN}: expected the IDX magic number 2051, got {0x934E554D}")
 
 
-@pytest.mark.parametrize("count", [21, 30_000_000])
-def test_a_count_above_the_content_is_truncation(folder, count):
+@pytest.mark.parametrize(("count", "got"), [(21, "240"), (30_000_000, r"at most \d+")])
+def test_a_count_above_the_content_is_truncation(folder, count, got):
     data = bytearray(idx(content(X_TRAIN)))
     data[4:8] = count.to_bytes(4, "big")
     (folder / X_TRAIN).write_bytes(gzip.compress(data))
-    refused(folder, rf"{X_TRAIN}: truncated: expected {12 * count} bytes for shape \({count}, 4, 3\) .* got 240")
+    refused(folder, rf"{X_TRAIN}: truncated: expected {12 * count} bytes for shape \({count}, 4, 3\) .* got {got}$")
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 3), (5, 0, 3), (2**32 - 1,) * 3, (2**20, 2**10, 2)])
@@ -234,7 +235,27 @@ def test_train_and_test_images_have_one_size(folder):
 def test_a_folder_in_place_of_a_file_is_named(folder):
     (folder / X_TEST).unlink()
     (folder / X_TEST).mkdir()
-    refused(folder, f"{X_TEST}: cannot be read: Is a directory")
+    refused(folder, f"{X_TEST}: cannot be read: it is a folder, not a regular file")
+
+
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(folder):
+    (folder / X_TEST).unlink()
+    os.mkfifo(folder / X_TEST)
+    refused(folder, f"{X_TEST}: cannot be read: it is not a regular file")
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_no_room_is_made_for_more_than_a_file_of_its_size_can_hold(folder, packed):
+    data = np.array([IMAGES, 1 << 10, 1 << 10, 1 << 10], ">u4").tobytes()
+    path = folder / (X_TEST if packed else X_TEST.removesuffix(".gz"))
+    path.write_bytes(gzip.compress(data) if packed else data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match=r"expected 1073741824 bytes for .* got at most"):
+            read_idx(path, IMAGES)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_dataset_error_is_a_value_error():

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import fastbp
-from fastbp import datasets, optimizers, schedules
+from fastbp import cli, datasets, optimizers, schedules
+from fastbp.commands._config import words_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.rst"))
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 OPTIONAL = ("torch", "sklearn", "onnxruntime")
 BLOCKS = {
     ".md": re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL),
@@ -53,6 +55,23 @@ def test_the_reference_has_everything_public():
     assert public - documented == set()
 
 
+def test_the_file_of_options_on_the_page_is_one(tmp_path):
+    page = (ROOT / "docs" / "command_line.rst").read_text(encoding="utf-8")
+    block = re.search(r"^\.\. code-block:: toml\n\n((?:   .*\n|\n)+)", page, re.MULTILINE)[1]
+    (tmp_path / "run.toml").write_text(textwrap.dedent(block), encoding="utf-8")
+    _, parser = cli.command("train")
+    options = parser.parse_args(words_of(str(tmp_path / "run.toml"), parser))
+    assert (options.hidden, options.no_shuffle, options.setting) == ([64, 32], False, [("weight_decay", 1e-4)])
+
+
+def test_the_page_on_installing_has_every_extra():
+    page = (ROOT / "docs" / "installing.rst").read_text(encoding="utf-8")
+    extras = re.search(r"^\[project.optional-dependencies\]\n(.*?)\n\n", PYPROJECT, re.MULTILINE | re.DOTALL)[1]
+    names = re.findall(r"^(\w+) = ", extras, re.MULTILINE)
+    assert len(names) > 8
+    assert [name for name in names if not re.search(rf"^``{name}`` ", page, re.MULTILINE)] == []
+
+
 def test_the_pages_build_without_a_warning(tmp_path):
     for needed in ("sphinx", "sklearn", "matplotlib"):
         pytest.importorskip(needed)
@@ -62,6 +81,12 @@ def test_the_pages_build_without_a_warning(tmp_path):
     assert "fit(" in re.sub(r"<[^>]*>", "", (tmp_path / "pages/api/networks.html").read_text(encoding="utf-8"))
     report = (tmp_path / "pages/benchmarks/index.html").read_text(encoding="utf-8")
     assert "One training step" in report and "<svg" in report
+    lines = re.sub(r"<[^>]*>", "", (tmp_path / "pages/command_line.html").read_text(encoding="utf-8"))
+    for command in cli.COMMANDS:
+        section = lines.partition(f"fastbp {command}\u00b6")[2].partition("\u00b6\nfastbp ")[0]
+        _, parser = cli.command(command)
+        flags = {flag for action in parser._actions for flag in action.option_strings if action.dest != "help"}
+        assert [flag for flag in sorted(flags) if not re.search(rf"^{flag}\b", section, re.MULTILINE)] == []
     shown = re.findall(r'"benchmarks/([^"]+)"', (tmp_path / "pages/benchmarks.html").read_text(encoding="utf-8"))
     assert len(shown) >= 3
     assert all((tmp_path / "pages/benchmarks" / name).exists() for name in shown)

@@ -192,7 +192,7 @@ def test_far_tails_and_numbers_that_are_not_finite_are_as_in_predict(run, layer,
 def test_every_layer_of_fastbp_is_known_to_every_export():
     rest = LAYERS.keys() - {"Affine", "Dropout"}
     for known in (to_c._CALLS, to_numpy._CALLS, to_onnx._OPERATORS):
-        assert known.keys() == rest
+        assert known.keys() - {"Affine"} == rest
 
 
 # ---- Exact, the same each time, and what cannot be ----
@@ -279,7 +279,7 @@ def test_probabilities_that_a_loss_does_not_have_are_refused(tmp_path):
 
 def test_without_onnx_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"needs onnx, .* pip install 'fastbp\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"needs onnx, .* pip install .*\[onnx\]"):
         network("one layer", np.float32).to_onnx(tmp_path / "a")
 
 

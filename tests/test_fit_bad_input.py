@@ -44,12 +44,13 @@ SAMPLES = {
     "x of strings": ({"x": of(str)}, TypeError, "x must hold real numbers.*<U"),
     "x of dates": ({"x": np.zeros((6, 4), "M8[D]")}, TypeError, "x must hold real numbers"),
     "x None": ({"x": None}, TypeError, "x must hold real numbers"),
-    "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, ""),
-    "scale NaN": ({"scale": NAN}, ValueError, "scale must be a finite number, got nan"),
-    "scale infinite": ({"scale": INF}, ValueError, "scale must be a finite number"),
-    "scale a bool": ({"scale": True}, ValueError, "scale must be a finite number"),
-    "scale a string": ({"scale": "1"}, (TypeError, ValueError), ""),
-    "scale None": ({"scale": None}, (TypeError, ValueError), ""),
+    "x ragged": ({"x": [[1, 2, 3, 4], [1, 2]]}, ValueError, "x must be an array or lists of one length"),
+    "scale NaN": ({"scale": NAN}, ValueError, "scale must be a finite number above 0, got nan"),
+    "scale infinite": ({"scale": INF}, ValueError, "scale must be a finite number above 0, got inf"),
+    "scale 0": ({"scale": 0}, ValueError, "scale must be a finite number above 0, got 0"),
+    "scale negative": ({"scale": -1.0}, ValueError, "scale must be a finite number above 0, got -1.0"),
+    "scale a bool": ({"scale": True}, TypeError, "scale must be a finite number above 0, got True"),
+    "scale a string": ({"scale": "1"}, TypeError, "scale must be a finite number above 0, got '1'"),
 }
 if np.dtype(np.longdouble) != np.dtype(np.float64):
     SAMPLES["x of longdouble"] = ({"x": of(np.longdouble)}, TypeError, "x must hold real numbers")
@@ -75,36 +76,30 @@ TARGETS = {
 }
 
 COUNTS = {
-    f"{name} {value!r}": ({name: value}, ValueError, f"{name} must be an integer of at least {least}, got ")
-    for name, least in [("epochs", 0), ("batch_size", 1), ("max_steps", 0)]
-    for value in [least - 1, -3, 1.5, 2.0, NAN, INF, True, "3", [3]]
-} | {
-    "epochs None": ({"epochs": None}, ValueError, "epochs must be an integer"),
-    "batch_size None": ({"batch_size": None}, ValueError, "batch_size must be an integer"),
-    "seed negative": ({"seed": -1}, ValueError, "seed must be an integer of at least 0 or None, got -1"),
-    "seed a float": ({"seed": 1.0}, ValueError, "seed must be an integer"),
-    "seed NaN": ({"seed": NAN}, ValueError, "seed must be an integer"),
-    "seed a bool": ({"seed": True}, ValueError, "seed must be an integer"),
-    "seed a string": ({"seed": "0"}, ValueError, "seed must be an integer"),
-    "threads 0": ({"threads": 0}, ValueError, "must be an integer of at least 1, got 0"),
-    "threads negative": ({"threads": -1}, ValueError, "must be an integer of at least 1, got -1"),
-    "threads a float": ({"threads": 2.0}, ValueError, "must be an integer"),
-    "threads NaN": ({"threads": NAN}, ValueError, "must be an integer"),
-    "threads a bool": ({"threads": True}, ValueError, "must be an integer"),
-    "threads a string": ({"threads": "2"}, ValueError, "must be an integer"),
-}
+    f"{name} {value!r}": ({name: value}, error, rf"^{name} must be an integer of at least {least}, got ")
+    for name, least in [("epochs", 0), ("batch_size", 1), ("max_steps", 0), ("seed", 0), ("threads", 1)]
+    for error, values in [
+        (ValueError, [least - 1, -3, np.int8(-1)]),
+        (TypeError, [1.5, 2.0, NAN, INF, True, "3", [3]]),
+    ]
+    for value in values
+} | {f"{name} None": ({name: None}, TypeError, f"^{name} must be an integer") for name in ("epochs", "batch_size")}
 
 SETTINGS = {
     "clip_norm 0": ({"clip_norm": 0}, ValueError, "clip_norm must be a finite number above 0, got 0"),
     "clip_norm negative": ({"clip_norm": -1.0}, ValueError, "clip_norm must be a finite number above 0"),
     "clip_norm NaN": ({"clip_norm": NAN}, ValueError, "clip_norm must be a finite number above 0"),
     "clip_norm infinite": ({"clip_norm": INF}, ValueError, "clip_norm must be a finite number above 0"),
-    "clip_norm a string": ({"clip_norm": "1"}, (TypeError, ValueError), ""),
-    "patience without validation": ({"patience": 3}, ValueError, "patience needs validation_data"),
+    "clip_norm a string": ({"clip_norm": "1"}, TypeError, "clip_norm must be a finite number above 0, got '1'"),
+    "patience without validation": ({"patience": 3}, ValueError, "patience needs validation_data or validation_split"),
+    "shuffle a word": ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
+    "progress a word": ({"progress": "yes"}, TypeError, "progress must be True or False, got 'yes'"),
+    "accuracy a word": ({"accuracy": "val"}, TypeError, "accuracy must be True or False, got 'val'"),
     "optimizer unknown": (
         {"optimizer": "sdg"},
         ValueError,
-        "optimizer must be one of 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', got 'sdg'",
+        "optimizer must be one of sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, got 'sdg'; did you mean "
+        "'sgd'?",
     ),
     "optimizer None": ({"optimizer": None}, TypeError, "optimizer must be a name or an optimizer, got None"),
     "optimizer a class": ({"optimizer": SGD}, TypeError, "optimizer must be a name or an optimizer"),
@@ -112,8 +107,13 @@ SETTINGS = {
     "lr negative of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: -1)}, ValueError, "lr at step 0, epoch 0"),
     "lr None of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: None)}, TypeError, "lr at step 0, epoch 0"),
     "an argument of no such name": ({"learning_rate": 0.1}, TypeError, "learning_rate"),
-    "callbacks no list": ({"callbacks": 3}, TypeError, ""),
-    "a callback that cannot be called": ({"callbacks": ["log"]}, TypeError, "callbacks"),
+    "callbacks no list": ({"callbacks": 3}, TypeError, "callbacks must be a sequence of functions, got 3"),
+    "callbacks a word": ({"callbacks": "log"}, TypeError, "callbacks must be a sequence of functions, got 'log'"),
+    "a callback that cannot be called": (
+        {"callbacks": [print, "log"]},
+        TypeError,
+        r"callbacks\[1\] must be a function, got 'log'",
+    ),
 }
 
 WEIGHTS = {
@@ -132,19 +132,25 @@ WEIGHTS = {
         r"sample_weight\[3\] is 1e\+300",
     ),
     "sample_weight complex": ({"sample_weight": np.ones(6, complex)}, TypeError, "sample_weight must hold real"),
-    "class_weight of an unknown class": ({"class_weight": {3: 1.0}}, ValueError, "class_weight.*3.*outside 0..2"),
-    "class_weight of a negative class": ({"class_weight": {-1: 1.0}}, ValueError, "class_weight.*-1.*outside 0..2"),
-    "class_weight of no label": ({"class_weight": {"a": 1.0}}, ValueError, "class_weight.*'a'"),
-    "class_weight negative": ({"class_weight": {1: -1.0}}, ValueError, r"class_weight\[1\].*-1.0"),
-    "class_weight NaN": ({"class_weight": {1: NAN}}, ValueError, r"class_weight\[1\].*nan"),
-    "class_weight infinite": ({"class_weight": {1: INF}}, ValueError, r"class_weight\[1\].*inf"),
-    "class_weight too large for float32": ({"class_weight": {1: 1e300}}, ValueError, "class_weight"),
+    "class_weight of an unknown class": ({"class_weight": {3: 1.0}}, ValueError, r"a class of .* in 0\.\.2, got 3"),
+    "class_weight of a negative class": ({"class_weight": {-1: 1.0}}, ValueError, r"a class of .* in 0\.\.2, got -1"),
+    "class_weight of no label": ({"class_weight": {"a": 1.0}}, TypeError, "a class of class_weight must .* got 'a'"),
+    "class_weight negative": ({"class_weight": {1: -1.0}}, ValueError, r"class_weight\[1\] must be .* got -1.0"),
+    "class_weight NaN": ({"class_weight": {1: NAN}}, ValueError, r"class_weight\[1\] must be a finite .* got nan"),
+    "class_weight infinite": ({"class_weight": {1: INF}}, ValueError, r"class_weight\[1\] must be .* got inf"),
+    "class_weight a string": ({"class_weight": {1: "2"}}, TypeError, r"class_weight\[1\] must be .* got '2'"),
+    "class_weight too large for float32": ({"class_weight": {1: 1e300}}, ValueError, r"class_weight\[1\] .* 1e\+300"),
     "class_weight of one-hot targets": (
         {"class_weight": {1: 2.0}, "t": np.eye(3)[T]},
         ValueError,
-        "class_weight needs",
+        "class_weight needs targets that are class labels",
     ),
-    "class_weight a word": ({"class_weight": "balanced"}, (TypeError, ValueError), "class_weight"),
+    "class_weight another word": (
+        {"class_weight": "balance"},
+        ValueError,
+        "class_weight must be one of balanced, got 'balance'; did you mean 'balanced'",
+    ),
+    "class_weight a list": ({"class_weight": [1, 2, 1]}, TypeError, r"class_weight must be a dict .* got \[1, 2, 1\]"),
 }
 
 VALIDATION = {
@@ -162,13 +168,32 @@ VALIDATION = {
     "validation labels too few": ({"validation_data": (X, T[:5])}, ValueError, r"\(5,\).*\(6, 3\)"),
     "validation label too large": ({"validation_data": (X, T + 1)}, ValueError, r"\[2\] is 3, outside 0..2"),
     "validation_data empty": ({"validation_data": (X[:0], T[:0])}, ValueError, "validation_data"),
-    "validation_data of three": ({"validation_data": (X, T, T)}, ValueError, ""),
-    "validation_data of one": ({"validation_data": X}, (TypeError, ValueError), ""),
-    "validation_data a number": ({"validation_data": 0.1}, TypeError, ""),
+    "validation_data of three": (
+        {"validation_data": (X, T, T)},
+        ValueError,
+        r"validation_data must be \(x, t\), got 3 things",
+    ),
+    "validation_data an array": ({"validation_data": X}, TypeError, r"validation_data must be \(x, t\), got array"),
+    "validation_data a number": ({"validation_data": 0.1}, TypeError, r"validation_data must be \(x, t\), got 0.1"),
+    "validation_split 0": ({"validation_split": 0}, ValueError, "validation_split of 0 leaves one of the parts of 6"),
+    "validation_split 1": ({"validation_split": 1.0}, ValueError, "validation_split of 1 leaves one of the parts of 6"),
+    "validation_split 20": ({"validation_split": 20}, ValueError, r"validation_split must be .* in 0\.\.1, got 20"),
+    "validation_split a string": ({"validation_split": "0.2"}, TypeError, r"validation_split must be .* got '0.2'"),
+    "validation_split and too few labels": ({"validation_split": 0.5, "t": T[:5]}, ValueError, r"\(5,\).*\(6, 3\)"),
+    "validation_split and a label too large": (
+        {"validation_split": 0.5, "t": changed(T, 5, 3)},
+        ValueError,
+        r"t\[5\] is 3, outside 0\.\.2",
+    ),
+    "validation_split and validation_data": (
+        {"validation_split": 0.5, "validation_data": (X, T)},
+        ValueError,
+        "validation_split and validation_data were both given",
+    ),
     "patience 0": ({"patience": 0, "validation_data": (X, T)}, ValueError, "patience must be an integer of at least 1"),
-    "patience a float": ({"patience": 1.5, "validation_data": (X, T)}, ValueError, "patience must be an integer"),
-    "patience NaN": ({"patience": NAN, "validation_data": (X, T)}, ValueError, "patience must be an integer"),
-    "patience a bool": ({"patience": True, "validation_data": (X, T)}, ValueError, "patience must be an integer"),
+    "patience a float": ({"patience": 1.5, "validation_data": (X, T)}, TypeError, "patience must be an integer"),
+    "patience NaN": ({"patience": NAN, "validation_data": (X, T)}, TypeError, "patience must be an integer"),
+    "patience a bool": ({"patience": True, "validation_data": (X, T)}, TypeError, "patience must be an integer"),
 }
 
 ALL = SAMPLES | TARGETS | COUNTS | SETTINGS | WEIGHTS | VALIDATION
@@ -176,7 +201,7 @@ RESUMES = {
     "resume of another optimizer": (
         lambda: {"resume": state(optimizer=Adam()), "optimizer": Momentum()},
         ValueError,
-        "resume does not fit: its second are",
+        "resume does not fit: it is of a run with Adam, here the optimizer is Momentum",
     ),
     "resume of a larger network": (
         lambda: {"resume": fastbp.mlp([4, 6, 3]).fit(X, T, progress=False).state},
@@ -190,10 +215,10 @@ RESUMES = {
     ),
     "resume a history": (
         lambda: {"resume": fastbp.mlp([4, 5, 3]).fit(X, T, progress=False)},
-        (TypeError, ValueError),
-        "resume",
+        TypeError,
+        "resume must be the state of a History, got <History of 1 epoch",
     ),
-    "resume a number": (lambda: {"resume": 3}, (TypeError, ValueError), "resume"),
+    "resume a number": (lambda: {"resume": 3}, TypeError, "resume must be the state of a History, got 3"),
 }
 
 
@@ -217,7 +242,7 @@ def refuses(net, arguments, error, match):
     before = everything(net)
     arguments = {"x": X, "t": T, "progress": False} | arguments
     given = {name: copy.deepcopy(arguments[name]) for name in ("x", "t")}
-    with pytest.raises(error, match=match or None):
+    with pytest.raises(error, match=match):
         net.fit(**arguments)
     assert_unchanged(net, before)
     for name, value in given.items():
@@ -263,8 +288,8 @@ def test_fit_refuses_targets_that_do_not_fit_a_loss_of_real_targets(loss, argume
 
 
 OPTIMIZER_SETTINGS = [
-    *[("lr", value) for value in (0, -0.1, NAN, INF, True)],
-    *[("momentum", value) for value in (-0.1, 1, 1.5, NAN, INF, True)],
+    *[("lr", value) for value in (0, -0.1, NAN, INF)],
+    *[("momentum", value) for value in (-0.1, 1, 1.5, NAN, INF)],
     *[("weight_decay", value) for value in (-0.1, NAN, INF)],
 ]
 
@@ -276,7 +301,7 @@ def test_an_optimizer_refuses_settings_out_of_range(name, value):
 
 
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
-@pytest.mark.parametrize("value", ["0.1", None, 1j, [0.1]])
+@pytest.mark.parametrize("value", [True, "0.1", None, 1j, [0.1]])
 def test_an_optimizer_refuses_settings_that_are_no_numbers(name, value):
     with pytest.raises(TypeError, match=name):
         Momentum(**{name: value})

@@ -68,7 +68,7 @@ def problems(draw, dtype=np.float64):
 
     def dropout():
         p = draw(dropouts)
-        return [] if p is None else [fastbp.Dropout(p, seed=0)]
+        return [] if p is None else [fastbp.Dropout(p)]
 
     layers = dropout()
     for n_inputs, n_outputs in pairwise(widths):

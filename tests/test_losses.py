@@ -174,7 +174,7 @@ def test_smoothing_stays_exact_for_scores_of_1e4():
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1, np.nan])
 def test_a_smoothing_outside_0_to_1(smoothing):
-    with pytest.raises(ValueError, match=r"label_smoothing must be a number in 0\.\.1"):
+    with pytest.raises(ValueError, match=r"label_smoothing must be a finite number in 0\.\.1"):
         fastbp.SoftmaxWithLoss(label_smoothing=smoothing)
 
 

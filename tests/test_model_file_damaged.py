@@ -109,7 +109,7 @@ def test_no_splice_is_taken_for_a_model(whole, tmp_path_factory, data):
 
 def test_the_message_names_the_file_and_says_what_is_wrong(whole, path):
     for data, message in [
-        (b"", "no model file, or cut short: a header of 0 bytes in a file of 0"),
+        (b"", "no model file but empty; a model is what net.save or fastbp train --save writes"),
         (whole[:100], r"no model file, or cut short: a header of \d+ bytes in a file of 100"),
         (whole[:-1], r"cut short or too long: the tensors take \d+ bytes, the file has \d+ for them"),
         (whole + b"x", r"cut short or too long: the tensors take \d+ bytes, the file has \d+ for them"),
@@ -155,6 +155,10 @@ def surplus(d, table):
     table["b2"] = table["W1"] | {"shape": [0], "data_offsets": table["W1"]["data_offsets"][:1] * 2}
 
 
+def history_of_more(d, table):
+    table["state.history.more"] = table.pop("state.history.loss")
+
+
 MADE = {
     "a later version": (top(version=2), "written in version 2 of the format; this fastbp reads version 1"),
     "no version": (lambda d, table: d.pop("version"), "written in version None"),
@@ -170,13 +174,13 @@ MADE = {
     "an argument too few": (lambda d, table: d["layers"][1].pop("slope"), r"LeakyRelu takes \['slope'\]"),
     "text for a number": (layer(1, slope="0.1"), "slope of LeakyRelu is '0.1'"),
     "True for a number": (layer(2, p=True), "p of Dropout is True"),
-    "null for a number": (layer(1, slope=None), "NoneType"),
+    "null for a number": (layer(1, slope=None), "slope must be a finite number, got None"),
     "a list for a number": (layer(1, slope=[3]), "'slope2' is missing"),
     "a number too large": (layer(1, slope=10**400), "slope of LeakyRelu is 1000"),
-    "a probability of 2": (layer(2, p=2.0), "p must be a probability"),
+    "a probability of 2": (layer(2, p=2.0), r"p must be a finite number in 0\.\.1, got 2\.0"),
     "a seed of 2^63": (layer(2, seed=2**63), "seed of Dropout is 9223372036854775808"),
     "a list for a loss's number": (lambda d, table: d["loss"].update(eps=[1]), "eps must be a number"),
-    "a number for weights": (layer(0, W=3.0), "W must have two dimensions|missing|tensors of no layer"),
+    "a number for weights": (layer(0, W=3.0), "W must be an array|missing|tensors of no layer"),
     "no weights": (layer(0, W=None), "must hold real numbers|tensors of no layer"),
     "another shape": (layer(0, W=[2, 3]), r"W1 must be float32 of shape \(2, 3\), got float32 of shape \(3, 2\)"),
     "a bias of weights' shape": (layer(0, b=[3, 2]), r"b1 must be float32 of shape \(3, 2\)"),
@@ -191,8 +195,13 @@ MADE = {
     "an unknown dtype": (top(dtype="object"), "dtype is 'object'"),
     "a dtype that is a list": (top(dtype=[]), r"dtype is \[\]"),
     "extra that is a list": (top(extra=[]), "must be a list and an object"),
-    "an entry too many": (top(more=1), "the description has"),
-    "an entry too few": (lambda d, table: d.pop("loss"), "the description has"),
+    "an entry too many": (top(more=1), "the description has more, .* of a newer version"),
+    "a scale of 0": (top(scale=0), "scale must be a finite number above 0, got 0"),
+    "a scale that is text": (top(scale="1"), "scale must be a finite number above 0, got '1'"),
+    "a scale too large": (top(scale=10**400), "scale must be a finite number above 0"),
+    "more in the state": (state(more=1), "state has more, .* of a newer version"),
+    "a history of more": (history_of_more, "tensors of no layer: state.history.more, .* of a newer version"),
+    "an entry too few": (lambda d, table: d.pop("loss"), "the description must have .*, it lacks loss"),
     "a state that is a list": (top(state=[]), "state must have step"),
     "a state without a step": (lambda d, table: d["state"].pop("step"), "state must have step"),
     "a step below 0": (state(step=-1), "step of state is -1"),
@@ -351,5 +360,5 @@ def test_of_a_large_foreign_file_only_the_header_is_read(path):
 
 
 def test_devices_without_end_are_refused():
-    with pytest.raises(fastbp.ModelFileError, match="no model file"):
+    with pytest.raises(OSError, match="not a regular file: '/dev/zero'"):
         fastbp.load("/dev/zero")

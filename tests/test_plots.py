@@ -35,6 +35,14 @@ def test_history_shows_the_losses_and_the_accuracy_by_epoch(trained):
     assert losses.get_xlabel() == accuracy.get_xlabel() == "epoch"
 
 
+def test_history_shows_the_accuracies_that_there_are():
+    both = fastbp.History(loss=[3.0, 2.0], accuracy=[0.5, 0.75], val_accuracy=[0.25, 0.5])
+    _, accuracy = both.plot().axes
+    assert lines(accuracy) == {"training": ([1, 2], [0.5, 0.75]), "validation": ([1, 2], [0.25, 0.5])}
+    _, accuracy = fastbp.History(loss=[3.0, 2.0], accuracy=[0.5, 0.75]).plot().axes
+    assert lines(accuracy) == {"training": ([1, 2], [0.5, 0.75])}
+
+
 def test_history_without_validation_shows_one_curve():
     (axes,) = fastbp.History(loss=[3.0, 2.0]).plot().axes
     assert lines(axes) == {"training": ([1, 2], [3.0, 2.0])}
@@ -89,6 +97,25 @@ def test_confusion_of_what_does_not_fit(trained):
         fastbp.plot_confusion(fastbp.mlp([64, 1]), x, t)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"net": 5}, TypeError, "net must be a network, got 5"),
+        ({"x": 3}, ValueError, r"x must be of shape \(N, ...\) and t \(N,\) or \(N, K\), got \(\) and \(300,\)"),
+        ({"x": "abc"}, TypeError, "x must hold real numbers"),
+        ({"t": 3}, ValueError, r"t \(N,\) or \(N, K\), got \(300, 64\) and \(\)"),
+        ({"t": None}, TypeError, "t must hold real numbers"),
+        ({"t": ["a"] * 300}, TypeError, "t must hold real numbers"),
+        ({"t": np.zeros((300, 11))}, ValueError, r"t must have 10 columns, one for each class, got shape \(300, 11\)"),
+        ({"names": 10}, TypeError, "names must be 10 names, one for each class, got 10"),
+    ],
+)
+def test_confusion_of_other_things(arguments, error, message, trained):
+    net, _, x, t = trained
+    with pytest.raises(error, match=message):
+        fastbp.plot_confusion(**{"net": net, "x": x, "t": t} | arguments)
+
+
 def test_weights_are_an_image_a_unit(trained):
     net, *_ = trained
     figure = fastbp.plot_weights(net)
@@ -100,17 +127,29 @@ def test_weights_are_an_image_a_unit(trained):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "arguments", "message"),
+    ("sizes", "arguments", "error", "message"),
     [
-        ([63, 5], {}, "63 inputs are no square image"),
-        ([64, 5], {"shape": (8, 9)}, r"height and width of 64 inputs, got \(8, 9\)"),
-        ([64, 5], {"shape": (4, 4, 4)}, "height and width"),
-        ([64, 5], {"most": 0}, "most must be at least 1"),
+        ([63, 5], {}, ValueError, "63 inputs are no square image"),
+        ([64, 5], {"shape": (8, 9)}, ValueError, r"height and width of 64 inputs, got \(8, 9\)"),
+        ([64, 5], {"shape": (4, 4, 4)}, ValueError, "height and width of 64 inputs"),
+        ([64, 5], {"shape": (-8, -8)}, ValueError, "height and width of 64 inputs"),
+        ([64, 5], {"shape": 8}, TypeError, "shape must be height and width, two integers, got 8"),
+        ([64, 5], {"shape": (8.0, 8.0)}, TypeError, r"two integers, got \(8.0, 8.0\)"),
+        ([64, 5], {"most": 0}, ValueError, "most must be an integer of at least 1, got 0"),
+        ([64, 5], {"most": "all"}, TypeError, "most must be an integer of at least 1, got 'all'"),
     ],
 )
-def test_weights_of_what_is_no_image(sizes, arguments, message):
-    with pytest.raises(ValueError, match=message):
+def test_weights_of_what_is_no_image(sizes, arguments, error, message):
+    with pytest.raises(error, match=message):
         fastbp.plot_weights(fastbp.mlp(sizes), **arguments)
+
+
+def test_weights_of_what_is_no_network():
+    with pytest.raises(TypeError, match="net must be a network, got 'net'"):
+        fastbp.plot_weights("net")
+    net = fastbp.Sequential([fastbp.Affine(np.full((4, 2), np.nan), np.zeros(2))])
+    with pytest.raises(ValueError, match="the weights of the first layer are not all finite"):
+        fastbp.plot_weights(net)
 
 
 def test_a_picture_is_written_without_a_screen_and_without_pyplot(tmp_path):
@@ -133,5 +172,5 @@ def test_importing_fastbp_imports_no_optional_package():
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"needs matplotlib, .* pip install 'fastbp\[plot\]'"):
+    with pytest.raises(ImportError, match=r"needs matplotlib, .* pip install .*\[plot\]"):
         fastbp.History(loss=[1.0]).plot()

@@ -107,7 +107,7 @@ def test_dropout_is_for_the_stochastic_solvers():
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-@pytest.mark.parametrize("dtype", ["float32", np.float32])
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32")], ids=repr)
 @estimators
 def test_float32_by_choice(make, dtype, solver):
     e = fitted(make, dtype=dtype, solver=solver)
@@ -194,11 +194,23 @@ def test_counts_below_zero_are_an_error():
         MLPRegressor(loss="poisson").fit([[0.0], [1.0]], [-1.0, 2.0])
 
 
-@pytest.mark.parametrize("setting", [{"dropout": 1.0}, {"dtype": "float16"}, {"progress": 3}, {"class_weight": 2}])
-def test_parameters_are_checked(setting):
-    (name,) = setting
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPClassifier must be"):
-        MLPClassifier(**setting).fit(X, Y)
+WRONG = {
+    "dropout": [1.0, -0.1, np.nan, "half", None],
+    "dtype": ["float16", "flaot32", np.float16, np.dtype(">f4"), int, 32],
+    "progress": [3, "yes", None],
+    "class_weight": [2, "balance", 0.5],
+}
+
+
+@pytest.mark.parametrize("name, value", [(name, value) for name, values in WRONG.items() for value in values], ids=str)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_parameters_are_checked_in_scikit_learns_words(method, name, value):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPClassifier must be") as info:
+        getattr(MLPClassifier(**{name: value}), method)(X, Y)
+    assert type(info.value).__name__ == "InvalidParameterError"
+    if name != "class_weight":
+        with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPRegressor must be"):
+            getattr(MLPRegressor(**{name: value}), method)(X, Y)
 
 
 @pytest.mark.parametrize("form", ["sparse", "columns first"])

@@ -15,7 +15,7 @@ LOSSES = {
     "sigmoid": fastbp.SigmoidWithLoss(),
     "mse": fastbp.MeanSquaredError(),
 }
-ROWS = rows_of_slice(fastbp.mlp([6, 20, 3], dtype=np.float64), 10**6)
+ROWS = rows_of_slice(fastbp.mlp([6, 20, 3], dtype=np.float64)._binding(), 10**6)
 
 
 def examples(n, name):
@@ -38,7 +38,7 @@ def trained(name, n, *, dtype=np.float64, activation="tanh", **options):
 @pytest.mark.parametrize("n", [LEAST_SLICES * ROWS, LEAST_SLICES * ROWS + 1, 9 * ROWS - 1])
 def test_a_step_in_slices_is_that_of_the_layers(name, n):
     net, history = trained(name, n, epochs=1, optimizer=fastbp.optimizers.SGD(lr=0.5))
-    assert rows_of_slice(net, n) == ROWS
+    assert rows_of_slice(net._binding(), n) == ROWS
     layers = fastbp.mlp([6, 20, 3], activation="tanh", dtype=np.float64, seed=1, loss=LOSSES[name])
     x, t = examples(n, name)
     assert history.loss[0] == pytest.approx(layers.loss(x, t), rel=1e-12)
@@ -62,7 +62,7 @@ def test_slices_give_the_same_bits_for_any_number_of_threads(dtype, name, optimi
 
 def test_slices_and_whole_batches_train_alike(monkeypatch):
     sliced, history = trained("mse", 20 * ROWS + 7, epochs=5, optimizer="adam", batch_size=7 * ROWS)
-    monkeypatch.setattr(_run, "rows_of_slice", lambda net, n_rows: 0)
+    monkeypatch.setattr(_run, "rows_of_slice", lambda binding, n_rows: 0)
     whole, expected = trained("mse", 20 * ROWS + 7, epochs=5, optimizer="adam", batch_size=7 * ROWS)
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-11)
     for key, p in whole.params.items():
@@ -96,12 +96,12 @@ def test_a_batch_of_some_work_and_few_parameters_is_cut_in_two():
     layers, n = HALVED
     for dtype in (np.float32, np.float64):
         net = fastbp.mlp(layers, dtype=dtype)
-        assert rows_of_slice(net, n) == n // 2
-        assert rows_of_slice(net, n + 1) == n // 2 + 1
-        assert rows_of_slice(net, n // 2) == 0, "too little work"
+        assert rows_of_slice(net._binding(), n) == n // 2
+        assert rows_of_slice(net._binding(), n + 1) == n // 2 + 1
+        assert rows_of_slice(net._binding(), n // 2) == 0, "too little work"
     wide = fastbp.mlp([200, 100, 10])
     assert wide._bound().size > MOST_PARAMETERS_OF_HALVES
-    assert rows_of_slice(wide, n) == 0, "gradients too large"
+    assert rows_of_slice(wide._binding(), n) == 0, "gradients too large"
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -117,7 +117,7 @@ def test_halves_give_the_same_bits_for_any_number_of_threads(dtype, optimizer):
 
 def test_halves_and_whole_batches_train_alike(monkeypatch):
     cut, history = halved(np.float64, 2, optimizer="sgd")
-    monkeypatch.setattr(_run, "rows_of_slice", lambda net, n_rows: 0)
+    monkeypatch.setattr(_run, "rows_of_slice", lambda binding, n_rows: 0)
     whole, expected = halved(np.float64, 2, optimizer="sgd")
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
     for key, p in whole.params.items():
@@ -126,6 +126,6 @@ def test_halves_and_whole_batches_train_alike(monkeypatch):
 
 def test_dropout_and_large_networks_are_not_sliced():
     dropout = fastbp.Sequential([fastbp.Affine(np.zeros((6, 3)), np.zeros(3)), fastbp.Dropout(0.5)])
-    assert rows_of_slice(dropout, 10**6) == 0
-    assert rows_of_slice(fastbp.mlp([784, 512, 10]), 10**6) == 0
-    assert rows_of_slice(fastbp.mlp([6, 20, 3]), 100) == 0
+    assert rows_of_slice(dropout._binding(), 10**6) == 0
+    assert rows_of_slice(fastbp.mlp([784, 512, 10])._binding(), 10**6) == 0
+    assert rows_of_slice(fastbp.mlp([6, 20, 3])._binding(), 100) == 0

@@ -49,7 +49,7 @@ def test_batch_sizes_and_kinds_of_targets_may_change_and_the_state_stays():
         net.step(x[:n], t[:n], rule)
         other.step(x[:n], rows[:n], rule)
     np.testing.assert_allclose(flat(net), flat(other), rtol=1e-5, atol=1e-6)
-    assert net._stepper._steps == 4
+    assert net._stepper.steps == 4
 
 
 def test_another_optimizer_starts_afresh():
@@ -57,7 +57,7 @@ def test_another_optimizer_starts_afresh():
     x, t = batches(1)[0]
     net.step(x, t, Adam(lr=0.01))
     net.step(x, t, "adam")
-    assert net._stepper._steps == 1
+    assert net._stepper.steps == 1
 
 
 def test_a_float64_or_integer_batch_is_converted_and_not_written():

@@ -8,6 +8,7 @@ import pytest
 from strategies import FLOATS, assert_same_bits, assert_within, eps
 
 import fastbp
+from fastbp._extra import install
 from fastbp.architecture import LAYERS
 from fastbp.torch_weights import _TO_MODULE
 
@@ -197,7 +198,7 @@ def test_from_a_dict_of_arrays_without_torch():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines() == [
         "[[2.0]] ['Affine1', 'Relu1', 'Affine2']",
-        "this needs torch, which is not installed: pip install 'fastbp[torch]'",
+        f"this needs torch, which is not installed: {install('torch')}",
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from strategies import FLOATS, assert_same_bits, eps
 
 import fastbp
+from fastbp import reference
 
 KEYS = ("W1", "b1", "W2", "b2")
 
@@ -65,10 +66,50 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
         assert not np.array_equal(small(seed=None).params[key], small(seed=None).params[key])
 
 
-@pytest.mark.parametrize("seed", [None, 0])
-def test_the_state_of_np_random_is_untouched(seed):
+@pytest.mark.parametrize("hidden", [3, 8])  # an odd number of weights leaves half a pair of normal numbers over
+def test_without_a_seed_a_script_prints_the_books_digits(hidden):
+    def printed(library):
+        np.random.seed(1)
+        net = library.TwoLayerNet(input_size=5, hidden_size=hidden, output_size=3)
+        x, t = np.random.rand(40, 5), np.random.randint(0, 3, 40)
+        lines = []
+        for _ in range(20):
+            rows = np.random.choice(40, 10)
+            grads = net.gradient(x[rows], t[rows])
+            for key in KEYS:
+                net.params[key] -= 0.1 * grads[key]
+            lines.append(f"{net.loss(x[rows], t[rows]):.10f} {net.accuracy(x, t):.3f}")
+        return lines
+
+    assert printed(fastbp) == printed(reference)
+
+
+def test_without_a_seed_the_weights_are_the_books_draws():
+    np.random.seed(1)
+    net = fastbp.TwoLayerNet(4, 7, 3, weight_init_std=0.5)
+    np.random.seed(1)
+    assert_same_bits(net.params["W1"], 0.5 * np.random.randn(4, 7))
+    assert_same_bits(net.params["W2"], 0.5 * np.random.randn(7, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"input_size": 0}, ValueError, "input_size must be an integer of at least 1, got 0"),
+        ({"hidden_size": 2.0}, TypeError, "hidden_size must be an integer of at least 1, got 2.0"),
+        ({"weight_init_std": "he"}, TypeError, "weight_init_std must be a finite number of at least 0, got 'he'"),
+        ({"dtype": "flaot32"}, TypeError, "dtype must be float32 or float64, got 'flaot32'"),
+        ({"dtype": int}, ValueError, "dtype must be float32 or float64"),
+    ],
+)
+def test_arguments_that_are_none(arguments, error, message):
+    with pytest.raises(error, match=message):
+        fastbp.TwoLayerNet(**{"input_size": 4, "hidden_size": 7, "output_size": 3} | arguments)
+
+
+def test_with_a_seed_the_state_of_np_random_is_untouched():
     before = np.random.get_state()
-    net = small(seed=seed)
+    net = small(seed=0)
     net.gradient(*examples())
     after = np.random.get_state()
     assert before[2:] == after[2:]

@@ -4,7 +4,9 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from fastbp._arguments import shown
 from fastbp.commands import CommandError
+from fastbp.commands._options import class_weight, did_you_mean, setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +25,7 @@ def words_of(path: str, parser: argparse.ArgumentParser) -> list[str]:
     for key, value in _read(path).items():
         name = key.replace("_", "-")
         if name not in known or name in ("config", "help"):
-            raise CommandError(f"{path}: there is no option {key!r}", 2)
+            raise CommandError(f"{path}: there is no option {key!r}{did_you_mean(name, known)}", 2)
         words += _words(path, name, known[name], value)
 
     def fail(message: str) -> NoReturn:
@@ -41,7 +43,9 @@ def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise CommandError(f"{path}: not TOML: it is no text in UTF-8", 2) from None
+    except tomllib.TOMLDecodeError as error:
         raise CommandError(f"{path}: not TOML: {error}", 2) from None
 
 
@@ -51,8 +55,11 @@ def _words(path: str, name: str, action: argparse.Action, value: Any) -> list[st
         if not isinstance(value, bool):
             raise CommandError(f"{path}: {name} must be true or false, got {value!r}", 2)
         return [f"--{name}"] if value else []
-    if isinstance(value, dict):
+    if isinstance(value, dict) and action.type in (setting, class_weight):
         value = [f"{key}={number}" for key, number in value.items()]
-    if isinstance(value, list):
+    if isinstance(value, (list, dict)):
+        if action.nargs is None or isinstance(value, dict):
+            expected = "a list of values" if action.nargs else "one value"
+            raise CommandError(f"{path}: {name} takes {expected}, got {shown(value)}", 2)
         return [f"--{name}", *map(str, value)]
     return [f"--{name}={value}"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastbp import Sequential
 from fastbp.commands import CommandError
+from fastbp.commands._description import check_numbers
 from fastbp.commands._features import ArrayFeatures, Features, features_from
 from fastbp.commands._targets import Classes, Numbers, Targets, targets_from
 from fastbp.history import TrainingState
@@ -26,22 +27,29 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
 
 @dataclass
 class Model:
-    """A network with the way from data to its inputs (``features``) and from its outputs to answers (``targets``)."""
+    """A network with the way from data to its inputs (``features``) and from its outputs to answers (``targets``).
+
+    The network multiplies its inputs by the features' scale.
+    """
 
     net: Sequential
     features: Features
     targets: Targets
 
+    def __post_init__(self) -> None:
+        if isinstance(self.features, ArrayFeatures):
+            self.net.scale = self.features.scale
+
     @property
     def dtype(self) -> str:
         return self.net.params["W1"].dtype.name
 
-    def scores(self, x: np.ndarray, scale: float) -> np.ndarray:
+    def scores(self, x: np.ndarray) -> np.ndarray:
         """The network's outputs (N, K) for inputs as ``inputs_of`` returns them."""
         pieces = []
         for begin in range(0, len(x), ROWS_AT_A_TIME):
             rows = x[begin : begin + ROWS_AT_A_TIME]
-            pieces.append(self.net.predict(np.multiply(rows, scale, dtype=self.dtype)))
+            pieces.append(self.net.predict(rows.astype(self.dtype, copy=False)))
         return np.concatenate(pieces)
 
     def found(self, scores: np.ndarray) -> np.ndarray:
@@ -105,9 +113,10 @@ def model_of(checkpoint: Checkpoint, path: str) -> Model:
     net, extra = checkpoint.net, checkpoint.extra
     n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
     if KEY not in extra:
-        return Model(net, ArrayFeatures(n_inputs), _plain_targets(net, n_outputs))
+        return Model(net, ArrayFeatures(n_inputs, net.scale), _plain_targets(net, n_outputs))
     try:
         parts = extra[KEY]
+        check_numbers(parts)
         model = Model(net, features_from(parts["features"]), targets_from(parts["targets"]))
         if (model.features.n_inputs, model.targets.n_outputs) != (n_inputs, n_outputs):
             raise ValueError(f"{model.features.n_inputs} inputs and {model.targets.n_outputs} outputs do not fit")

@@ -1,17 +1,17 @@
 """The options of a network and of its training, and what they make."""
 
 import argparse
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import fastbp
-from fastbp import Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
+from fastbp import MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
 from fastbp.activations import BY_NAME
-from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS
-from fastbp.commands._model import Model
+from fastbp.commands._options import did_you_mean
 from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
 
@@ -29,7 +29,8 @@ LEARNING_RATES = {  # with which each optimizer learns the data above well in th
 BATCH, FILE_BATCH = 100, 32
 LOSSES = ("softmax", "sigmoid", "mse")
 OF_A_MODEL = {"hidden": [50], "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # defaults for a new one
-FIXED = (*OF_A_MODEL, "activation", "loss", "drop", "categorical", "fill_missing", "no_standardize", "scale")
+OF_DATA = ("drop", "categorical", "dates", "missing", "fill_missing", "no_standardize", "scale")
+FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +60,10 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", metavar="X", type=types.above_0, help="scale gradients down to this norm")
     weight = "weights of the samples: a column, an array of the .npz file, or a .npy file"
     add("--sample-weight", metavar="NAME", help=weight)
-    add("--class-weight", metavar="CLASS=X", type=types.setting, nargs="+", default=[], help="weights of classes")
-    add("--patience", metavar="N", type=types.count, help="stop after N epochs without a lower loss on the test part")
+    class_weight = "weights of classes, or balanced: each class weighs the same in all"
+    add("--class-weight", metavar="CLASS=X", type=types.class_weight, nargs="+", default=[], help=class_weight)
+    patience = "stop after N epochs without a lower validation loss, and keep the best weights"
+    add("--patience", metavar="N", type=types.count, help=patience)
     add("--max-steps", metavar="N", type=types.count, help="stop after N steps in all")
     add("--no-shuffle", action="store_true", help="take the samples in their order")
     add("--seed", metavar="N", type=types.seed, default=0, help="of weights, order and split (default: %(default)s)")
@@ -74,7 +77,7 @@ def _listed(defaults: Mapping[str, float]) -> str:
 
 
 def complete(options: argparse.Namespace) -> None:
-    """Fill in the defaults that depend on other options. Raises CommandError for what --resume has settled."""
+    """Fill in the defaults that depend on other options. Raises CommandError for what does not go together."""
     for name in FIXED:
         if options.resume and getattr(options, name):
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
@@ -85,6 +88,19 @@ def complete(options: argparse.Namespace) -> None:
         options.epochs = EPOCHS.get(options.data, FILE_EPOCHS)
     if options.lr is None:
         options.lr = LEARNING_RATES[options.optimizer]
+    _check_settings(options)
+
+
+def _check_settings(options: argparse.Namespace) -> None:
+    """CommandError for settings that the optimizer does not have."""
+    known = list(inspect.signature(type(get_optimizer(options.optimizer))).parameters)
+    known.remove("lr")  # has an option of its own
+    for name, _ in options.setting:
+        if name == "lr":
+            raise CommandError("--setting lr: the learning rate is an option of its own, --lr", 2)
+        if name not in known:
+            only = f"only {', '.join(known)}{did_you_mean(name, known)}"
+            raise CommandError(f"--setting {name}: {options.optimizer} has no such setting, {only}", 2)
 
 
 def choose_batch(options: argparse.Namespace, n_samples: int) -> None:
@@ -102,16 +118,14 @@ def new_network(options: argparse.Namespace, n_inputs: int, targets: Targets) ->
     if options.data in SETS and not asked and options.loss in (None, "softmax"):
         return TwoLayerNet(n_inputs, options.hidden[0], targets.n_outputs, dtype=options.dtype, seed=options.seed)
     sizes = [n_inputs, *options.hidden, targets.n_outputs]
-    net = fastbp.mlp(
-        sizes, options.activation or "relu", dtype=options.dtype, seed=options.seed, loss=_loss(options, targets)
+    return fastbp.mlp(
+        sizes,
+        options.activation or "relu",
+        dropout=options.dropout,
+        dtype=options.dtype,
+        seed=options.seed,
+        loss=_loss(options, targets),
     )
-    if not options.dropout:
-        return net
-    layers: list[Any] = []
-    for layer in net.layers.values():
-        hidden = not isinstance(layer, Affine)
-        layers += [layer, Dropout(options.dropout, seed=options.seed)] if hidden else [layer]
-    return Sequential(layers, net.lastLayer)
 
 
 def _loss(options: argparse.Namespace, targets: Targets) -> Any:
@@ -122,17 +136,13 @@ def _loss(options: argparse.Namespace, targets: Targets) -> Any:
     return SigmoidWithLoss() if isinstance(targets, Classes) else MeanSquaredError()
 
 
-def fit_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+def fit_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of ``fit`` that options give."""
     settings = {
         name: getattr(options, name)
         for name in ("epochs", "batch_size", "seed", "threads", "clip_norm", "patience", "max_steps")
     }
     settings |= {"shuffle": not options.no_shuffle, "optimizer": _optimizer(options)}
-    if options.class_weight:
-        if not isinstance(model.targets, Classes) or model.targets.binary:
-            raise CommandError("--class-weight goes with --loss softmax", 2)
-        settings["class_weight"] = {model.targets.number_of(name): weight for name, weight in options.class_weight}
     return settings
 
 
@@ -143,6 +153,6 @@ def _optimizer(options: argparse.Namespace) -> Optimizer:
     if options.warm_up:
         lr = schedules.warm_up(lr, options.warm_up)
     try:
-        return get_optimizer(options.optimizer, **{"lr": lr} | dict(options.setting))
+        return get_optimizer(options.optimizer, lr=lr, **dict(options.setting))
     except (TypeError, ValueError) as error:
         raise CommandError(f"--setting: {error}", 2) from None

@@ -1,9 +1,11 @@
 """What options may say: a parser that tells a mistake in one line, and the types of values."""
 
 import argparse
+import difflib
 import math
-from collections.abc import Callable
-from typing import NoReturn
+import sys
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NoReturn
 
 from fastbp._team import set_num_threads
 from fastbp.json_file import check_writable
@@ -13,10 +15,51 @@ STDOUT = "-"  # in place of a file's name
 
 
 class Parser(argparse.ArgumentParser):
-    """A mistake is told in one line, without the usage."""
+    """A mistake is told in one line, without the usage; an option has one spelling, and one nearly right is guessed."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False} | settings)
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """As argparse's, but words that are nothing known are told before options that are missing."""
+        words = sys.argv[1:] if args is None else list(args)
+        if not {"-h", "--help"}.intersection(words):
+            unknown = self._unknown(words)
+            if unknown:
+                self.error(self._about(unknown, words))
+        return super().parse_args(words, namespace)
+
+    def _unknown(self, words: list[str]) -> list[str]:
+        """The words that belong to no option, whether or not others are missing."""
+        required = [action for action in self._actions if action.required]
+        for action in required:
+            action.required = False
+        try:
+            return self.parse_known_args(words)[1]
+        finally:
+            for action in required:
+                action.required = True
+
+    def _about(self, unknown: Sequence[str], words: Sequence[str]) -> str:
+        """What is wrong with those of the ``words`` that are no option and no value of one."""
+        flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
+        known = self._option_string_actions
+        if flag is not None:
+            return f"there is no option {flag}{did_you_mean(flag, known)}"
+        if "--data" in known and not any(word.startswith("--data") for word in words):
+            return f"{unknown[0]!r} belongs to no option: data are named by --data {unknown[0]}"
+        return f"{unknown[0]!r} belongs to no option"
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """The end of a message on ``word``: the one of ``known`` that it nearly is, or nothing."""
+    near = difflib.get_close_matches(word, known, 1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def count(text: str) -> int:
@@ -71,8 +114,15 @@ def setting(text: str) -> tuple[str, float]:
     return name, number
 
 
+def class_weight(text: str) -> str | tuple[str, float]:
+    """CLASS=NUMBER, or the word balanced."""
+    return text if text == "balanced" else setting(text)
+
+
 def output(text: str) -> str:
     """A file that can be written."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be the name of a file, got ''")
     try:
         check_writable(text)
     except OSError as error:

@@ -1,19 +1,21 @@
-"""Tables of named columns from .csv and .parquet files, through polars or pandas, whichever is installed.
+"""Tables of named columns from text files and .parquet, through polars or pandas, whichever is installed.
 
 Both are asked for the same two things: a column's entries as text, and as numbers. So a file is understood in the same
-way by either, and an entry of a CSV file keeps its spelling until it is known what its column holds.
+way by either, and an entry of a text file keeps its spelling until it is known what its column holds.
 """
 
 import importlib.util
-from pathlib import Path
-from typing import Any, Protocol
+import warnings
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from fastbp._extra import needed
-from fastbp.commands import CommandError
+from fastbp.commands._errors import DataError, check_file
+from fastbp.commands._text import TextForm, TextTable, check_whole, open_text
 
-SUFFIXES = (".csv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 MISSING = [
     "",
     "NA",
@@ -25,99 +27,187 @@ MISSING = [
     "null",
     "NULL",
     "None",
-]  # what stands for no entry in a CSV file
+]  # what stands for no entry in a text file
 
 
-class Table(Protocol):
-    """Named columns of one length."""
+class Table:
+    """Named columns of one length, in a frame of polars or of pandas.
 
-    names: list[str]
+    Attributes
+    ----------
+    names : of the columns
+    rows : the number of each row in the file, from 1, for messages
+    decimal : the sign before the decimals of a number that is written as text
+    """
 
-    def __len__(self) -> int: ...
+    def __init__(self, frame: Any, names: list[str], decimal: str) -> None:
+        self._frame, self.names, self.decimal = frame, names, decimal
+        self.rows = np.arange(1, len(frame) + 1)
 
-    def text(self, name: str) -> np.ndarray:
-        """The column's entries as str without blanks around them, None where there is none."""
+    def __len__(self) -> int:
+        return len(self.rows)
 
-    def numbers(self, name: str) -> np.ndarray | None:
-        """The column in float64, NaN where there is no entry; None if it has entries that are no numbers."""
+    def keep(self, mask: np.ndarray) -> None:
+        """Leave out the rows where ``mask`` (N,) is False."""
+        self._filter(mask)
+        self.rows = self.rows[mask]
+
+    def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
+        """The column's entries as str without blanks around them, None where there is none or one of ``missing``."""
+        raise NotImplementedError
+
+    def numbers(self, name: str, missing: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """The column in float64, NaN where there is no entry or one of ``missing``; and which are no numbers."""
+        numbers, strange = self._parsed(name, missing)
+        absent = [float(word) for word in missing if is_number(word)]
+        return np.where(np.isin(numbers, absent), np.nan, numbers) if absent else numbers, strange
+
+    def written(self, name: str) -> list[str]:
+        """The column's entries as they are written, "" where there is nothing."""
+        raise NotImplementedError
+
+    def _filter(self, mask: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
 
 
-def read_table(path: str) -> Table:
-    """Read the file ``path``. Raises CommandError where it is no table, ImportError without polars and pandas."""
-    if not Path(path).is_file():
-        raise CommandError(f"{path}: there is no such file")
+def read_table(path: str, form: TextForm | None = None) -> Table:
+    """Read the file ``path``, whose text is as ``form`` says.
+
+    Raises DataError where it is no table, ImportError without polars and pandas.
+    """
+    check_file(path)
+    form = form or TextForm()
     use_pandas = importlib.util.find_spec("polars") is None and importlib.util.find_spec("pandas") is not None
+    library: type[PandasTable] | type[PolarsTable] = PandasTable if use_pandas else PolarsTable
+    needed(library.module, "tables")
+    parquet = path.lower().endswith(".parquet")
+    text = None if parquet else open_text(path, form)
     try:
-        table: Table = PandasTable(path) if use_pandas else PolarsTable(path)
-    except (OSError, MemoryError, ImportError):
+        table = library.from_parquet(path, form.decimal) if text is None else library.from_text(text, form.decimal)
+    except (OSError, MemoryError, ImportError, KeyboardInterrupt):
         raise
-    except Exception as error:  # each of the libraries has errors of its own
-        raise CommandError(f"{path}: cannot be read: {' '.join(str(error).split()):.200}") from None
+    except BaseException as error:  # each of the libraries has errors of its own, and Rust's panics are no Exception
+        if text is not None:
+            check_whole(path, text)
+        raise DataError(f"{path}: cannot be read: {' '.join(str(error).split()):.200}") from None
     if len(table) == 0:
-        raise CommandError(f"{path}: there are no rows in it")
+        raise DataError(f"{path}: there are no rows in it")
     return table
 
 
 def is_missing(entries: np.ndarray) -> np.ndarray:
     """Where ``Table.text`` has none."""
-    return np.array([entry is None for entry in entries])
+    return np.array([entry is None for entry in entries], bool)
 
 
-class PolarsTable:
-    def __init__(self, path: str) -> None:
-        self._polars: Any = needed("polars", "tables")
-        if path.endswith(".csv"):
-            self._frame = self._polars.read_csv(path, infer_schema=False)
-        else:
-            self._frame = self._polars.read_parquet(path)
-        self.names = list(self._frame.columns)
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
-    def __len__(self) -> int:
-        return self._frame.height
 
-    def _entries(self, name: str) -> Any:
-        column = self._frame[name].cast(self._polars.String).str.strip_chars()
-        return column.replace(MISSING, [None] * len(MISSING))
+class PolarsTable(Table):
+    module = "polars"
 
-    def text(self, name: str) -> np.ndarray:
-        return np.array(self._entries(name).to_list(), object)
+    @classmethod
+    def from_text(cls, text: TextTable, decimal: str) -> "PolarsTable":
+        polars: Any = needed("polars", "tables")
+        frame = polars.read_csv(text.source, infer_schema=False, separator=text.separator)
+        frame = frame.rename(dict(zip(frame.columns, text.names, strict=True)))
+        table = cls(frame, text.names, decimal)
+        if len(text.names) > 1:  # polars takes a blank line for a row
+            table.keep(~frame.select(polars.all_horizontal(polars.all().is_null())).to_series().to_numpy())
+        return table
 
-    def numbers(self, name: str) -> np.ndarray | None:
+    @classmethod
+    def from_parquet(cls, path: str, decimal: str) -> "PolarsTable":
+        frame = needed("polars", "tables").read_parquet(path)
+        return cls(frame, list(frame.columns), decimal)
+
+    def _filter(self, mask: np.ndarray) -> None:
+        self._frame = self._frame.filter(mask)
+
+    def _entries(self, name: str, missing: Collection[str]) -> Any:
         column = self._frame[name]
-        entries = column if column.dtype.is_numeric() else self._entries(name)
-        numbers = entries.cast(self._polars.Float64, strict=False)
-        if numbers.null_count() > entries.null_count():
-            return None
-        return numbers.fill_null(np.nan).to_numpy().astype(np.float64)
+        if column.dtype.is_nested() or column.dtype.base_type().__name__ in ("Binary", "Object"):
+            raise _no_entries(name, column.dtype)
+        absent = [*MISSING, *missing]
+        return column.cast(needed("polars", "tables").String).str.strip_chars().replace(absent, [None] * len(absent))
 
+    def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
+        return np.array(self._entries(name, missing).to_list(), object)
 
-class PandasTable:
-    def __init__(self, path: str) -> None:
-        self._pandas: Any = needed("pandas", "tables")
-        if path.endswith(".csv"):
-            self._frame = self._pandas.read_csv(path, dtype=str, na_filter=False)
-        else:
-            self._frame = self._pandas.read_parquet(path, dtype_backend="numpy_nullable")
-        self.names = list(map(str, self._frame.columns))
-        self._frame.columns = self.names
+    def written(self, name: str) -> list[str]:
+        return self._frame[name].cast(needed("polars", "tables").String).fill_null("").to_list()
 
-    def __len__(self) -> int:
-        return len(self._frame)
-
-    def _entries(self, name: str) -> Any:
+    def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
+        entries = column if column.dtype.is_numeric() else self._entries(name, missing)
+        spelled = entries
+        if self.decimal == "," and not column.dtype.is_numeric():
+            spelled = entries.str.replace_all(".", "no number", literal=True).str.replace_all(",", ".", literal=True)
+        numbers = spelled.cast(needed("polars", "tables").Float64, strict=False)
+        strange = (numbers.is_null() & entries.is_not_null()).to_numpy()
+        return numbers.fill_null(np.nan).to_numpy().astype(np.float64), strange
+
+
+class PandasTable(Table):
+    module = "pandas"
+
+    @classmethod
+    def from_text(cls, text: TextTable, decimal: str) -> "PandasTable":
+        pandas: Any = needed("pandas", "tables")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # rows that are too long would be cut
+            frame = pandas.read_csv(
+                text.source, dtype=str, na_filter=False, index_col=False, sep=text.separator, encoding="utf-8"
+            )
+        frame.columns = text.names
+        table = cls(frame, text.names, decimal)
+        if len(text.names) > 1:  # as polars's, whose blank lines are rows
+            table.keep((frame != "").any(axis=1).to_numpy())
+        return table
+
+    @classmethod
+    def from_parquet(cls, path: str, decimal: str) -> "PandasTable":
+        frame = needed("pandas", "tables").read_parquet(path, dtype_backend="numpy_nullable")
+        frame.columns = list(map(str, frame.columns))
+        return cls(frame, list(frame.columns), decimal)
+
+    def _filter(self, mask: np.ndarray) -> None:
+        self._frame = self._frame[mask]
+
+    def _entries(self, name: str, missing: Collection[str]) -> Any:
+        column = self._frame[name]
+        if column.dtype == object and any(isinstance(entry, (bytes, dict, list, np.ndarray)) for entry in column):
+            raise _no_entries(name, "bytes or lists")
         text = column.astype("string").str.strip()
         if column.dtype == "boolean":
             text = text.str.lower()  # as polars writes them
-        return text.mask(text.isin(MISSING).fillna(False), self._pandas.NA)
+        return text.mask(text.isin([*MISSING, *missing]).fillna(False), needed("pandas", "tables").NA)
 
-    def text(self, name: str) -> np.ndarray:
-        return self._entries(name).to_numpy(object, na_value=None)
+    def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
+        return self._entries(name, missing).to_numpy(object, na_value=None)
 
-    def numbers(self, name: str) -> np.ndarray | None:
+    def written(self, name: str) -> list[str]:
+        return self._frame[name].astype("string").fillna("").to_list()
+
+    def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
-        entries = column if getattr(column.dtype, "kind", "O") in "iuf" else self._entries(name)
-        numbers = self._pandas.to_numeric(entries, errors="coerce")
-        if numbers.isna().sum() > entries.isna().sum():
-            return None
-        return numbers.to_numpy(np.float64, na_value=np.nan)
+        numeric = getattr(column.dtype, "kind", "O") in "iuf"
+        entries = column if numeric else self._entries(name, missing)
+        spelled = entries
+        if self.decimal == "," and not numeric:
+            spelled = entries.str.replace(".", "no number", regex=False).str.replace(",", ".", regex=False)
+        numbers = needed("pandas", "tables").to_numeric(spelled, errors="coerce")
+        strange = (numbers.isna() & ~entries.isna()).to_numpy(bool)
+        return numbers.to_numpy(np.float64, na_value=np.nan), strange
+
+
+def _no_entries(name: str, dtype: object) -> DataError:
+    return DataError(f"column {name!r} holds {dtype}, neither numbers nor text: leave it out with --drop")

@@ -1,14 +1,17 @@
 """How targets become what a loss takes, and outputs become answers again: kept in the model file."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from fastbp.commands import CommandError
-from fastbp.commands._features import mean_std
+from fastbp.commands._errors import DataError, no_such
+from fastbp.commands._standard import mean_std
+from fastbp.commands._tables import is_number
 
-MOST_UNASKED = 100  # classes; more different whole numbers may as well be quantities
+MOST_UNASKED = 20  # classes; more different whole numbers are quantities, unless they are labels
+EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 
 
 @dataclass
@@ -23,22 +26,27 @@ class Classes:
     def n_outputs(self) -> int:
         return 1 if self.binary else len(self.values)
 
-    def encode(self, entries: np.ndarray) -> np.ndarray:
-        """Classes (N,) as their numbers. Raises CommandError for one that was not there in training."""
+    def encode(self, entries: np.ndarray, numbered: np.ndarray | None = None) -> np.ndarray:
+        """Classes (N,) as their numbers. Raises DataError for one that was not there in training.
+
+        ``numbered`` (N,) is what the message calls each row.
+        """
         numbers = {str(value): n for n, value in enumerate(self.values)}
+        entries = np.array([_spelled(entry) for entry in entries], object) if entries.dtype.kind == "f" else entries
         kinds, inverse = np.unique(entries.astype(str), return_inverse=True)
         found = np.array([numbers.get(kind, -1) for kind in kinds.tolist()], np.intp)[inverse.reshape(-1)]
         if (found < 0).any():
             row = int(np.argmax(found < 0))
+            at = row + 1 if numbered is None else numbered[row]
             known = ", ".join(map(str, self.values))
-            raise CommandError(f"target {self.name!r} is {entries[row]!s} in row {row + 1}, none of {known:.200}")
+            raise DataError(f"target {self.name!r} is {entries[row]!s} in row {at}, none of {known:.200}")
         return found
 
     def number_of(self, text: str) -> int:
         """The number of the class called ``text``."""
         names = [str(value) for value in self.values]
         if text not in names:
-            raise CommandError(f"there is no class {text!r}, only {', '.join(names):.200}", 2)
+            raise DataError(no_such("class", text, names))
         return names.index(text)
 
     def to_json(self) -> dict[str, Any]:
@@ -57,11 +65,13 @@ class Numbers:
     def n_outputs(self) -> int:
         return len(self.mean)
 
-    def encode(self, entries: np.ndarray) -> np.ndarray:
+    def encode(self, entries: np.ndarray, numbered: np.ndarray | None = None) -> np.ndarray:
         """Numbers (N,) or (N, K) as (N, K) in float64."""
+        if entries.dtype.kind not in "fi":
+            _check_text(self.name, entries, "mse", np.arange(1, len(entries) + 1) if numbered is None else numbered)
         entries = entries.reshape(len(entries), -1)
         if entries.shape[1] != self.n_outputs:
-            raise CommandError(f"targets have {entries.shape[1]} numbers a sample, the network has {self.n_outputs}")
+            raise DataError(f"targets have {entries.shape[1]} numbers a sample, the network has {self.n_outputs}")
         return (entries.astype(np.float64) - np.array(self.mean)) / np.array(self.std)
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
@@ -74,6 +84,11 @@ class Numbers:
 
 
 Targets = Classes | Numbers
+
+
+def _spelled(number: float) -> str:
+    """A float as a class is called: 1, not 1.0."""
+    return f"{number:.0f}" if number == np.trunc(number) else f"{number:g}"
 
 
 def targets_from(description: dict[str, Any]) -> Targets:
@@ -91,32 +106,80 @@ def targets_from(description: dict[str, Any]) -> Targets:
     return numbers
 
 
-def learn_targets(name: str, entries: np.ndarray, rows: np.ndarray, loss: str | None) -> Targets:
-    """Targets of that ``name``: whole numbers and text are classes, others are numbers, unless ``loss`` says which.
+def learn_targets(
+    name: str, entries: np.ndarray, rows: np.ndarray, loss: str | None, numbered: np.ndarray | None = None
+) -> Targets:
+    """Targets of that ``name``: classes or numbers, as ``loss`` says, else as the entries look.
 
-    ``entries`` are integers, floats or text, (N,), or (N, K) of numbers; ``rows`` are those to train on. Classes are
-    taken from all of them. Raises CommandError where ``loss`` does not go with the entries.
+    ``entries`` are integers, floats or text, (N,), or (N, K) of numbers; ``rows`` are those to train on, ``numbered``
+    what messages call each row. Without a loss, text is classes, and so are integers of few values or that are labels;
+    text that is mostly numbers is an error. Classes are taken from all entries. Raises DataError where ``loss`` does
+    not go with the entries.
     """
-    if loss == "mse" or (loss is None and (entries.dtype.kind == "f" or entries.ndim == 2)):
-        if entries.dtype.kind not in "fi":
-            raise CommandError(f"target {name!r} is text, and --loss mse needs numbers", 2)
-        mean, std = mean_std(entries[rows].reshape(len(rows), -1))
-        return Numbers(name, mean.tolist(), std.tolist())
+    numbered = np.arange(1, len(entries) + 1) if numbered is None else numbered
+    kind = entries.dtype.kind
+    if kind == "O" and loss in (None, "mse"):
+        _check_text(name, entries, loss, numbered)
+    if loss == "mse" or (loss is None and not _look_like_classes(entries)):
+        return _numbers(name, entries, rows)
     if entries.ndim == 2:
-        raise CommandError(f"target {name!r} is of shape {entries.shape}, and --loss {loss} needs a class a sample", 2)
-    if entries.dtype.kind == "f":
-        if not np.array_equal(entries, np.trunc(entries)):
-            raise CommandError(f"target {name!r} has fractions, and --loss {loss} needs classes", 2)
-        entries = entries.astype(np.int64)
-    values = np.unique(entries).tolist()
-    if loss is None and len(values) > MOST_UNASKED and entries.dtype.kind == "i":
-        raise CommandError(
-            f"target {name!r} has {len(values)} different whole numbers, classes or quantities? "
-            f"say --loss softmax or --loss mse",
-            2,
+        raise DataError(f"target {name!r} is of shape {entries.shape}, and --loss {loss} needs a class a sample")
+    if kind == "f":
+        row = int(np.argmax(entries != np.trunc(entries)))
+        raise DataError(
+            f"target {name!r} is {entries[row]:g} in row {numbered[row]}, and --loss {loss} needs classes, "
+            f"which are text or whole numbers"
         )
+    values = np.unique(entries).tolist()
     if len(values) < 2:
-        raise CommandError(f"target {name!r} is always {values[0]!s}: there is nothing to learn")
+        raise DataError(f"target {name!r} is always {values[0]!s}: there is nothing to learn")
     if loss == "sigmoid" and len(values) != 2:
-        raise CommandError(f"--loss sigmoid needs two classes, target {name!r} has {len(values)}", 2)
+        raise DataError(f"--loss sigmoid needs two classes, target {name!r} has {len(values)}")
     return Classes(name, values, binary=loss == "sigmoid")
+
+
+def whole(numbers: np.ndarray) -> np.ndarray:
+    """Floats as int64 where all are whole, as a column of integers with a gap becomes floats; else as they are."""
+    if numbers.size and (np.abs(numbers) < EXACT).all() and (numbers == np.trunc(numbers)).all():
+        return numbers.astype(np.int64)
+    return numbers
+
+
+def _look_like_classes(entries: np.ndarray) -> bool:
+    if entries.ndim == 2 or entries.dtype.kind == "f":
+        return False
+    return entries.dtype.kind == "O" or _are_labels(entries)
+
+
+def _are_labels(entries: np.ndarray) -> bool:
+    """Whether integers look like classes: few values, or 0, 1, 2, ... or 1, 2, 3, ... with some samples each."""
+    values = np.unique(entries)
+    if len(values) <= MOST_UNASKED:
+        return True
+    consecutive = values[0] in (0, 1) and values[-1] - values[0] + 1 == len(values)
+    return bool(consecutive and 2 * len(values) <= len(entries))
+
+
+def _numbers(name: str, entries: np.ndarray, rows: np.ndarray) -> Numbers:
+    several = entries.ndim == 2
+    seen = entries[rows].reshape(len(rows), -1)
+    seen = seen.astype(np.float64) if seen.dtype.kind == "O" else seen  # whole numbers too large for int64
+    mean, std = mean_std(seen, lambda k: f"column {k + 1} of target {name!r}" if several else f"target {name!r}")
+    if (seen == seen[0]).all():
+        raise DataError(f"target {name!r} is always {', '.join(f'{x:g}' for x in seen[0])}: there is nothing to learn")
+    return Numbers(name, mean.tolist(), std.tolist())
+
+
+def _check_text(name: str, entries: np.ndarray, loss: str | None, numbered: np.ndarray) -> None:
+    """DataError for text that was to be numbers, or looks as if it was."""
+    strange = np.array([not is_number(entry) for entry in entries], bool)
+    n, row = int(strange.sum()), int(np.argmax(strange))
+    cell = f"{entries[row]!r} in row {numbered[row]}"
+    if loss == "mse" and n == len(entries):
+        raise DataError(f"target {name!r} is text, and --loss mse needs numbers: it is {cell}")
+    if n and (loss == "mse" or n < len(entries) / 2):
+        raise DataError(
+            f"target {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, first "
+            f"{cell}: --missing {shlex.quote(entries[row])} --drop-missing-target leaves such rows out, "
+            f"--loss softmax takes all entries as classes"
+        )

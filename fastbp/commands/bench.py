@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fastbp._extra import install
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 
@@ -44,9 +45,9 @@ def run(options: argparse.Namespace) -> None:
     """Measure what the parsed ``options`` say, or read it from a file; print and write what they ask for."""
     for needed in SUITE:
         if importlib.util.find_spec(needed) is None:
-            raise CommandError(f"bench needs {needed.replace('_', '-')}: pip install 'fastbp[bench]'")
+            raise CommandError(f"bench needs {needed.replace('_', '-')}: {install('bench')}")
     if options.report and importlib.util.find_spec("matplotlib") is None:
-        raise CommandError("bench --report needs matplotlib: pip install 'fastbp[plot]'")
+        raise CommandError(f"bench --report needs matplotlib: {install('plot')}")
 
     from fastbp.bench import compare, readme, results, table
 
@@ -93,7 +94,9 @@ def measure(path: str, *, full: bool = False, only: str = "") -> None:
     command += [f"--only={only}", f"--benchmark-json={path}", *["--full"] * full]
     search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryFile("w+") as log:
-        environment = os.environ | {"PYTHONPATH": search}
+        # A pytest that calls this, or a worker of it, is none of the suite's business.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        environment = inherited | {"PYTHONPATH": search}
         code = subprocess.run(command, stdout=log, env=environment).returncode
         log.seek(0)
         said = log.read().strip()

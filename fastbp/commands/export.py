@@ -1,24 +1,31 @@
 """Write a model in a form that needs no fastbp: ONNX, a C file, a NumPy module, or weights for PyTorch.
 
-Standardisation becomes part of the first layer's weights and of the last's, so what is exported takes and gives numbers
-as they are in the data. A column of text is an input for each category, 1 for its own and 0 for the others; the order
-of the inputs is printed.
+What is exported takes and gives numbers as they are in the data, and names them. A column of text is an input for each
+category, 1 for its own and 0 for the others; the order of the inputs is printed. Standardisation is computed apart from
+the weights and in float64, so that no digits are lost however far a column lies from 0: inputs and predicted numbers
+are doubles then. PyTorch's state dict has the means and deviations beside the weights, and says how they are used.
 """
 
 import argparse
 import copy
+import io
 from pathlib import Path
 
 import numpy as np
 
 from fastbp import Sequential
 from fastbp._extra import needed
+from fastbp._files import write_whole
+from fastbp._interface import Interface, Unit
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._features import TableFeatures
+from fastbp.commands._features import TableFeatures, part_of
 from fastbp.commands._model import Model, add_model_argument, load_model
 from fastbp.commands._targets import Classes, Numbers
+from fastbp.to_c import to_c
+from fastbp.to_numpy import to_numpy
+from fastbp.to_onnx import to_onnx
 
 EXAMPLES = """\
 examples:
@@ -40,72 +47,99 @@ def run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     suffix = SUFFIXES[options.format]
     path = options.output or types.output(str(Path(options.model).with_suffix(suffix)))
+    net, interface = exported(model)
     try:
-        net = folded(model)
         if options.format == "onnx":
-            net.to_onnx(path)
+            to_onnx(net, path, interface=interface)
         elif options.format == "c":
-            net.to_c(path)
+            to_c(net, path, interface=interface)
         elif options.format == "numpy":
-            net.to_numpy(path)
+            to_numpy(net, path, interface)
         else:
-            needed("torch", "torch").save(net.to_torch().state_dict(), path)
+            _write_state_dict(net, path, interface)
     except (ValueError, TypeError) as error:  # layers that the format does not have, weights that are not finite
         raise CommandError(str(error)) from None
     print(f"inputs   {_inputs(model)}")
     print(f"outputs  {_outputs(model)}")
+    if options.format == "torch":
+        for line in _use_of_units(net, interface):
+            print(line)
     print(f"written  {path}")
 
 
-def folded(model: Model) -> Sequential:
-    """The network for data as they are: features standardise in its first layer, targets in its last.
-
-    Computed in float64 and rounded once.
-    """
-    net = copy.deepcopy(model.net)
-    layers = list(net.layers.values())
-    mean, factor = _of_inputs(model)
-    if mean.any() or (factor != 1).any():
-        first = layers[0]
-        if not isinstance(first, Affine) or first.b is None:
-            raise CommandError("the first layer must be an Affine with bias to take the standardisation")
-        weights = first.W * factor[:, None]
-        first.b[...] = first.b - mean @ weights
-        first.W[...] = weights
-    targets = model.targets
+def exported(model: Model) -> tuple[Sequential, Interface]:
+    """The network, and what it takes and gives in the units of the data and under their names."""
+    net, targets = copy.deepcopy(model.net), model.targets
+    outputs = None
     if isinstance(targets, Numbers) and (any(targets.mean) or targets.std != [1.0] * len(targets.std)):
-        last = layers[-1]
-        if not isinstance(last, Affine) or last.b is None:
-            raise CommandError("the last layer must be an Affine with bias to take the targets' mean")
-        last.W[...] = last.W * np.array(targets.std)
-        last.b[...] = last.b * np.array(targets.std) + np.array(targets.mean)
-    return net
+        outputs = Unit(np.array(targets.mean), np.array(targets.std))
+    classes = targets.values if isinstance(targets, Classes) else None
+    return net, Interface(_unit_of_inputs(model), outputs, _names(model), classes)
 
 
-def _of_inputs(model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """What is subtracted from each input, and what it is multiplied with then, in float64."""
+def _unit_of_inputs(model: Model) -> Unit | None:
+    """The unit that the network's inputs have of the data, None where the data are taken as they are."""
     features = model.features
     if not isinstance(features, TableFeatures):
-        if features.mean:
-            return np.array(features.mean), 1 / np.array(features.std)
-        return np.zeros(features.n_inputs), np.full(features.n_inputs, features.scale)
-    mean, factor = [], []
+        return Unit(np.array(features.mean), np.array(features.std)) if features.mean else None
+    mean, std = [], []
     for column in features.columns:
         n = len(column.get("categories", "1"))
         mean += [column.get("mean", 0.0)] * n
-        factor += [1 / column.get("std", 1.0)] * n
-    return np.array(mean), np.array(factor)
+        std += [column.get("std", 1.0)] * n
+    plain = not any(mean) and std == [1.0] * len(std)
+    return None if plain else Unit(np.array(mean), np.array(std))
+
+
+def _write_state_dict(net: Sequential, path: str, interface: Interface) -> None:
+    """Weights for ``torch.load``; units as tensors beside them, for which a module must provide; names as attributes.
+
+    A scale goes into the first layer's weights, where it costs no digits.
+    """
+    torch = needed("torch", "torch")
+    if net.scale != 1:
+        first = next(iter(net.layers.values()))
+        if not isinstance(first, Affine):
+            raise CommandError("the first layer must be an Affine to take the scale of the inputs in its weights")
+        first.W[...] = first.W * np.float64(net.scale)
+        net.scale = 1.0
+    state = net.to_torch().state_dict()
+    for name, unit in (("inputs", interface.inputs), ("outputs", interface.outputs)):
+        if unit is not None:
+            state[f"{name}.mean"], state[f"{name}.std"] = torch.from_numpy(unit.mean), torch.from_numpy(unit.std)
+    for name, list_ in (("input_names", interface.input_names), ("class_names", interface.class_names)):
+        if list_ is not None:
+            setattr(state, name, list(list_))
+    with io.BytesIO() as buffer:
+        torch.save(state, buffer)
+        write_whole(path, buffer.getvalue())
+
+
+def _use_of_units(net: Sequential, interface: Interface) -> list[str]:
+    """How the means and deviations in a state dict are to be used."""
+    lines = []
+    if interface.inputs is not None:
+        kind = net._bound().dtype.name
+        lines.append(f"take     ((x.double() - state['inputs.mean']) / state['inputs.std']).to(torch.{kind})")
+    if interface.outputs is not None:
+        lines.append("give     scores.double() * state['outputs.std'] + state['outputs.mean']")
+    return lines
+
+
+def _names(model: Model) -> list[str] | None:
+    """What the inputs are called; None for those of arrays."""
+    if not isinstance(model.features, TableFeatures):
+        return None
+    names = []
+    for column in model.features.columns:
+        name = part_of(column) + column["name"]
+        names += [f"{name}={category}" for category in column["categories"]] if "categories" in column else [name]
+    return names
 
 
 def _inputs(model: Model) -> str:
-    features = model.features
-    if not isinstance(features, TableFeatures):
-        return f"{features.n_inputs} numbers"
-    names = []
-    for column in features.columns:
-        name = column["name"]
-        names += [f"{name}={category}" for category in column["categories"]] if "categories" in column else [name]
-    return ", ".join(names)
+    names = _names(model)
+    return f"{model.features.n_inputs} numbers" if names is None else ", ".join(names)
 
 
 def _outputs(model: Model) -> str:

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 import fastbp
+from fastbp._progress import why_not_kept
 from fastbp.commands import _options as types
 from fastbp.commands._report import write_report
 from fastbp.kernels.isa import ISA
@@ -50,7 +51,7 @@ def collected() -> dict[str, Any]:
         "CPU": f"{_cpu_name()} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
         "table row": f"{ISA.name}: vectors of {ISA.vector_bytes} bytes, tiles of rows x vectors {tiles}",
         "threads": fastbp.get_num_threads(),
-        "cache": folder or "none: no folder can be written, so every process compiles anew",
+        "cache": folder or f"none, so that every process compiles anew: {why_not_kept()}",
         "cache size": f"{size / 1e6:.1f} MB",
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",

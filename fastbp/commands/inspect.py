@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from fastbp.commands import _options as types
-from fastbp.commands._features import TableFeatures
+from fastbp.commands._features import TableFeatures, part_of
 from fastbp.commands._model import Model, add_model_argument, load_checked, model_of
 from fastbp.commands._report import write_report
 from fastbp.commands._targets import Classes
@@ -42,7 +42,7 @@ def _features(model: Model) -> list[str]:
         columns = [
             f"{column['name']!r} of {len(column['categories'])} categories"
             if "categories" in column
-            else f"{column['name']!r} (mean {column['mean']:.4g}, std {column['std']:.4g})"
+            else f"{part_of(column)}{column['name']!r} (mean {column['mean']:.4g}, std {column['std']:.4g})"
             for column in features.columns
         ]
         return [f"columns   {_few(columns)}", f"missing   {'filled in' if features.fill else 'an error'}"]

@@ -16,15 +16,17 @@ import numpy as np
 from fastbp._files import write_whole
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
+from fastbp.commands._answers import scores_of, shares_of
 from fastbp.commands._data import add_data_options, read_samples
-from fastbp.commands._features import inputs_of
 from fastbp.commands._model import Model, add_model_argument, load_model
+from fastbp.commands._options import did_you_mean
 from fastbp.commands._targets import Classes
 
 EXAMPLES = """\
 examples:
   fastbp predict iris.safetensors --data new.csv
   fastbp predict iris.safetensors --data new.csv --probabilities --output answers.csv
+  fastbp predict iris.safetensors --data new.csv --keep id name
   fastbp predict digits.safetensors --data images.npy --output classes.npy
 """
 
@@ -34,6 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser, targets=False)
     add = parser.add_argument
     add("--probabilities", action="store_true", help="of each class, too")
+    keep = "columns to write before the answers; an answer of the same name becomes predicted_NAME"
+    add("--keep", metavar="COLUMN", nargs="+", default=[], help=keep)
     output = "write there, .csv or .npy, where probabilities stand alone (default: CSV on stdout)"
     add("--output", metavar="FILE", type=types.output, help=output)
     add("--threads", metavar="N", type=types.threads, help="threads to use, which changes no result")
@@ -43,42 +47,61 @@ def run(options: argparse.Namespace) -> None:
     """Write an answer for each sample."""
     if options.output and not options.output.endswith((".csv", ".npy")):
         raise CommandError(f"--output must end in .csv or .npy, got {options.output!r}", 2)
+    if options.keep and options.output and options.output.endswith(".npy"):
+        raise CommandError("--keep goes with CSV, and --output is an array", 2)
     model = load_model(options.model)
     if options.probabilities and not isinstance(model.targets, Classes):
         raise CommandError("--probabilities go with classes, and this model predicts numbers", 2)
     train, test = read_samples(options, targets=False)
+    samples = test or train
+    kept = _kept(options.keep, samples.x)
     types.use_threads(options.threads)
-    scores = model.scores(*inputs_of(model.features, (test or train).x, model.dtype))
+    scores = scores_of(model, samples)
     answers = model.answers(scores)
-    shares = _of_each_class(model, scores) if options.probabilities else None
-    if options.output is None:
-        _write(sys.stdout, model, answers, shares)
-    elif options.output.endswith(".npy"):
+    shares = shares_of(model, scores) if options.probabilities else None
+    if options.output and options.output.endswith(".npy"):
         array = io.BytesIO()
         np.save(array, answers if shares is None else shares)
         write_whole(options.output, array.getvalue())
+        return
+    columns = kept
+    for name, column in _columns(model, answers, shares).items():
+        while name in kept:
+            name = f"predicted_{name}"
+        columns = columns | {name: column}
+    if options.output is None:
+        _write(sys.stdout, columns, model.dtype)
     else:
         text = io.StringIO()
-        _write(text, model, answers, shares)
+        _write(text, columns, model.dtype)
         write_whole(options.output, text.getvalue().encode())
 
 
-def _of_each_class(model: Model, scores: np.ndarray) -> np.ndarray:
-    """Probabilities (N, number of classes)."""
-    shares = model.net.lastLayer.probabilities(scores)
-    return np.hstack([1 - shares, shares]) if shares.shape[1] == 1 else shares
+def _kept(names: list[str], x: Any) -> dict[str, Iterable[Any]]:
+    """The columns of those ``names``, as they are written in the data."""
+    if names and isinstance(x, np.ndarray):
+        raise CommandError("--keep goes with a table, .csv or .parquet, and the data are arrays", 2)
+    for name in names:
+        if name not in x.names:
+            near = did_you_mean(name, x.names)
+            raise CommandError(f"--keep: there is no column {name!r}, only {', '.join(x.names):.300}{near}", 2)
+    return {name: x.written(name) for name in names}
 
 
-def _write(file: TextIO, model: Model, answers: np.ndarray, shares: np.ndarray | None) -> None:
+def _columns(model: Model, answers: np.ndarray, shares: np.ndarray | None) -> dict[str, Iterable[Any]]:
+    """The answers, a column of each, and the probabilities, by what they are called."""
     name = model.targets.name
-    several = answers.ndim == 2
-    header = [f"{name}_{k}" for k in range(answers.shape[1])] if several else [name]
-    columns: list[Iterable[Any]] = list(answers.T) if several else [answers]
+    columns: dict[str, Iterable[Any]] = {name: answers}
+    if answers.ndim == 2:
+        columns = {f"{name}_{k}": column for k, column in enumerate(answers.T)}
     if shares is not None and isinstance(model.targets, Classes):
-        header += [f"p({value})" for value in model.targets.values]
-        columns += list(shares.T)
-    digits = np.finfo(model.dtype).precision + 2  # so many tell every number of the dtype from the next
+        columns |= {f"p({value})": share for value, share in zip(model.targets.values, shares.T, strict=True)}
+    return columns
+
+
+def _write(file: TextIO, columns: dict[str, Iterable[Any]], dtype: str) -> None:
+    digits = np.finfo(dtype).precision + 2  # so many tell every number of the dtype from the next
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    for row in zip(*columns, strict=True):
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
         writer.writerow([f"{v:.{digits}g}" if isinstance(v, np.floating) else v for v in row])

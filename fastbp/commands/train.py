@@ -1,9 +1,10 @@
-"""Train a network, with a line of loss and accuracy after each epoch.
+"""Train a network, with lines of loss and accuracy on the way.
 
 The data are a set that comes with fastbp, on which the book's two-layer network is trained unless --activation or
-other layers are asked for, or a file of your own: a table with a target column, or arrays. Whole numbers and text in
-the target are classes, other numbers are numbers to predict. Columns of text become one input for each category;
-numbers are standardised. How is saved with the network.
+other layers are asked for, or a file of your own: a table with a target column, or arrays. Text in the target is
+classes, and so are whole numbers of up to twenty values or counted from 0 or 1; other numbers are numbers to predict.
+Columns of text become one input for each category; numbers are standardised. How is said first, and saved with the
+network.
 """
 
 import argparse
@@ -15,12 +16,14 @@ from numba.core.event import TimingListener, install_listener
 
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._data import add_data_options, read_samples
+from fastbp.commands._data import SETS, Samples, add_data_options, read_samples
+from fastbp.commands._explosion import Explosion
 from fastbp.commands._model import Model, load_checked, model_of
 from fastbp.commands._network import add_network_options, choose_batch, complete, fit_settings, new_network
 from fastbp.commands._prepare import Prepared, prepare, prepare_as
 from fastbp.commands._progress import Progress, shown, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
+from fastbp.commands._understood import lines, understood
 from fastbp.history import History, TrainingState
 
 EXAMPLES = """\
@@ -35,11 +38,15 @@ examples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [options]"  # all of them would fill a screen, and are listed below
     add_data_options(parser, default="digits")
     add = parser.add_argument
-    add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, kept for testing (default: 0.2)")
+    add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, to validate with (default: 0.2)")
     add("--drop", metavar="COLUMN", nargs="+", default=[], help="columns to leave out")
     add("--categorical", metavar="COLUMN", nargs="+", default=[], help="columns of numbers that are categories")
+    add("--dates", action="store_true", help="take year, month and day of week of dates as numbers")
+    words = "what else stands for a missing entry, as '?' or -999"
+    add("--missing", metavar="WORD", nargs="+", default=[], help=words)
     missing = "take missing numbers as the mean, missing categories as none (default: an error)"
     add("--fill-missing", action="store_true", help=missing)
     add("--no-standardize", action="store_true", help="take numbers as they are")
@@ -50,8 +57,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--save-state", action="store_true", help="save what --resume needs, too: two or three times the size")
     add("--resume", metavar="MODEL", help="go on from a model saved with --save-state, up to --epochs in all")
     add("--plot", metavar="FILE", type=types.output, help="write a picture of the curves there (.png, .svg, .pdf)")
-    report = "write there what the lines say, for scripts; - prints a line of JSON an epoch instead"
+    report = "write there what the lines say, for scripts; - prints a line of JSON each epoch instead"
     add("--json", metavar="FILE", type=types.output_or_stdout, help=report)
+    every = "print a line every N epochs (default: about twenty in all)"
+    add("--every", metavar="N", type=types.count, help=every)
     add("--no-progress", action="store_true", help="no progress bar on a terminal")
 
 
@@ -61,33 +70,41 @@ def run(options: argparse.Namespace) -> None:
     if options.save_state and not options.save:
         raise CommandError("--save-state goes with --save", 2)
     check_picture(options.plot)
-    model, data, state = _made(options)
+    model, samples, data, state = _made(options)
+    if options.patience and data.held is None:
+        raise CommandError("--patience needs samples to validate with, and --validation 0 leaves none", 2)
     if options.save:
         model.check_room()
-    settings = fit_settings(options, model) | {"resume": state, "scale": data.scale, "sample_weight": data.weights}
-    _train(options, model, data, settings)
+    settings = fit_settings(options) | {"resume": state, "sample_weight": data.weights}
+    told = understood(model, samples, data)
+    if options.data not in SETS and options.json != types.STDOUT:
+        print(*lines(options.data, told, asked=options.loss is not None), sep="\n", flush=True)
+    _train(options, model, data, settings, told)
 
 
-def _made(options: argparse.Namespace) -> tuple[Model, Prepared, TrainingState | None]:
-    """The model to train, new or to go on with, its data, and the state to go on from."""
-    train, test = read_samples(options, weights=options.sample_weight)
+def _made(options: argparse.Namespace) -> tuple[Model, Samples, Prepared, TrainingState | None]:
+    """The model to train, new or to go on with, its data as read and as prepared, and the state to go on from."""
     if options.resume:
         checkpoint = load_checked(options.resume)
         if checkpoint.state is None:
             raise CommandError(f"{options.resume} has no state to go on from: it was saved without --save-state", 2)
         model = model_of(checkpoint, options.resume)
         options.dtype = model.dtype
+        train, test = read_samples(options, weights=options.sample_weight, missing=model.features.missing)
         data = prepare_as(model, options, train, test)
         choose_batch(options, len(data.x))
-        return model, data, checkpoint.state
+        return model, train, data, checkpoint.state
+    train, test = read_samples(options, weights=options.sample_weight, missing=options.missing)
     data, features, targets = prepare(options, train, test)
     choose_batch(options, len(data.x))
-    return Model(new_network(options, features.n_inputs, targets), features, targets), data, None
+    return Model(new_network(options, features.n_inputs, targets), features, targets), train, data, None
 
 
-def _train(options: argparse.Namespace, model: Model, data: Prepared, settings: dict[str, Any]) -> None:
+def _train(
+    options: argparse.Namespace, model: Model, data: Prepared, settings: dict[str, Any], told: dict[str, Any]
+) -> None:
     progress = Progress(options, model, data)
-    progress.begin()
+    progress.begin(told)
     start = time.perf_counter()
     with install_listener("numba:compile", TimingListener()) as compiling:
         try:
@@ -95,7 +112,7 @@ def _train(options: argparse.Namespace, model: Model, data: Prepared, settings: 
                 data.x,
                 data.t,
                 validation_data=data.held,
-                callbacks=[progress],
+                callbacks=[progress, Explosion(model, data)],
                 progress=sys.stderr is not None and not options.no_progress,
                 **settings,
             )
@@ -113,7 +130,8 @@ def _train(options: argparse.Namespace, model: Model, data: Prepared, settings: 
     _write(options, model, history)
     progress.end(totals)
     if options.json != types.STDOUT:
-        write_report(options.json, {"options": shown(options), "epochs": progress.epochs, "totals": totals})
+        report = {"options": shown(options), "data": told, "epochs": progress.epochs, "totals": totals}
+        write_report(options.json, report)
 
 
 def _write(options: argparse.Namespace, model: Model, history: History) -> None:

@@ -11,10 +11,10 @@ from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
-from tqdm import tqdm
 
 import fastbp
 from fastbp import Affine, Sequential, Sigmoid
+from fastbp._progress import Bar, silence, why_not_kept
 from fastbp._slices import LEAST_SLICES, SLICE_BYTES
 from fastbp.architecture import LAYERS, LOSSES
 from fastbp.commands.info import cache
@@ -35,12 +35,13 @@ def run(options: argparse.Namespace) -> None:
     """Use everything once, with a progress bar on a terminal, and say where the machine code is."""
     start = time.perf_counter()
     work = list(_work())
-    with tqdm(work, unit="part", disable=None, leave=False) as bar:
-        for name, use in bar:
-            bar.set_description(name)
+    with Bar(len(work), "part") as bar, silence():
+        for name, use in work:
+            bar.describe(f"compiling kernels, once for this machine: {name}")
             use()
+            bar.advance()
     folder, size = cache()
-    where = f"{size / 1e6:.1f} MB in {folder}" if folder else "kept nowhere: no folder can be written"
+    where = f"{size / 1e6:.1f} MB in {folder}" if folder else f"kept nowhere: {why_not_kept()}"
     print(f"{len(work)} parts ready in {time.perf_counter() - start:.1f} s, {where}")
 
 

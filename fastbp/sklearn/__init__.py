@@ -6,7 +6,9 @@
 try:
     import sklearn as _sklearn  # noqa: F401
 except ImportError as error:
-    raise ImportError("fastbp.sklearn needs scikit-learn: pip install 'fastbp[sklearn]'") from error
+    from fastbp._extra import install
+
+    raise ImportError(f"fastbp.sklearn needs scikit-learn: {install('sklearn')}") from error
 
 from fastbp.sklearn._estimators import MLPClassifier, MLPRegressor
 

@@ -9,11 +9,19 @@ import numpy as np
 from sklearn import neural_network
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from fastbp.sklearn._network import ACTIVATIONS
 from fastbp.sklearn._training import Training
 
+_FLOATS = np.float32, np.float64
 _OWN_CONSTRAINTS: dict[str, list[Any]] = {
+    "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
     "dropout": [Interval(Real, 0, 1, closed="left")],
-    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
+    "dtype": [
+        StrOptions({"float32", "float64"}),
+        Options(type, set(_FLOATS)),
+        Options(np.dtype, set(map(np.dtype, _FLOATS))),
+        None,
+    ],
     "progress": ["boolean"],
 }
 
@@ -26,12 +34,15 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
 
     Parameters
     ----------
+    activation : scikit-learn's four, or another of ``fastbp.mlp``'s, as "gelu"; or a list, one for each hidden layer
     class_weight : dict from class to weight, "balanced", or None; for several labels a sample a list of dicts
         Multiplies the sample weights. ``partial_fit`` does not take "balanced", which needs to know all samples.
     dropout : probability, in 0 <= dropout < 1, to drop an output of a hidden layer in training
     dtype : "float32" or "float64"
-        Of weights and outputs; samples are converted. If None it is that of the samples, float64 for integers.
-    progress : whether to show a progress bar on a terminal
+        Of weights and outputs; samples are converted. If None it is that of the samples, float64 for integers. Training
+        that goes on with another dtype converts the weights.
+    progress : whether to show a progress bar on a terminal or in a notebook, and that kernels are compiled, which
+        ``verbose`` shows too
 
     ``early_stopping`` also goes with ``partial_fit``: a part ``validation_fraction`` of each call's samples is held
     out. When ``n_iter_no_change`` calls in turn brought no better score, the weights go back to the best ones, and
@@ -43,6 +54,10 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
         The loss of the samples held out, without penalty, after each epoch; None unless ``early_stopping``.
     converged_ : bool
         Whether training ended for want of improvement. Only of the solvers "sgd" and "adam".
+
+    Methods
+    -------
+    to_network() : the fitted network as a ``fastbp.Sequential``, to be saved and exported
 
     >>> MLPClassifier(solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["no", "yes"]).predict([[2.0]])
     array(['yes'], dtype='<U3')
@@ -57,7 +72,7 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -121,8 +136,8 @@ class MLPRegressor(Training, neural_network.MLPRegressor):
 
     All of its parameters, attributes and methods are scikit-learn's, and with the same ``random_state`` it starts from
     the same weights and takes the samples in the same order; see there. In addition it has the parameters ``dropout``,
-    ``dtype`` and ``progress`` and the attributes ``validation_loss_curve_`` and ``converged_`` of ``MLPClassifier``,
-    and takes ``early_stopping`` in ``partial_fit`` as that does.
+    ``dtype`` and ``progress``, the attributes ``validation_loss_curve_`` and ``converged_`` and the method
+    ``to_network`` of ``MLPClassifier``, and takes ``early_stopping`` in ``partial_fit`` as that does.
 
     >>> MLPRegressor(solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [1.0, 3.0]).predict([[1.0]]).round(2)
     array([3.])
@@ -134,7 +149,7 @@ class MLPRegressor(Training, neural_network.MLPRegressor):
         self,
         loss: str = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,

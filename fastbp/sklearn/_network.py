@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import _team
+from fastbp import _check, _team
+from fastbp._arguments import choice
 from fastbp._layer import Operand
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
-from fastbp.activations import Relu, Sigmoid, Tanh
+from fastbp.activations import BY_NAME, Sigmoid, named
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout
 from fastbp.kernels import instructions as of
@@ -21,7 +22,16 @@ from fastbp.softmax import Softmax
 
 ROWS_AT_A_TIME = 4096  # of a prediction, so that its activations stay small beside the data
 
-ACTIVATIONS: dict[str, tuple[Any, ...]] = {"identity": (), "logistic": (Sigmoid,), "tanh": (Tanh,), "relu": (Relu,)}
+LOGISTIC_ACTIVATION, NO_ACTIVATION = "logistic", "identity"  # scikit-learn's own words
+ACTIVATIONS = (NO_ACTIVATION, LOGISTIC_ACTIVATION, *BY_NAME)
+
+
+def activation_layers(word: str) -> list[Any]:
+    """The layer of an activation, of scikit-learn's words or ours; none for the identity."""
+    if word == NO_ACTIVATION:
+        return []
+    return [Sigmoid() if word == LOGISTIC_ACTIVATION else named(word)]
+
 
 OUTPUTS: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
     "softmax": (SOFTMAX, lambda x: Softmax().forward(x)),
@@ -42,36 +52,78 @@ def by_row(X: Any) -> Any:
     return X.tocsr() if hasattr(X, "tocsr") else X
 
 
+def export(array: np.ndarray) -> Any:
+    """What keeps the memory behind ``array`` from being closed, as shared memory and memory-mapped files can be.
+
+    NumPy keeps the owner of the memory alive, but takes no export of its buffer.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and owner.base is not None:
+        owner = owner.base
+    try:
+        return memoryview(owner)
+    except (BufferError, TypeError, ValueError):  # of another library, which has no way to close it
+        return owner
+
+
 class Network:
     """Weights of an estimator, and the functions between them.
 
     Parameters
     ----------
-    coefs, intercepts : arrays (I, O) and (O,) of each layer, taken as they are
-    activation, output : as scikit-learn calls them
+    coefs, intercepts : real numbers (I, O) and (O,) of each layer, or what broadcasts to (O,)
+    activation, output : as scikit-learn calls them; other activations as ``mlp`` does, also one for each hidden layer
+
+    Attributes
+    ----------
+    coefs, intercepts : arrays of those shapes, each layer's outputs the inputs of the next. They are views, so that
+        whoever assigns to the lists or to an array's shape does not change the network.
+    units : inputs, units of each hidden layer, outputs
+    dtype : that the weights are computed in together
+
+    Raises ValueError for weights that do not fit together, TypeError for what is no array of real numbers.
     """
 
     def __init__(
-        self, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray], activation: str, output: str
+        self, coefs: Sequence[Any], intercepts: Sequence[Any], activation: str | Sequence[str], output: str
     ) -> None:
-        self.coefs, self.intercepts, self.activation = coefs, intercepts, activation
+        self.coefs, self.intercepts = _weights(tuple(coefs), tuple(intercepts))
+        n_hidden = len(self.coefs) - 1
+        self.activations = [activation] * n_hidden if isinstance(activation, str) else list(activation)
+        if len(self.activations) != n_hidden:
+            raise ValueError(
+                f"activation must be one name, or one for each of the {n_hidden} hidden layers, got {activation!r}"
+            )
+        for word in self.activations:
+            choice("activation", word, ACTIVATIONS)
         self.kind, self.output = OUTPUTS[output]
+        self.units = [self.coefs[0].shape[0], *(W.shape[1] for W in self.coefs)]
+        self.dtype = _check.computed_in(_check.result_type(*self.coefs, *self.intercepts))
 
     def layers(self, dropout: float = 0.0) -> list[Any]:
         """New layers around the weights; hidden layers' outputs are dropped with probability ``dropout``."""
-        after = [*ACTIVATIONS[self.activation], *([lambda: Dropout(dropout)] if dropout else [])]
+        *hidden, last = [Affine(W, b) for W, b in zip(self.coefs, self.intercepts, strict=True)]
         layers: list[Any] = []
-        for W, b in zip(self.coefs, self.intercepts, strict=True):
-            layers += [Affine(W, b), *(make() for make in after)]
-        return layers[: len(layers) - len(after)]
+        for affine, word in zip(hidden, self.activations, strict=True):
+            layers += [affine, *activation_layers(word), *([Dropout(dropout)] if dropout else [])]
+        return [*layers, last]
 
-    def trainable(self, dropout: float, dtype: np.dtype) -> Sequential:
+    def check(self, X: Any, y: np.ndarray) -> None:
+        """ValueError unless the network takes samples ``X`` (N, I) and has outputs for targets ``y`` (N, K)."""
+        if X.shape[1] != self.units[0]:
+            raise ValueError(
+                f"coefs_[0] of shape {self.coefs[0].shape} does not fit X, which has {X.shape[1]} features"
+            )
+        if y.shape != (X.shape[0], self.units[-1]):
+            raise ValueError(f"y has {y.shape[1]} outputs a sample, the network of coefs_ has {self.units[-1]}")
+
+    def sequential(self, dropout: float, dtype: np.dtype, loss: Any = None) -> Sequential:
         """A network whose parameters are a copy of the weights, all of ``dtype`` in one vector."""
         layers = self.layers(dropout)
         for layer in layers:
             if isinstance(layer, Affine):
                 layer.W, layer.b = np.asarray(layer.W, dtype), np.asarray(layer.b, dtype)
-        return Sequential(layers)
+        return Sequential(layers, loss)
 
     def scores(self, X: Any) -> np.ndarray:
         """What the output function is applied to (N, K), for samples ``X`` (N, I), an array or a sparse matrix.
@@ -79,12 +131,14 @@ class Network:
         Its dtype is that of NumPy's promotion of ``X`` and the weights.
         """
         X = by_row(X)
+        held = [export(a) for a in (X, *self.coefs, *self.intercepts)]
         blocks = []
         for begin in range(0, X.shape[0], ROWS_AT_A_TIME):
             x = dense(X[begin : begin + ROWS_AT_A_TIME])
             for layer in self.layers():
                 x = layer.forward(x)
             blocks.append(x)
+        del held
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def outputs(self, X: Any) -> np.ndarray:
@@ -107,3 +161,28 @@ class Network:
         y = p.buffer("loss y", x.columns)
         p.emit(of.DevianceLoss(x.address, t, weights, y, dx, p.rows, x.columns, losses, self.kind, total))
         return dx
+
+
+def _weights(coefs: tuple[Any, ...], intercepts: tuple[Any, ...]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Matrices and biases as arrays that fit together; raises as ``Network`` says."""
+    if not coefs or len(coefs) != len(intercepts):
+        raise ValueError(
+            f"coefs_ and intercepts_ must hold one array for each layer, got {len(coefs)} and {len(intercepts)}"
+        )
+    matrices: list[np.ndarray] = []
+    biases: list[np.ndarray] = []
+    for n, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
+        W, b = (_check.as_real(f"{name}[{n}]", a)[...] for name, a in (("coefs_", W), ("intercepts_", b)))
+        if W.ndim != 2 or W.size == 0:
+            raise ValueError(f"coefs_[{n}] must be of shape (inputs, outputs), at least one each, got {W.shape}")
+        if matrices and W.shape[0] != matrices[-1].shape[1]:
+            before = matrices[-1].shape[1]
+            raise ValueError(f"coefs_[{n}] of shape {W.shape} does not fit coefs_[{n - 1}], which has {before} outputs")
+        try:
+            biases.append(b if b.shape == W.shape[1:] else np.broadcast_to(b, (1, W.shape[1]))[0])
+        except ValueError:
+            raise ValueError(
+                f"intercepts_[{n}] must be of shape ({W.shape[1]},) for coefs_[{n}] of shape {W.shape}, got {b.shape}"
+            ) from None
+        matrices.append(W)
+    return matrices, biases

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fastbp import _team
-from fastbp._layer import Operand
 from fastbp._lowering import Lowering
 from fastbp._run import CHUNK_SECONDS
 from fastbp._samples import Samples
@@ -19,7 +18,7 @@ from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, train
 from fastbp.kernels.team import CHUNK
-from fastbp.sklearn._network import Network, by_row
+from fastbp.sklearn._network import Network, by_row, export
 from fastbp.sklearn._solver import Solver
 
 _NO_RATE = np.zeros(1)
@@ -43,6 +42,16 @@ class Program:
     order : (N,) int64, the samples in the order of an epoch; at first as they are given
     per_epoch : batches of an epoch
     parameters, gradients : flat vectors
+
+    A program holds addresses. What keeps each alive, unmoved and of its size while the program is there:
+
+    - parameters, gradients, a buffer, a table, what ``Lowering.keep`` has got: made here or converted to a copy, and
+      kept by the Lowering, which this keeps; views of the parameters, which users get, cannot change their size
+    - X, y, values of a sparse X: views of what users may own; kept by the Lowering, their memory by ``_exports``
+    - columns and pointers of a sparse X: a copy that ``fastbp.sklearn._sparse`` has made and checked
+    - the solver's states: arrays that own their memory, kept by the Lowering also when the solver takes up others
+    - the team: ``_team``
+    - order, rates, losses, words: handed over as arrays, at each call
     """
 
     def __init__(
@@ -60,8 +69,9 @@ class Program:
         solver: Solver | None = None,
     ) -> None:
         self.network, self.alpha, self.solver = network, alpha, solver
-        self.net = network.trainable(dropout, dtype)
-        self.parameters = self.net._parameters
+        self.net = network.sequential(dropout, dtype)
+        self._binding = self.net._binding()
+        self.parameters = self._binding.vector
         self.gradients = np.zeros_like(self.parameters)
         self.n_samples, self.columns = X.shape
         self.order = np.arange(self.n_samples)
@@ -72,10 +82,11 @@ class Program:
         self.words = np.zeros(STEP_WORDS, np.int64)
         self.words[SEED] = seed
         # A batch's slices do not know the sum of its weights.
-        self._slice_rows = rows_of_slice(self.net, batch_size) if sample_weight is None else 0
+        self._slice_rows = rows_of_slice(self._binding, batch_size) if sample_weight is None else 0
         self._team = _team.current()
         self._team.learn_gemm(dtype)
         self._one, self._epochs, self._steps = dtype.type(1), 0, 1
+        self._exports: list[Any] = []
         self._lower(by_row(X), y, sample_weight)
 
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -87,14 +98,16 @@ class Program:
         """Write the programs of a whole batch, and of the rest at an epoch's end."""
         p = self._keeps_buffers = Lowering(self.parameters, self.gradients, self.batch_size)
         targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0)
-        weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(-1, 1)
-        gather, total = _gathering(X, p.dtype), p.keep(np.zeros(1))
+        weights = None if sample_weight is None else sample_weight.astype(p.dtype).reshape(self.n_samples, 1)
+        gather, samples = _gathering(X, p.dtype)
+        total = p.keep(np.zeros(1))
+        self._exports += map(export, (targets.array, samples))
 
         def loss_and_gradient(p: Lowering) -> None:
             x = gather(p)
             t = p.gather("t", targets.array, targets.kind)
             w = NOTHING if weights is None else p.gather("weights", weights, KINDS.index(p.dtype.name))
-            scores = self.net._lower(p, Operand(x, (self.columns,)))
+            scores = self._binding.forward(p, x)
             p.backward(self.network.lower_loss(p, scores, t, w, total))
 
         def step(p: Lowering) -> None:
@@ -113,6 +126,10 @@ class Program:
         """Do the steps from ``first`` on, as many as there are rates; returns whether all losses were finite."""
         program = self.whole, self.last, self.order, self.batch_size, False
         return train(self._team.address, *program, first, rates, losses, self.words, self._one) == len(rates)
+
+    def compile(self) -> None:
+        """Do no step, which compiles all that steps need."""
+        self._run(0, _NO_RATE[:0], self.losses[:0])
 
     def epoch(self, rates: np.ndarray) -> float:
         """Do the steps of one epoch at their learning ``rates`` (per_epoch,); returns the mean loss over its samples.
@@ -142,14 +159,15 @@ class Program:
         return float(self.losses[0])
 
 
-def _gathering(X: Any, dtype: np.dtype) -> Callable[[Lowering], int]:
-    """What writes the copy of a batch's samples out of ``X``, an array or a sparse matrix, and returns its address.
+def _gathering(X: Any, dtype: np.dtype) -> tuple[Callable[[Lowering], int], np.ndarray]:
+    """What writes the copy of a batch's samples out of ``X``, an array or a sparse matrix, and returns its address;
+    and the array that it reads the numbers from.
 
     Whatever has to be converted is converted here, once for all programs.
     """
     if not hasattr(X, "indptr"):
         samples = Samples("X", X, 1.0)
-        return lambda p: p.gather("x", samples.array, samples.kind)
+        return lambda p: p.gather("x", samples.array, samples.kind), samples.array
     values = np.ascontiguousarray(X.data, dtype)
     columns, starts = (np.ascontiguousarray(a, np.int64) for a in (X.indices, X.indptr))
 
@@ -158,4 +176,4 @@ def _gathering(X: Any, dtype: np.dtype) -> Callable[[Lowering], int]:
         p.emit(of.GatherSparseRows(*map(p.keep, (values, columns, starts)), target, p.rows, X.shape[1]))
         return target
 
-    return gather
+    return gather, values

@@ -47,6 +47,21 @@ class Solver:
         self.second = np.zeros(n if self.name == "adam" else 0, dtype)
         self.steps = 0
 
+    def go_on(self, n: int, dtype: np.dtype) -> None:
+        """Go on with ``n`` parameters of ``dtype``, from states that programs can write to: not those of a file.
+
+        ValueError unless the states are of as many parameters.
+        """
+        for name, size in (("first", n), ("second", n if self.name == "adam" else 0)):
+            state = np.asarray(getattr(self, name))
+            if state.shape != (size,):
+                raise ValueError(
+                    f"solver={self.name!r} has its state for {state.size} parameters, coefs_ and intercepts_ hold {n}: "
+                    "with warm_start=True, fit begins a new one"
+                )
+            if state.dtype != dtype or not (state.flags.owndata and state.flags.carray):
+                setattr(self, name, np.array(state, dtype))
+
     def hyper(self) -> np.ndarray:
         """The constants in the order of ``fastbp.kernels.optimizer``."""
         return self._hyper

@@ -6,57 +6,57 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import validate_data
-from tqdm import tqdm
 
+from fastbp._progress import Bar
+from fastbp.sklearn._alone import alone
+from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._program import Program
 from fastbp.sklearn._solver import Solver
+from fastbp.sklearn._sparse import checked
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 
 
-class Training(BaseEstimator):
+class Training(Fitted):
     """In place of those methods of scikit-learn's multi-layer perceptrons that compute.
 
     What they check, keep and name stays scikit-learn's: the classes of ``_estimators`` are this and theirs.
     """
 
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
     _best_coefs: list[np.ndarray]
     _best_intercepts: list[np.ndarray]
-    best_loss_: float
-    best_validation_score_: float
+    best_loss_: Any
+    best_validation_score_: Any
+    loss_curve_: list[float]
+    validation_scores_: Any
     validation_loss_curve_: Any
+    _optimizer: Solver
 
-    def _network(self) -> Network:
-        return Network(self.coefs_, self.intercepts_, self.activation, self.out_activation_)
-
-    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
-        if check_input:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        if self.dtype is not None:
-            X = X.astype(self.dtype, copy=False)
-        return self._network().outputs(X)
-
-    def _validate_input(self, *args: Any, **kwargs: Any) -> tuple[Any, np.ndarray]:
-        X, y = super()._validate_input(*args, **kwargs)
+    def _validate_input(self, X: Any, *args: Any, **kwargs: Any) -> tuple[Any, np.ndarray]:
+        X, y = super()._validate_input(checked(X), *args, **kwargs)
         if getattr(self, "loss", None) == "poisson" and np.min(y) < 0:
             raise ValueError(f"y must be at least 0 for loss='poisson', got {np.min(y)}")
-        return (X if self.dtype is None else X.astype(self.dtype, copy=False)), y
+        if self.dtype is not None:
+            X = X.astype(self.dtype, copy=False)
+        # Views, whose shapes and types nobody else can set; those of a sparse matrix are so already.
+        return X[...] if isinstance(X, np.ndarray) else X, y[...]
 
     def _initialize(self, *args: Any, **kwargs: Any) -> None:
         super()._initialize(*args, **kwargs)
         self.validation_loss_curve_ = [] if self.early_stopping and self.solver != "lbfgs" else None
+
+    def _fit(self, *args: Any, **kwargs: Any) -> Any:
+        with alone(self):
+            return super()._fit(*args, **kwargs)
 
     def _with_class_weight(
         self, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool = False
@@ -73,37 +73,57 @@ class Training(BaseEstimator):
         weights = compute_sample_weight(class_weight, self._label_binarizer.inverse_transform(y))
         return weights if sample_weight is None else weights * sample_weight
 
+    def _start(self, X: Any, y: np.ndarray, layer_units: list[int], same_widths: bool) -> Network:
+        """The network that training starts from, on which all that follows is based: coefs_ may change meanwhile.
+
+        Its layers are as many as ``hidden_layer_sizes`` asks for; as scikit-learn's, its hidden layers need not be of
+        the widths asked for unless ``same_widths``. ValueError where they are not, and for samples that do not fit.
+        """
+        network = self._network()
+        if network.units != layer_units if same_widths else len(network.units) != len(layer_units):
+            raise ValueError(
+                f"solver={self.solver!r} cannot go on from coefs_ of layers {network.units} with hidden_layer_sizes of "
+                f"layers {layer_units}: fit without warm_start begins anew"
+            )
+        network.check(X, y)
+        return network
+
+    @told
     def _fit_lbfgs(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
         if self.dropout:
             raise ValueError(f"dropout needs solver='sgd' or 'adam', got solver='lbfgs' and dropout={self.dropout!r}")
+        network = self._start(X, y, rest[-1], same_widths=True)
         weights = self._with_class_weight(y, sample_weight)
         # SciPy's vector is float64: so is the arithmetic, unless float32 was asked for.
         dtype = np.dtype(self.dtype or np.float64)
-        self._objective = Objective(self._network(), X, y, weights, alpha=self.alpha, dtype=dtype)
-        try:
-            super()._fit_lbfgs(X, y, weights, *rest)
-        finally:
-            del self._objective
+        objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype)
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+        super()._fit_lbfgs(objective, y, weights, *rest)  # which hands its first argument on, in place of samples
         if self.dtype is not None:
             self.coefs_ = [W.astype(dtype) for W in self.coefs_]
             self.intercepts_ = [b.astype(dtype) for b in self.intercepts_]
 
-    def _loss_grad_lbfgs(self, packed: np.ndarray, *rest: Any) -> tuple[float, np.ndarray]:
-        return self._objective(packed)
+    def _loss_grad_lbfgs(self, packed: np.ndarray, objective: Objective, *rest: Any) -> tuple[float, np.ndarray]:
+        return objective(packed)
 
+    @told
     def _fit_stochastic(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *rest: Any) -> None:
-        incremental = rest[-1]
+        layer_units, incremental = rest[-2:]
+        network = self._start(X, y, layer_units, same_widths=False)
         sample_weight = self._with_class_weight(y, sample_weight, incremental)
-        n_parameters = sum(a.size for a in self.coefs_ + self.intercepts_)
-        dtype = self.coefs_[0].dtype
-        if not incremental or not hasattr(self, "_optimizer"):
+        dtype = network.dtype if self.dtype is None else np.dtype(self.dtype)
+        n_parameters = sum(a.size for a in network.coefs + network.intercepts)
+        if incremental and hasattr(self, "_optimizer"):
+            self._optimizer.go_on(n_parameters, dtype)
+        else:
             self._optimizer = Solver(self, n_parameters, dtype)
+        self._begin_records(network)
         held_out = None
         if self.early_stopping:
             X, y, sample_weight, held_out = self._split(X, y, sample_weight, incremental)
         n_samples = X.shape[0]
         program = Program(
-            self._network(),
+            network,
             X,
             y,
             sample_weight,
@@ -118,20 +138,34 @@ class Training(BaseEstimator):
         try:
             self._epochs(program, held_out, 1 if incremental else self.max_iter, incremental)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        if self.early_stopping and (self.converged_ or not incremental):
+            warnings.warn("Training interrupted by user.", stacklevel=7)
+        if held_out is not None and (self.converged_ or not incremental):
             self.coefs_, self.intercepts_ = self._best_coefs, self._best_intercepts
             if incremental:
                 self._no_improvement_count = 0
+        else:
+            self.coefs_, self.intercepts_ = program.weights()  # over what another thread may have set meanwhile
+
+    def _begin_records(self, network: Network) -> None:
+        """Begin the records that ``_initialize`` does not begin for the solver and ``early_stopping`` of that call."""
+        if not hasattr(self, "loss_curve_"):
+            self.loss_curve_, self._no_improvement_count = [], 0
+            self.validation_scores_ = self.best_validation_score_ = self.best_loss_ = None
+        if self.early_stopping and self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_, self.validation_loss_curve_ = [], -np.inf, []
+            self._best_coefs, self._best_intercepts = network.coefs, network.intercepts
+        if not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
 
     def _rows_of_a_batch(self, n_samples: int) -> int:
-        if self.batch_size == "auto":
+        batch_size = self.batch_size
+        if batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
+        if batch_size > n_samples:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=8
             )
-        return min(self.batch_size, n_samples)
+        return min(batch_size, n_samples)
 
     def _split(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> tuple[Any, ...]:
         """Samples, targets and weights to train on, and the tuple of those held out, as scikit-learn splits them.
@@ -161,7 +195,8 @@ class Training(BaseEstimator):
         """Train for ``max_iter`` epochs, or until neither loss nor validation score gets better."""
         self.n_iter_, self.converged_ = 0, False
         solver = self._optimizer
-        with tqdm(total=max_iter, unit="epoch", leave=False, disable=None if self.progress else True) as bar:
+        program.compile()
+        with Bar(max_iter, "epoch", wanted=self.progress) as bar:
             for _ in range(max_iter):
                 if self.shuffle:
                     permutation = np.arange(program.n_samples)
@@ -175,13 +210,11 @@ class Training(BaseEstimator):
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
                 if not np.isfinite(self.loss_) and held_out is None:
                     raise ValueError(NOT_FINITE)
-                self._count_improvement(held_out)
+                self._count_improvement(program, held_out)
                 solver.end_epoch(self.t_)
-                bar.update()
-                if not bar.disable:
-                    bar.set_postfix(loss=f"{self.loss_:.4f}", refresh=False)
+                bar.advance(loss=self.loss_)
                 if not np.isfinite(self.loss_):
-                    warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=6)
+                    warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=8)
                     break
                 if self._no_improvement_count > self.n_iter_no_change and self._is_stopping():
                     self.converged_ = True
@@ -191,16 +224,17 @@ class Training(BaseEstimator):
                         f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
                         "converged yet.",
                         ConvergenceWarning,
-                        stacklevel=6,
+                        stacklevel=8,
                     )
 
-    def _count_improvement(self, held_out: tuple[Any, ...] | None) -> None:
+    def _count_improvement(self, program: Program, held_out: tuple[Any, ...] | None) -> None:
         """Count the epochs without progress of the validation score or, where nothing is held out, of the loss."""
         if held_out is None:
             worse = self.loss_ > self.best_loss_ - self.tol
             self.best_loss_ = min(self.best_loss_, self.loss_)
         else:
-            score, loss = self._validate(*held_out)
+            coefs, intercepts = program.weights()  # not coefs_, which another thread may set
+            score, loss = self._validate(self._network_of(coefs, intercepts), *held_out)
             self.validation_scores_.append(score)
             self.validation_loss_curve_.append(loss)
             if self.verbose:
@@ -208,13 +242,15 @@ class Training(BaseEstimator):
             worse = score < self.best_validation_score_ + self.tol
             if score > self.best_validation_score_:
                 self.best_validation_score_ = score
-                self._best_coefs = [W.copy() for W in self.coefs_]
-                self._best_intercepts = [b.copy() for b in self.intercepts_]
+                self._best_coefs = [W.copy() for W in coefs]
+                self._best_intercepts = [b.copy() for b in intercepts]
         self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
 
-    def _validate(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[float, float]:
+    def _validate(
+        self, network: Network, X: Any, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[float, float]:
         """Accuracy or R2, not a number where outputs are not finite, and loss of samples that are held out."""
-        outputs, loss = self._network().evaluate(X, y, sample_weight)
+        outputs, loss = network.evaluate(X, y, sample_weight)
         if not np.isfinite(outputs).all():
             return float("nan"), loss
         if not is_classifier(self):

@@ -1,6 +1,8 @@
 """Settings of the kernel tests."""
 
 import pytest
+from numba.core import config
+from victim import Victim
 
 import fastbp
 
@@ -11,3 +13,19 @@ def set_threads():
     before = fastbp.get_num_threads()
     yield fastbp.set_num_threads
     fastbp.set_num_threads(before)
+
+
+@pytest.fixture
+def victim(tmp_path, monkeypatch):
+    victim = Victim(tmp_path)
+    monkeypatch.setattr(config, "CACHE_DIR", str(victim.cache))
+    return victim
+
+
+@pytest.fixture
+def kept(victim):
+    """The victim with its machine code on disk."""
+    assert victim() == (True, True)
+    assert {file.suffix for file in victim.files()} == {".nbi", ".nbc"}
+    assert victim() == (True, False)
+    return victim

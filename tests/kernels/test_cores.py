@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calls import address
+from calls import address, python_json
 
 from fastbp.kernels.cores import LEAVE_WORDS, THREADS_MOVE, current_core, leave_core
 
@@ -64,3 +64,41 @@ def test_a_core_without_a_number_in_the_set_changes_nothing(core):
     allowed = os.sched_getaffinity(0)
     in_a_thread(leave_core, core, address(np.zeros(LEAVE_WORDS, np.int64)))
     assert os.sched_getaffinity(0) == allowed
+
+
+PINNED_MEANWHILE = """
+import ctypes, json, sys
+import llvmlite.binding
+import numpy as np
+BYTES = 128
+now = [0b1111, *[0] * 15]  # the cores that the thread may use
+sets = []  # what the kernel asked for
+
+def get(thread, size, at):
+    ctypes.memmove(at, np.array(now, np.int64).ctypes.data, BYTES)
+    return 0
+
+def set_(thread, size, at):
+    now[:] = np.frombuffer(ctypes.string_at(at, BYTES), np.int64).tolist()
+    sets.append(now[0])
+    if len(sets) == 1 and PINNED:
+        now[0] = 0b1000  # by somebody else, while the thread waited for its new core
+    return 0
+
+FORM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+kept = FORM(get), FORM(set_)
+for name, function in zip(("sched_getaffinity", "sched_setaffinity"), kept):
+    llvmlite.binding.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+from fastbp.kernels.cores import LEAVE_WORDS, leave_core
+words = np.zeros(LEAVE_WORDS, np.int64)
+leave_core(1, words.ctypes.data)
+print(json.dumps([sets, now[0]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("pinned", "sets", "finally_allowed"), [(False, [0b1101, 0b1111], 0b1111), (True, [0b1101], 0b1000)]
+)
+def test_a_core_that_somebody_pins_the_thread_to_meanwhile_stays(tmp_path, pinned, sets, finally_allowed):
+    code = PINNED_MEANWHILE.replace("PINNED", str(pinned))
+    assert python_json(code, NUMBA_CACHE_DIR=tmp_path) == [sets, finally_allowed]

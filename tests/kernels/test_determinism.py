@@ -115,7 +115,7 @@ def test_cross_entropy_with_its_loss(set_threads, dtype, shape, targets, eps):
     def run():
         y, dx, losses = np.empty_like(x), np.empty_like(x), np.empty(shape[0])
         loss = softmax_xent_forward(team_for(dtype), x, t, np.empty(0, dtype), eps, 0.0, y, losses)
-        softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), 0.0, dtype(1 / shape[0]), dx)
+        softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), eps, 0.0, dtype(1 / shape[0]), dx)
         return y, losses, np.array(loss), dx
 
     assert_same_bits_for_any_threads(set_threads, run)

@@ -1,7 +1,6 @@
 """How kernels are compiled, and their cache: never stale, never in the way."""
 
 import errno
-import importlib.util
 import itertools
 import shutil
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calls import python_json, uncached
-from numba.core import config, event
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core import config
+from numba.core.caching import IndexDataCacheFile
+from victim import Victim
 
 import fastbp
 from fastbp.kernels import _jit
@@ -22,7 +22,7 @@ PACKAGE, KERNELS = Path(fastbp.__file__).parent, Path(_jit.__file__).parent
 
 def tag_of(folder, monkeypatch):
     monkeypatch.setattr(_jit, "__file__", str(folder / "_jit.py"))
-    return _jit.build_tag.__wrapped__()
+    return _jit.digest_of_sources()
 
 
 @pytest.fixture
@@ -53,10 +53,17 @@ def test_tag_changes_with_new_and_renamed_files(sources, monkeypatch):
 
 
 def test_tag_does_not_depend_on_the_folder_or_on_the_time(sources, monkeypatch):
-    before = _jit.build_tag.__wrapped__()
+    before = _jit.digest_of_sources()
     for file in sources.glob("*.py"):
         file.touch()
     assert tag_of(sources, monkeypatch) == before
+
+
+def test_tag_is_of_the_sources_that_were_loaded_not_of_those_that_came_in_their_place(sources, monkeypatch):
+    before = _jit.build_tag.__wrapped__()
+    (sources / "new.py").write_text("")
+    monkeypatch.setattr(_jit, "__file__", str(sources / "_jit.py"))
+    assert _jit.build_tag.__wrapped__() == before
 
 
 @pytest.mark.parametrize("setting", ["BOUNDSCHECK", "OPT"])
@@ -183,78 +190,6 @@ def test_works_where_no_cache_can_be_written(checkout):
 
 # ---- One small kernel, loaded again and again ----
 
-VICTIM = """
-from fastbp.kernels._jit import kernel
-
-@kernel
-def weighted(x, y):
-    total = 0.0
-    for i in range(x.size):
-        total += WEIGHT * x[i] * y[i]
-    return total
-"""
-
-
-class Victim:
-    """A kernel in a file of its own; each call loads it anew, as another process would."""
-
-    def __init__(self, folder):
-        self.cache = folder / "cache"
-        self._file = folder / "victim.py"
-        self._recorder = event.RecordingListener()
-        self.write(3)
-
-    def write(self, weight):
-        self._weight = weight
-        self._file.write_text(VICTIM.replace("WEIGHT", f"{weight:.1f}"))
-
-    def __call__(self):
-        """Whether the answer is right, and whether it took compiling."""
-        spec = importlib.util.spec_from_file_location("victim", self._file)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        x = np.arange(5.0)
-        self._recorder.buffer.clear()
-        event.register("numba:compile", self._recorder)
-        try:
-            return module.weighted(x, x) == 30 * self._weight, bool(self._recorder.buffer)
-        finally:
-            event.unregister("numba:compile", self._recorder)
-
-    def files(self):
-        """What the cache holds: the index (.nbi), and the machine code (.nbc)."""
-        return {file: file.read_bytes() for file in sorted(self.cache.rglob("*.nb?"))}
-
-    def damaged(self, suffix, change):
-        """The answer after ``change(bytes)`` on files with the suffix, the others whole."""
-        kept = self.files()
-        try:
-            for file, content in kept.items():
-                if file.suffix == suffix:
-                    file.write_bytes(change(content))
-            return self()
-        finally:
-            for file in self.files():
-                file.unlink()
-            for file, content in kept.items():
-                file.write_bytes(content)
-
-
-@pytest.fixture
-def victim(tmp_path, monkeypatch):
-    victim = Victim(tmp_path)
-    monkeypatch.setattr(config, "CACHE_DIR", str(victim.cache))
-    return victim
-
-
-@pytest.fixture
-def kept(victim):
-    """The victim with its machine code on disk."""
-    assert victim() == (True, True)
-    assert {file.suffix for file in victim.files()} == {".nbi", ".nbc"}
-    assert victim() == (True, False)
-    return victim
-
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
 def test_a_file_cut_short_is_compiled_again(kept, suffix):
@@ -321,7 +256,7 @@ def test_old_machine_code_is_not_taken_for_new(kept, monkeypatch):
 
 
 def test_compiles_where_no_folder_can_be_written(victim, monkeypatch):
-    monkeypatch.setattr(FunctionCache._impl_class, "_locator_classes", [])
+    monkeypatch.setattr(config, "CACHE_DIR", "/dev/null/x")
     assert victim() == (True, True)
     assert not victim.files()
 

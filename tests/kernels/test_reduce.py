@@ -140,3 +140,17 @@ def test_nan_and_infinities_in_the_sum(name, dtype):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
 def test_nothing_outside_the_row_is_read():
     python("import guard_pages; guard_pages.reductions()")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_one_number_that_is_not_finite_is_found_among_any_number(dtype, wrong):
+    look = called(reduce.nan_unless_finite)
+    for n in (1, 3, 16, 17, 64, 65, 1000):
+        x = np.full(n, np.finfo(dtype).max, dtype)
+        x[::2] *= -1
+        assert look(address(x), n, dtype(1)) == 0
+        for at in {0, n // 2, n - 1}:
+            spoilt = x.copy()
+            spoilt[at] = wrong
+            assert np.isnan(look(address(spoilt), n, dtype(1)))

@@ -5,8 +5,9 @@ import pytest
 from calls import FLOATS, team_for
 from strategies import assert_same_bits, assert_within, eps
 
+from fastbp.kernels.row_losses import first_outside
 from fastbp.kernels.softmax import softmax_backward, softmax_forward
-from fastbp.kernels.softmax_xent import first_misfit, softmax_xent_backward, softmax_xent_forward
+from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 SHAPES = [(1, 1), (1, 2), (2, 1), (3, 10), (17, 15), (16, 16), (5, 17), (100, 10), (1, 8193), (819, 10), (820, 10)]
@@ -200,17 +201,24 @@ def test_loss_keeps_small_probabilities_without_eps(dtype):
     assert loss_of(x, np.array([1], np.intp), 0.0)[0] == 800
 
 
+@pytest.mark.parametrize("loss_eps", [0.0, 1e-7])
 @pytest.mark.parametrize("kind", KINDS)
 @shapes
 @dtypes
-def test_gradient_of_any_shape(dtype, shape, kind):
+def test_gradient_of_any_shape(dtype, shape, kind, loss_eps):
     y = exact_softmax(scores(shape, dtype)).astype(dtype)
     t, rows = targets(kind, shape, dtype)
+    if kind == "soft":
+        t, rows = 3 * t, 3 * rows
     dx = np.full_like(y, np.nan)
     share = dtype(0.7 / shape[0])
-    softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), 0.0, share, dx)
-    exact = (wide(y) - wide(rows)) * np.longdouble(share)
-    assert_within(dx, exact, 2 * eps(dtype) * np.abs(exact) + 4 * np.finfo(dtype).smallest_subnormal)
+    softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), loss_eps, 0.0, share, dx)
+    sums = 1 if loss_eps else wide(rows).sum(axis=1, keepdims=True)
+    exact = (wide(y) * sums - wide(rows)) * np.longdouble(share)
+    bound = 2 * eps(dtype) * np.abs(exact) + 4 * np.finfo(dtype).smallest_subnormal
+    if kind == "soft" and not loss_eps:
+        bound += (4 + shape[1] ** 0.5) * eps(dtype) * sums * y * share  # of the sum and its product with y
+    assert_within(dx, exact, bound)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,9 +227,13 @@ def test_gradient_in_place_has_the_same_bits(dtype, kind):
     y = exact_softmax(scores((83, 101), dtype)).astype(dtype)
     t, _ = targets(kind, y.shape, dtype)
     dx = np.empty_like(y)
-    softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), 0.0, dtype(1 / 83), dx)
-    softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), 0.0, dtype(1 / 83), y)
-    assert_same_bits(y, dx)
+    for loss_eps in (0.0, 1e-7):
+        own = y.copy()
+        for out in (dx, own):
+            softmax_xent_backward(
+                team_for(dtype), out if out is own else y, t, np.empty(0, dtype), loss_eps, 0.0, dtype(1 / 83), out
+            )
+        assert_same_bits(own, dx)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -232,14 +244,25 @@ def test_inputs_stay_untouched(dtype, kind):
     x_before, t_before = x.copy(), t.copy()
     y = loss_of(x, t, 0.0)[2]
     y_before = y.copy()
-    softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), 0.0, dtype(1 / 40), np.empty_like(y))
+    softmax_xent_backward(team_for(dtype), y, t, np.empty(0, dtype), 0.0, 0.0, dtype(1 / 40), np.empty_like(y))
     for after, before in ((x, x_before), (t, t_before), (y, y_before)):
         assert_same_bits(after, before)
 
 
 def test_first_label_that_is_no_class():
     labels = np.array([0, 9, 3, 5], np.intp)
-    assert first_misfit(labels, 10) == -1
-    assert first_misfit(labels, 9) == 1
-    assert first_misfit(np.array([2, -1, 7], np.intp), 3) == 1
-    assert first_misfit(np.empty(0, np.intp), 3) == -1
+    assert first_outside(labels, 0, 9) == -1
+    assert first_outside(labels, 0, 8) == 1
+    assert first_outside(np.array([2, -1, 7], np.intp), 0, 2) == 1
+    assert first_outside(np.empty(0, np.intp), 0, 2) == -1
+
+
+@pytest.mark.parametrize("where", [0, 4095, 4096, 9999])
+@dtypes
+def test_first_number_outside_is_found_in_any_block(dtype, where):
+    values = np.linspace(0, 1, 10_000, dtype=dtype)
+    values[:where] = np.nan
+    assert first_outside(values, 0.0, 1.0) == -1
+    for outside in (-1e-30, np.nextafter(dtype(1), dtype(2)), np.inf):
+        values[where] = values[-1] = outside
+        assert first_outside(values, 0.0, 1.0) == where

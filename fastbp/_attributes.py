@@ -1,0 +1,49 @@
+"""Attributes of layers that are more than a place to put something, since anyone may set them at any time."""
+
+from collections.abc import Callable
+from inspect import Parameter, signature
+from typing import Any
+
+
+def arguments_of(cls: type) -> list[str]:
+    """The arguments of a layer's constructor; those that are given by name only are other names for the ones before."""
+    return [name for name, parameter in signature(cls).parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY]
+
+
+class _Setting:
+    """Without ``__get__``, so that reading finds the number in the layer's own dict, as fast as any."""
+
+    def __init__(self, check: Callable[[str, Any], Any]) -> None:
+        self._check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        layer.__dict__[self._name] = self._check(self._name, value)
+
+
+def setting(check: Callable[[str, Any], Any]) -> Any:
+    """An option of a layer: what ``check`` makes of its name and of what is assigned, if it does not raise."""
+    return _Setting(check)
+
+
+class _Remembered:
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        return self if layer is None else layer._last[self._place]
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        last = layer._last
+        layer._last = (*last[: self._place], value, *last[self._place + 1 :])
+
+
+def remembered(place: int) -> Any:
+    """What a layer remembers of its last forward, at a ``place`` of its tuple ``_last``.
+
+    ``forward`` replaces the tuple as a whole and ``backward`` looks at it once, so that with several threads it never
+    meets the half of one forward beside the half of another.
+    """
+    return _Remembered(place)

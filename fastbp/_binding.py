@@ -1,0 +1,268 @@
+"""What a network's programs and ``params`` go by: its layers as they were, and their parameters in one vector.
+
+A network's layers, their arrays and their settings are open to everybody. A ``Binding`` is what they came to when they
+were last looked at, and never changes: programs are written from it alone. Whoever uses one asks first whether the
+network still is so.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _arguments, _check
+from fastbp._attributes import arguments_of
+from fastbp._layer import Operand
+from fastbp._lowering import Lowering
+from fastbp._pin import pin
+from fastbp.affine import Affine
+from fastbp.softmax import Softmax
+
+
+class Params(dict):
+    """Parameters by name. An array assigned to a name is written into the parameter, so that it trains."""
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        if value is not self.get(name):  # as after ``params[name] -= step``
+            self.update({name: value})
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Write all of these, or none where one does not fit."""
+        given = {name: self._fitting(name, value) for name, value in dict(*args, **kwargs).items()}
+        for name, array in given.items():
+            self[name][...] = array
+
+    def _fitting(self, name: str, value: ArrayLike) -> np.ndarray:
+        """A copy of ``value``, which may be a view of any parameter."""
+        own = self.get(name)
+        if own is None:
+            raise KeyError(f"there is no parameter {name!r}, only {', '.join(self)}")
+        array = _check.as_real(name, value)
+        _check.same_shape(name, array, own.shape, "the parameter")
+        if not own.flags.writeable:
+            raise ValueError(_read_only(name))
+        return np.array(array)
+
+    def __ior__(self, other: Any) -> Params:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def _stays(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("params has the parameters of the layers: they can be written, not added or taken away")
+
+    __delitem__ = pop = popitem = clear = setdefault = _stays
+
+    def __reduce__(self) -> tuple[type, tuple[dict]]:
+        return dict, (dict(self),)  # the network that owns a copy binds it anew
+
+
+class Binding:
+    """The layers and the loss of a network as they are now.
+
+    Parameters
+    ----------
+    layers, loss : the network's, by their names; they are checked, and the Affines are given views of ``vector``
+    before : the network's binding until now; its vector stays where no parameter is another
+
+    Attributes
+    ----------
+    vector : (P,) all parameters, of the dtype that NumPy's promotion makes of them
+    params : views of the vector by name
+    layers, loss : copies that nobody else has, with views of the vector
+    n_inputs, n_outputs : columns of the network's input and of its scores
+
+    Raises TypeError and ValueError where layers are no network.
+    """
+
+    def __init__(self, layers: Mapping[str, Any], loss: Any, before: Binding | None = None) -> None:
+        self.vector: np.ndarray
+        self.params: Params
+        self._arrays: list[tuple[Affine, Any, Any]]
+        self._of, self._values, self._live, self._live_loss = layers, layers.values(), list(layers.values()), loss
+        _check_layers(self._live, loss)
+        affines = {name: layer for name, layer in layers.items() if isinstance(layer, Affine)}
+        given = [(name, layer, layer.W, layer.b) for name, layer in affines.items()]
+        if before is not None and before._has([(layer, W, b) for _, layer, W, b in given]):
+            self.vector, self.params, self._arrays = before.vector, before.params, before._arrays
+        else:
+            self._take(given)
+        self._pin = pin("params", self.vector)
+        self._settings = [setting for part in (*self._live, loss) if (setting := _settings_of(part))]
+        *self.layers, self.loss = map(_made_again, (*self._live, loss))
+        at = 0
+        for layer in self.layers:
+            if isinstance(layer, Affine):
+                at = self._give_views(layer, at)
+        own = [layer for layer in self.layers if isinstance(layer, Affine)]
+        self.n_inputs, self.n_outputs = own[0].W.shape[0], own[-1].W.shape[1]
+
+    def _has(self, arrays: list[tuple[Affine, Any, Any]]) -> bool:
+        return len(arrays) == len(self._arrays) and all(
+            a is b for now, then in zip(arrays, self._arrays, strict=True) for a, b in zip(now, then, strict=True)
+        )
+
+    def _take(self, given: list[tuple[str, Affine, Any, Any]]) -> None:
+        """Copy the parameters into a new vector, and make the layers' arrays views of it."""
+        columns = None
+        arrays: dict[str, np.ndarray] = {}
+        owners: list[tuple[str, np.ndarray]] = []
+        for n, (name, layer, _, bias) in enumerate(given, 1):
+            W, b = layer.checked_parameters()
+            if columns is not None and W.shape[0] != columns:
+                raise ValueError(f"W{n} of shape {W.shape} does not fit the {columns} outputs of the Affine before")
+            columns = W.shape[1]
+            arrays[f"W{n}"] = W
+            owners.append((f"W of {name}", W))
+            if bias is not None:
+                arrays[f"b{n}"] = b
+                owners.append((f"b of {name}", b))
+        _check_apart(owners)
+        dtype = _check.computed_in(_check.result_type(*arrays.values()))
+        self.vector = np.concatenate([array.astype(dtype, copy=False).ravel() for array in arrays.values()])
+        self.params, at = Params(), 0
+        for name, array in arrays.items():
+            dict.__setitem__(self.params, name, self.vector[at : at + array.size].reshape(array.shape))
+            at += array.size
+        self._arrays = []
+        for n, (_, layer, W, b) in enumerate(given, 1):
+            own_W, own_b = self.params[f"W{n}"], self.params.get(f"b{n}")
+            # What another thread has assigned meanwhile stays, and is seen at the next look. (No thread comes between a
+            # comparison and an assignment: there is no call.)
+            if layer.W is W:
+                layer.W = own_W
+            if layer.b is b:
+                layer.b = own_b
+            self._arrays.append((layer, own_W, own_b))
+
+    def _give_views(self, layer: Affine, at: int) -> int:
+        """Give a copy of a layer views of its own, from element ``at`` of the vector on; returns the end."""
+        for letter, array in (("W", layer.W), ("b", layer.b)):
+            if array is not None:
+                setattr(layer, letter, self.vector[at : at + array.size].reshape(array.shape))
+                at += array.size
+        return at
+
+    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
+        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
+        if layers is not self._of or loss is not self._live_loss or [*self._values] != self._live:
+            return False
+        for layer, W, b in self._arrays:
+            if layer.W is not W or layer.b is not b:
+                return False
+        for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
+            if read(part) != values:
+                return False
+        return True
+
+    def fits(self, other: Binding) -> bool:
+        """Whether training can go on from ``other`` with the same states: kinds of layers and shapes are the same."""
+        return (
+            self.vector.dtype == other.vector.dtype
+            and [*map(type, self.layers), type(self.loss)] == [*map(type, other.layers), type(other.loss)]
+            and [(name, a.shape) for name, a in self.params.items()]
+            == [(name, a.shape) for name, a in other.params.items()]
+        )
+
+    def check_writable(self) -> None:
+        """ValueError where a parameter is read-only."""
+        for _, W, b in self._arrays:
+            if not W.flags.writeable or (b is not None and not b.flags.writeable):
+                raise ValueError(_read_only(*(n for n, a in self.params.items() if not a.flags.writeable)))
+
+    def forward(self, p: Lowering, x: int) -> Operand:
+        """Write the forward pass for the rows at ``x``, and hang the backward passes on ``p``; returns the scores."""
+        operand = Operand(x, (self.n_inputs,))
+        for p.place, layer in enumerate(self.layers):
+            operand = layer.lower(p, operand)
+        return operand
+
+
+def _check_layers(layers: list[Any], loss: Any) -> None:
+    seen: set[int] = set()
+    for layer in layers:
+        _check_layer(layer)
+        if id(layer) in seen:
+            raise ValueError(f"layers must be different objects, got {layer!r} twice")
+        seen.add(id(layer))
+    if not any(isinstance(layer, Affine) for layer in layers):
+        raise ValueError("layers must hold at least one Affine")
+    if isinstance(loss, type) or not hasattr(loss, "as_targets"):
+        raise TypeError(f"loss must be a loss layer of fastbp, got {_arguments.shown(loss)}")
+
+
+def _check_layer(layer: Any) -> None:
+    """TypeError unless ``layer`` can stand between the input and the loss of a network."""
+    if isinstance(layer, Softmax) or layer is Softmax:
+        raise TypeError(
+            "layers must end with scores, got Softmax: leave it out, for SoftmaxWithLoss, the loss of the "
+            "network, is the softmax of scores and its loss in one, and predict_proba gives probabilities"
+        )
+    hint = ""
+    if isinstance(layer, type):
+        hint = f"; did you mean {layer.__name__}(...)?"
+    elif hasattr(layer, "as_targets"):
+        hint = f"; a loss is given apart, as loss={layer!r}"
+    elif hasattr(layer, "lower") and hasattr(layer, "backward"):
+        return
+    raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")
+
+
+def _check_apart(arrays: list[tuple[str, np.ndarray]]) -> None:
+    """ValueError where two arrays share memory: each would be trained on its own."""
+    spans = []
+    for name, array in arrays:
+        if array.size:
+            low, high = np.lib.array_utils.byte_bounds(array)
+            spans.append((low, high, name, array))
+    spans.sort(key=lambda span: span[:2])
+    near: list[tuple[int, int, str, np.ndarray]] = []
+    for span in spans:
+        near = [other for other in near if other[1] > span[0]]
+        for other in near:
+            if np.shares_memory(span[3], other[3]):
+                first, second = sorted((other[2], span[2]))
+                raise ValueError(
+                    f"{first} and {second} share memory, and weights shared by two layers would be trained as two: "
+                    "give one of them a copy"
+                )
+        near.append(span)
+
+
+def _arguments_of(part: Any) -> dict[str, Any] | None:
+    """The arguments of a layer's constructor, each of which it keeps under its name; None of a layer that does not."""
+    names = arguments_of(type(part))
+    return {name: getattr(part, name) for name in names} if all(hasattr(part, name) for name in names) else None
+
+
+def _settings_of(part: Any) -> tuple[Any, Any, Any] | None:
+    """A layer, what reads the numbers that its instructions depend on, and what they are; None if there are none."""
+    names = [
+        name for name in (*(_arguments_of(part) or {}), "stream") if hasattr(part, name) and name not in ("W", "b")
+    ]
+    if not names:
+        return None
+    read = attrgetter(*names)
+    return part, read, read(part)
+
+
+def _made_again(part: Any) -> Any:
+    """Another layer with the same settings and parameters; what is no setting its constructor refuses."""
+    arguments = _arguments_of(part)
+    if arguments is None:
+        return copy.copy(part)
+    other = type(part)(**arguments)
+    if hasattr(part, "stream"):
+        other.stream = part.stream
+    return other
+
+
+def _read_only(*names: str) -> str:
+    return (
+        f"{', '.join(names)} cannot be trained or written, being read-only: "
+        f"set net.params[{names[0]!r}].flags.writeable = True"
+    )

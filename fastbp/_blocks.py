@@ -1,0 +1,26 @@
+"""Long work in blocks of rows, between which Python hears Ctrl-C."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+WORK = 1 << 31  # multiplications of a block, about a twentieth of a second on two cores
+LEAST_ROWS = 512  # of a block: as fast as many, and computed as many are
+
+
+def in_blocks(function: Callable[[Any], np.ndarray], x: Any, per_row: int) -> np.ndarray:
+    """``function(x)``, whose rows are those of ``x`` (N, I), each of ``per_row`` multiplications.
+
+    The last block has what is left as well, so that none is so small that it is computed in another way.
+    """
+    rows = max(LEAST_ROWS, WORK // per_row)
+    if type(x) is not np.ndarray or x.ndim != 2 or len(x) < 2 * rows:
+        return function(x)
+    first = function(x[:rows])
+    result = np.empty((len(x), *first.shape[1:]), first.dtype)
+    result[:rows] = first
+    starts = range(rows, len(x) - rows + 1, rows)
+    for begin, end in zip(starts, [*starts[1:], len(x)], strict=True):
+        result[begin:end] = function(x[begin:end])
+    return result

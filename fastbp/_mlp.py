@@ -1,0 +1,121 @@
+"""Networks of fully connected layers, from their sizes."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastbp import _arguments
+from fastbp.activations import BY_NAME, Activation, named
+from fastbp.affine import Affine
+from fastbp.dropout import Dropout
+from fastbp.huber import Huber
+from fastbp.mean_absolute_error import MeanAbsoluteError
+from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.sequential import Sequential
+from fastbp.sigmoid_with_loss import SigmoidWithLoss
+from fastbp.softmax_with_loss import SoftmaxWithLoss
+
+FIRST_GAIN = 2.0  # without a hidden layer
+
+
+def _softmax() -> SoftmaxWithLoss:
+    return SoftmaxWithLoss(eps=0)
+
+
+LOSSES: dict[str, Any] = {
+    "softmax": _softmax,
+    "sigmoid": SigmoidWithLoss,
+    "mse": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "huber": Huber,
+}
+
+
+def mlp(
+    sizes: Sequence[int],
+    activation: str | Sequence[str] = "relu",
+    *,
+    dropout: float | Sequence[float] = 0.0,
+    dtype: DTypeLike = np.float32,
+    seed: Any = None,
+    loss: Any = "softmax",
+    scale: float = 1.0,
+) -> Sequential:
+    """A network of fully connected layers, with an activation after each but the last.
+
+    Parameters
+    ----------
+    sizes : inputs, units of each hidden layer, outputs
+    activation : "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "elu", "mish" or "softplus", with He's initial
+        weights (normal, standard deviation sqrt(2 / inputs): He et al. 2015); "sigmoid", "tanh" or "selu", with
+        Xavier's (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book); or a list, one for each hidden layer
+    dropout : probability in 0..1 to drop a hidden unit while training; or one for each hidden layer
+    dtype : float32 or float64
+    seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
+    loss : "softmax" for classes, SoftmaxWithLoss(eps=0); "sigmoid" for two classes and one output, or for classes that
+        do not exclude each other, SigmoidWithLoss(); "mse", "mae" or "huber" for numbers, MeanSquaredError(),
+        MeanAbsoluteError(), Huber(); or a loss layer
+    scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
+
+    Raises
+    ------
+    ValueError, TypeError
+        for arguments out of range, or of another kind
+
+    >>> list(mlp([64, 50, 10], dropout=0.2, seed=0).layers)
+    ['Affine1', 'Relu1', 'Dropout1', 'Affine2']
+    """
+    sizes = _sizes(sizes)
+    activations = _activations(activation, len(sizes) - 2)
+    dropped = _dropout(dropout, len(sizes) - 2)
+    kind = _arguments.float_type("dtype", dtype)
+    if isinstance(loss, str):
+        loss = LOSSES[_arguments.choice("loss", loss, LOSSES)]()
+    rng = _arguments.generator("seed", seed)
+    affines = []
+    gains = [layer.gain for layer in activations]
+    # The last layer's weights go by the activation before it.
+    for (n_inputs, n_outputs), gain in zip(pairwise(sizes), [*gains, *(gains[-1:] or [FIRST_GAIN])], strict=True):
+        W = (np.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
+        affines.append(Affine(W, np.zeros(n_outputs, kind)))
+    layers: list[Any] = affines[:1]
+    for layer, p, affine in zip(activations, dropped, affines[1:], strict=True):
+        layers.append(layer)
+        if p:
+            layers.append(Dropout(p))  # whose masks follow from the seed of fit or step
+        layers.append(affine)
+    return Sequential(layers, loss, scale=scale)
+
+
+def _sizes(sizes: Any) -> list[int]:
+    expected = f"sizes must be at least two integers of at least 1, got {_arguments.shown(sizes)}"
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(expected)
+    taken = [_arguments.integer(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes)]
+    if len(taken) < 2:
+        raise ValueError(expected)
+    return taken
+
+
+def _activations(activation: Any, n_hidden: int) -> list[Activation]:
+    """The activation of each hidden layer."""
+    if isinstance(activation, str) or not isinstance(activation, Iterable):
+        _arguments.choice("activation", activation, BY_NAME)
+        return [named(activation) for _ in range(n_hidden)]
+    words = [_arguments.choice(f"activation[{i}]", word, BY_NAME) for i, word in enumerate(activation)]
+    if len(words) != n_hidden:
+        raise ValueError(f"activation must be one name, or one for each of the {n_hidden} hidden layers, got {words}")
+    return [named(word) for word in words]
+
+
+def _dropout(dropout: Any, n_hidden: int) -> list[float]:
+    """The probability of each hidden layer."""
+    if isinstance(dropout, str) or not isinstance(dropout, Iterable):
+        return [_arguments.real("dropout", dropout, 0, 1)] * n_hidden
+    taken = [_arguments.real(f"dropout[{i}]", p, 0, 1) for i, p in enumerate(dropout)]
+    if len(taken) != n_hidden:
+        raise ValueError(f"dropout must be one number, or one for each of the {n_hidden} hidden layers, got {taken}")
+    return taken

@@ -1,0 +1,51 @@
+"""A part of the data, to train on or to validate with: samples and targets that belong together."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastbp import _classes
+from fastbp._not_finite import ROWS_AT_A_TIME, place_of
+from fastbp._pin import pin
+from fastbp._samples import Samples
+
+if TYPE_CHECKING:
+    from fastbp.sequential import Sequential
+
+
+class Part:
+    """Samples, where they lie, and targets in the form of the loss's ``as_targets``, of a network's ``dtype``."""
+
+    def __init__(self, net: Sequential, samples: Samples, targets: np.ndarray, dtype: np.dtype) -> None:
+        self.net, self.samples, self.targets, self.dtype = net, samples, targets, dtype
+        self._pin = pin("t", targets)
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """(N,) the classes that the targets name, None where they may name none."""
+        return _classes.labels_in(self.net.lastLayer, self.targets)
+
+    def __len__(self) -> int:
+        return len(self.samples.array)
+
+    def measured(self) -> dict[str, float]:
+        """The network's mean ``loss`` on this part, and its ``accuracy`` where the targets are classes."""
+        loss_layer = copy.copy(self.net.lastLayer)
+        total, right = 0.0, 0.0
+        for begin in range(0, len(self), ROWS_AT_A_TIME):
+            rows = slice(begin, begin + ROWS_AT_A_TIME)
+            scores = self.net.predict(self.samples.array[rows].astype(self.dtype, copy=False))
+            total += float(loss_layer.forward(scores, self.targets[rows])) * len(scores)
+            if self.labels is not None:
+                right += float(np.sum(_classes.found(loss_layer, scores) == self.labels[rows]))
+        measures = {"loss": total / len(self)}
+        return measures if self.labels is None else measures | {"accuracy": right / len(self)}
+
+    def flaw(self, rows: np.ndarray) -> str:
+        """The first element of ``rows`` that is no finite number, ``x[3, 2] is nan``; nothing where all are."""
+        x = self.samples.array.reshape(self.samples.shape)
+        return place_of("x", x, rows, self.dtype, self.samples.scale) or place_of("t", self.targets, rows, self.dtype)

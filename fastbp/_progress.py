@@ -1,0 +1,184 @@
+"""What a user at a terminal or in a notebook sees while something takes its time; nobody else is told anything.
+
+Two things take time: steps, which have a bar, and the first use of a kernel, which is compiled then. That is told by a
+line with the number of kernels so far, wherever it happens: kernels tell nothing, this file listens to numba.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+from numba.core import event
+
+from fastbp.kernels._jit import REFUSED, KernelCache
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_silent = ContextVar("silent", default=False)
+
+
+def _in_notebook() -> bool:
+    return "ipykernel.zmqshell" in sys.modules
+
+
+def _visible() -> bool:
+    """Whether there is anybody to see a bar: standard error is a terminal, or this is a notebook."""
+    try:
+        return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+    except ValueError:  # it is closed
+        return False
+
+
+def _shown() -> bool:
+    return _visible() and not _silent.get()
+
+
+@contextmanager
+def silence(on: bool = True) -> Iterator[None]:
+    """Show nothing in the block if ``on``."""
+    token = _silent.set(_silent.get() or on)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+def told_if(wanted: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Have nothing shown by calls of a function for whose arguments ``wanted`` is not true."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            with silence(not wanted(*args, **kwargs)):
+                return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+@functools.cache
+def _line_class() -> Any:
+    """tqdm's bar, with a lock of this process alone, and of fastbp alone.
+
+    tqdm's own is shared with child processes: one that is killed holds it for ever. It is also left locked by a
+    KeyboardInterrupt while a bar is drawn. Nor is a thread needed to see to it that a bar is drawn: chunks of steps are
+    short.
+    """
+    if _in_notebook():
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm
+
+    class Line(tqdm):
+        monitor_interval = 0
+
+        def refresh(self, nolock: bool = False, lock_args: Any = None) -> bool:
+            if not self.disable:
+                with nullcontext() if nolock else self.get_lock():
+                    self.display()
+            return not self.disable
+
+    def renew_lock() -> None:
+        Line.set_lock(threading.RLock())
+
+    renew_lock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew_lock)
+    return Line
+
+
+class Bar:
+    """A bar of ``total`` units, shown where there is anybody to see it; elsewhere it takes no lock and does nothing."""
+
+    def __init__(self, total: int, unit: str, *, done: int = 0, wanted: bool = True) -> None:
+        options = {"total": total, "unit": unit, "initial": done, "leave": False}
+        self._bar = _line_class()(**options) if wanted and _shown() else None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, n: int = 1, *, loss: float | None = None) -> None:
+        """Count ``n`` units as done, at the present ``loss``."""
+        if self._bar is not None:
+            if loss is not None:
+                self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            self._bar.update(n)
+
+    def describe(self, what: str) -> None:
+        """Name what is being done."""
+        if self._bar is not None:
+            self._bar.set_description(what)
+
+
+def above_bars() -> AbstractContextManager[Any]:
+    """A block in which lines can be printed, that come out above the bars."""
+    return _line_class().external_write_mode() if _visible() else nullcontext()
+
+
+class _Compilation(event.Listener):
+    """Shows the line while kernels are compiled; those that a kernel calls are compiled within it."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._compiled = 0
+        self._told = False
+
+    def on_start(self, event: event.Event) -> None:
+        if not self._is_ours(event):
+            return
+        self._local.depth = depth = getattr(self._local, "depth", 0) + 1
+        if depth == 1 and _shown():
+            with suppress(OSError):  # the terminal is gone, which must not hinder the compiler
+                self._tell_where(event.data["dispatcher"]._cache)
+                self._local.bar = _line_class()(
+                    desc="compiling kernels, once for this machine",
+                    bar_format="{desc} ... {n}",
+                    initial=self._compiled,
+                    leave=False,
+                    mininterval=0,
+                )
+
+    def on_end(self, event: event.Event) -> None:
+        if not self._is_ours(event):
+            return
+        self._compiled += 1
+        self._local.depth -= 1
+        bar = getattr(self._local, "bar", None)
+        if bar is not None:
+            with suppress(OSError):
+                bar.update()
+                if self._local.depth == 0:
+                    self._local.bar = None
+                    bar.close()
+
+    @staticmethod
+    def _is_ours(event: event.Event) -> bool:
+        return isinstance(getattr(event.data["dispatcher"], "_cache", None), KernelCache)
+
+    def _tell_where(self, cache: KernelCache) -> None:
+        """Say, once, that machine code cannot be kept."""
+        if not self._told and cache.cache_path is None:
+            self._told = True
+            with above_bars():
+                print(f"fastbp: every process compiles its kernels anew: {why_not_kept()}", file=sys.stderr)
+
+
+def why_not_kept() -> str:
+    """Why there is no folder for machine code."""
+    return "; ".join(dict.fromkeys(REFUSED.values())) or "no folder can be written"
+
+
+event.register("numba:compile", _Compilation())

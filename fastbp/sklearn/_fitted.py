@@ -1,0 +1,81 @@
+"""What an estimator does with fitted weights: it predicts, and becomes a network of fastbp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastbp._progress import told_if
+from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.sequential import Sequential
+from fastbp.sigmoid_with_loss import SigmoidWithLoss
+from fastbp.sklearn._network import Network
+from fastbp.sklearn._sparse import checked
+from fastbp.softmax_with_loss import SoftmaxWithLoss
+
+# Of a network, by what scikit-learn calls the output activation.
+LOSSES: dict[str, Callable[[], Any]] = {
+    "softmax": lambda: SoftmaxWithLoss(eps=0),
+    "logistic": SigmoidWithLoss,
+    "identity": MeanSquaredError,
+}
+
+
+# What a method tells of kernels that it compiles, where the user asked to be told.
+told = told_if(lambda estimator, *args, **others: estimator.progress or estimator.verbose)
+
+
+class Fitted(BaseEstimator):
+    """The part of an estimator that reads its weights."""
+
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    out_activation_: str
+
+    def to_network(self) -> Sequential:
+        """Return a ``fastbp.Sequential`` with a copy of the fitted weights: it can be saved, exported, trained further.
+
+        Its scores (N, K) are what the output function of this estimator is applied to. Its loss, and what gives the
+        estimator's predictions ``y`` for samples ``x``:
+
+        ========================  ===================  =========================================================
+        classifier of             loss of the network  prediction
+        ========================  ===================  =========================================================
+        three classes or more     SoftmaxWithLoss      ``classes_[net.predict_proba(x).argmax(axis=1)]``
+        two classes (K = 1)       SigmoidWithLoss      ``classes_[(net.predict_proba(x)[:, 0] > 0.5).astype(int)]``
+        several labels a sample   SigmoidWithLoss      ``net.predict_proba(x) > 0.5``
+        ========================  ===================  =========================================================
+
+        That of a regressor is MeanSquaredError; ``net.predict(x)`` is (N, K), also where y is (N,). Dropout, which is
+        over when predicting, and the penalty ``alpha`` are not taken along, nor are names of classes and features.
+
+        Raises NotFittedError before ``fit``, ValueError for loss="poisson": its predictions are the exponential
+        function of the scores, which no layer is.
+        """
+        check_is_fitted(self)
+        if self.out_activation_ not in LOSSES:
+            raise ValueError(
+                "loss='poisson' cannot become a network: its predictions are exp of the scores, which no layer of "
+                "fastbp is"
+            )
+        network = self._network()
+        return network.sequential(0.0, network.dtype, LOSSES[self.out_activation_]())
+
+    def _network(self) -> Network:
+        return self._network_of(self.coefs_, self.intercepts_)
+
+    def _network_of(self, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> Network:
+        return Network(coefs, intercepts, self.activation, self.out_activation_)
+
+    @told
+    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
+        X = checked(X)
+        if check_input:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if self.dtype is not None:
+            X = X.astype(self.dtype, copy=False)
+        return self._network().outputs(X)
