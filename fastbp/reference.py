@@ -24,14 +24,22 @@ __all__ = [
     "Affine",
     "BinaryCrossEntropy",
     "Dropout",
+    "Elu",
+    "Gelu",
+    "Huber",
     "LeakyRelu",
+    "MeanAbsoluteError",
     "MeanSquaredError",
+    "Mish",
     "MulLayer",
     "Relu",
+    "Selu",
     "Sigmoid",
     "SigmoidWithLoss",
+    "Silu",
     "Softmax",
     "SoftmaxWithLoss",
+    "Softplus",
     "Tanh",
     "TwoLayerNet",
     "cross_entropy_error",
@@ -186,6 +194,107 @@ class Tanh:
 
     def backward(self, dout):
         return dout * (1 - self.out * self.out)
+
+
+class OfInput:
+    """A function of each element with its derivative, both of ``x``; subclasses say which."""
+
+    def __init__(self):
+        self.x: Any = None
+
+    def forward(self, x):
+        self.x = _floats(x)
+        return self.value(self.x)
+
+    def backward(self, dout):
+        return dout * self.slope(self.x)
+
+    def value(self, x):
+        raise NotImplementedError
+
+    def slope(self, x):
+        raise NotImplementedError
+
+
+class Gelu(OfInput):
+    """``x P(x)`` with P the normal distribution function; or its approximation by tanh."""
+
+    def __init__(self, approximate="none"):
+        super().__init__()
+        self.approximate = approximate
+
+    def value(self, x):
+        return x * self._below(x)[0]
+
+    def slope(self, x):
+        below, density = self._below(x)
+        return below + x * density
+
+    def _below(self, x):
+        """What ``x`` is multiplied with, and the derivative of that."""
+        if self.approximate == "none":
+            below = np.vectorize(lambda u: math.erfc(-u / math.sqrt(2)) / 2, otypes=[np.float64])(x)
+            return below.astype(x.dtype), np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+        root = np.sqrt(2 / np.pi)
+        below = (1 + np.tanh(root * (x + 0.044715 * x**3))) / 2
+        return below, 2 * below * (1 - below) * root * (1 + 3 * 0.044715 * x * x)
+
+
+class Silu(OfInput):
+    """``x sigmoid(x)``."""
+
+    def value(self, x):
+        return x * sigmoid(x)
+
+    def slope(self, x):
+        return sigmoid(x) * (1 + x * sigmoid(-x))
+
+
+class Elu(OfInput):
+    """``x`` where it is positive, else ``alpha (exp(x) - 1)``."""
+
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        self.alpha = alpha
+
+    def value(self, x):
+        return np.where(x <= 0, self.alpha * np.expm1(np.minimum(x, 0)), x)
+
+    def slope(self, x):
+        return np.where(x <= 0, self.alpha * np.exp(np.minimum(x, 0)), 1)
+
+
+class Selu(OfInput):
+    """``Elu`` times a scale."""
+
+    scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+    def value(self, x):
+        return self.scale * np.where(x <= 0, self.alpha * np.expm1(np.minimum(x, 0)), x)
+
+    def slope(self, x):
+        return self.scale * np.where(x <= 0, self.alpha * np.exp(np.minimum(x, 0)), 1)
+
+
+class Mish(OfInput):
+    """``x tanh(log(1 + exp(x)))``."""
+
+    def value(self, x):
+        return x * np.tanh(np.logaddexp(0, x))
+
+    def slope(self, x):
+        w = np.tanh(np.logaddexp(0, x))
+        return w + x * (1 - w * w) * sigmoid(x)
+
+
+class Softplus(OfInput):
+    """``log(1 + exp(x))``."""
+
+    def value(self, x):
+        return np.logaddexp(0, x)
+
+    def slope(self, x):
+        return sigmoid(x)
 
 
 class Dropout:
@@ -371,6 +480,31 @@ class MeanSquaredError(RealTargetLoss):
 
     def slopes(self, y, t):
         return 2 * (y - t)
+
+
+class MeanAbsoluteError(RealTargetLoss):
+    """``|x - t|``."""
+
+    def losses(self, x, t):
+        return np.abs(x - t)
+
+    def slopes(self, y, t):
+        return np.sign(y - t)
+
+
+class Huber(RealTargetLoss):
+    """``(x - t)^2 / 2`` where ``|x - t| <= delta``, else ``delta (|x - t| - delta / 2)``."""
+
+    def __init__(self, delta=1.0):
+        super().__init__()
+        self.delta = delta
+
+    def losses(self, x, t):
+        distance = np.abs(x - t)
+        return np.where(distance <= self.delta, distance**2 / 2, self.delta * (distance - self.delta / 2))
+
+    def slopes(self, y, t):
+        return np.clip(y - t, -self.delta, self.delta)
 
 
 class TwoLayerNet:
