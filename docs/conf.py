@@ -36,7 +36,10 @@ smartquotes_action = "qe"  # quotes and dots, but -- begins an option
 
 autodoc_typehints = "none"  # the docstrings say more
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "exclude-members": "lower, as_targets, hyper, new_states"}
+# What networks and exports ask of layers, losses and optimizers; users do not.
+asked = "lower, as_targets, hyper, new_states, parameters, mixes_rows, names, gain, kernel, kernel_back, in_registers"
+asked += ", of_output, number, torch, c, numpy, word, onnx"
+autodoc_default_options = {"members": True, "exclude-members": asked}
 toc_object_entries = False  # the pages are short, and the sidebar is narrow
 napoleon_google_docstring = False
 napoleon_use_ivar = True

@@ -54,13 +54,7 @@ class Layer:
     """
 
     parameters: ClassVar[tuple[str, ...]] = ()  # arrays that train, in the order of the flat vector; None has none
-    buffers: ClassVar[tuple[str, ...]] = ()  # arrays that are kept and not trained
     mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
-    fuses_step: ClassVar[bool] = False  # whether plain gradient descent can be done where the gradient is computed
-
-    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of an output sample for input samples of ``shape``; ValueError where those do not fit."""
-        return shape
 
     def forward(self, x: ArrayLike) -> Any:
         raise NotImplementedError

@@ -40,7 +40,6 @@ class Affine(Layer):
     """
 
     parameters = ("W", "b")
-    fuses_step = True
 
     x: np.ndarray | None = remembered(0)
     original_x_shape: tuple[int, ...] | None = remembered(1)
@@ -119,14 +118,6 @@ class Affine(Layer):
         self.dW = _check.of_type(dW, _check.result_type(x, dout))
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
         return _check.of_type(dx, _check.result_type(dout, W))
-
-    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        n_inputs, n_outputs = self.W.shape
-        if math.prod(shape) != n_inputs:
-            raise ValueError(
-                f"W of shape {self.W.shape} does not fit the {math.prod(shape)} outputs of the layer before"
-            )
-        return (n_outputs,)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""

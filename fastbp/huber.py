@@ -6,7 +6,7 @@ from fastbp.kernels.element_losses import HUBER
 
 
 class Huber(RealTargetLoss):
-    """The mean over all elements of ``(x - t)^2 / 2`` where |x - t| <= delta, else ``delta (|x - t| - delta / 2)``.
+    """The mean over all elements of ``(x - t)^2 / 2`` where ``|x - t| <= delta``, else ``delta (|x - t| - delta / 2)``.
 
     As PyTorch's HuberLoss (Huber 1964).
 

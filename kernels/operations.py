@@ -20,14 +20,6 @@ from .elementwise import apply_function, apply_function_back
 from .gemm import NO_EPILOGUE, NOTHING, gemm
 from .instructions import operands
 from .memory import bits_of_float, float_of_bits, like, load, store, view
-from .normalization import (
-    batch_norm_backward,
-    batch_norm_forward,
-    layer_norm_backward,
-    layer_norm_forward,
-    scale_columns,
-    scale_columns_backward,
-)
 from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .penalty import l2_penalty
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
@@ -134,64 +126,6 @@ def activation(team, row, step, one):
 def activation_gradient(team, row, step, one):
     i = operands(of.ActivationGradient, row)
     apply_function_back(team, i.function, i.d, i.kept, i.d, i.n, like(i.number, one))
-
-
-@operation(of.BatchNorm)
-def batch_norm(team, row, step, one):
-    i = operands(of.BatchNorm, row)
-    n = i.columns
-    x, y, kept = _matrix(i.x, i.rows, n, one), _matrix(i.y, i.rows, n, one), _matrix(i.kept, 2, n, one)
-    gamma, beta = view(i.gamma, n, one), view(i.beta, n, one)
-    mean, variance = view(i.running_mean, n, one), view(i.running_variance, n, one)
-    batch_norm_forward(team, x, gamma, beta, y, kept, mean, variance, i.eps, i.momentum)
-
-
-@kernel(inline=True)
-def _wanted(dx, n_rows, n_columns, one):
-    """The gradient with respect to x, without rows where nobody wants it."""
-    return _matrix(dx, n_rows if dx != NOTHING else 0, n_columns, one)
-
-
-@operation(of.BatchNormGradient)
-def batch_norm_gradient(team, row, step, one):
-    i = operands(of.BatchNormGradient, row)
-    n = i.columns
-    dy, x, kept = _matrix(i.dy, i.rows, n, one), _matrix(i.x, i.rows, n, one), _matrix(i.kept, 2, n, one)
-    gamma, dgamma, dbeta = view(i.gamma, n, one), view(i.dgamma, n, one), view(i.dbeta, n, one)
-    batch_norm_backward(team, dy, x, gamma, kept, _wanted(i.dx, i.rows, n, one), dgamma, dbeta)
-
-
-@operation(of.LayerNorm)
-def layer_norm(team, row, step, one):
-    i = operands(of.LayerNorm, row)
-    n = i.columns
-    x, y, kept = _matrix(i.x, i.rows, n, one), _matrix(i.y, i.rows, n, one), _matrix(i.kept, i.rows, 2, one)
-    layer_norm_forward(team, x, view(i.gamma, n, one), view(i.beta, n, one), y, kept, i.eps)
-
-
-@operation(of.LayerNormGradient)
-def layer_norm_gradient(team, row, step, one):
-    i = operands(of.LayerNormGradient, row)
-    n = i.columns
-    dy, x, kept = _matrix(i.dy, i.rows, n, one), _matrix(i.x, i.rows, n, one), _matrix(i.kept, i.rows, 2, one)
-    gamma, dgamma, dbeta = view(i.gamma, n, one), view(i.dgamma, n, one), view(i.dbeta, n, one)
-    layer_norm_backward(team, dy, x, gamma, kept, _wanted(i.dx, i.rows, n, one), dgamma, dbeta, i.adds != 0)
-
-
-@operation(of.ScaleColumns)
-def columns_scaled(team, row, step, one):
-    i = operands(of.ScaleColumns, row)
-    x, y = _matrix(i.x, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
-    scale_columns(team, x, view(i.factors, i.columns, one), view(i.terms, i.columns, one), y)
-
-
-@operation(of.ScaleColumnsGradient)
-def columns_scaled_gradient(team, row, step, one):
-    i = operands(of.ScaleColumnsGradient, row)
-    n = i.columns
-    dy, x, dx = _matrix(i.dy, i.rows, n, one), _matrix(i.x, i.rows, n, one), _wanted(i.dx, i.rows, n, one)
-    factors, dfactors, dterms = view(i.factors, n, one), view(i.dfactors, n, one), view(i.dterms, n, one)
-    scale_columns_backward(team, dy, x, factors, dx, dfactors, dterms, i.adds != 0)
 
 
 @kernel(inline=True)

@@ -11,6 +11,7 @@ from strategies import assert_same_bits, assert_within, eps
 
 import fastbp
 from fastbp import reference
+from fastbp._layer import Operand
 from fastbp._lowering import Lowering
 
 
@@ -241,9 +242,9 @@ def test_options_are_checked_when_they_are_set(name, attribute, value, error, me
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        ({"W": np.ones((5, 3))}, RuntimeError, "W or b of an Affine was set while the network was about to train"),
-        ({"b": np.ones(3)}, RuntimeError, "W or b of an Affine was set while the network was about to train"),
-        ({"b": 1.0}, RuntimeError, "W or b of an Affine was set while the network was about to train"),
+        ({"W": np.ones((5, 3))}, RuntimeError, "a parameter was set while the network was about to train"),
+        ({"b": np.ones(3)}, RuntimeError, "a parameter was set while the network was about to train"),
+        ({"b": 1.0}, RuntimeError, "a parameter was set while the network was about to train"),
         ({"W": "view of one row", "b": None}, RuntimeError, r"W of shape \(1, 3\) does not fit the 5 outputs"),
         ({"W": None}, TypeError, "W must hold real numbers"),
     ],
@@ -256,7 +257,7 @@ def test_no_program_is_written_with_addresses_outside_the_vector_of_parameters(v
     for name, value in values.items():
         setattr(layer, name, layer.W[:1] if isinstance(value, str) else value)
     with pytest.raises(error, match=message):
-        layer.lower(p, 0, 5, 0)
+        layer.lower(p, Operand(0, (5,)))
 
 
 @pytest.mark.parametrize("name", ["Dropout", "LeakyRelu", "SoftmaxWithLoss", "MeanSquaredError", "Affine"])

@@ -15,7 +15,7 @@ VALUES = """
     --hidden=0 --hidden=many --hidden=1e9 --lr=abc --lr=0 --dropout=1 --dropout=-0.1 --epochs=0 --epochs=1.5
     --batch-size=99999 --seed=-1 --threads=0 --validation=1 --scale=0 --every=0 --patience=no --clip-norm=nan
     --class-weight=a --class-weight=9=1 --setting=eps --setting=weight_decay=-1 --drop=a --target=z --sample-weight=z
-    --loss=sigmoid --loss=hinge --activation=gelu --dtype=int8
+    --loss=sigmoid --loss=hinge --activation=gleu --dtype=int8
 """
 OUTPUTS = ("nowhere/file", "folder", "", "closed/file")
 

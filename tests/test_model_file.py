@@ -22,11 +22,19 @@ EXAMPLES = {  # of each layer and loss, arguments that are not the defaults
     "LeakyRelu": lambda: fastbp.LeakyRelu(np.float32(0.1)),
     "Sigmoid": fastbp.Sigmoid,
     "Tanh": fastbp.Tanh,
+    "Gelu": lambda: fastbp.Gelu("tanh"),
+    "Silu": fastbp.Silu,
+    "Elu": lambda: fastbp.Elu(0.3),
+    "Selu": fastbp.Selu,
+    "Mish": fastbp.Mish,
+    "Softplus": fastbp.Softplus,
     "Dropout": lambda: fastbp.Dropout(0.25, seed=2**63 - 1),
     "SoftmaxWithLoss": lambda: fastbp.SoftmaxWithLoss(eps=1e-7, label_smoothing=0.1),
     "SigmoidWithLoss": fastbp.SigmoidWithLoss,
     "BinaryCrossEntropy": fastbp.BinaryCrossEntropy,
     "MeanSquaredError": fastbp.MeanSquaredError,
+    "MeanAbsoluteError": fastbp.MeanAbsoluteError,
+    "Huber": lambda: fastbp.Huber(0.3),
 }
 
 
@@ -52,7 +60,7 @@ def assert_same_network(got, expected):
     for a, b in zip(
         [*got.layers.values(), got.lastLayer], [*expected.layers.values(), expected.lastLayer], strict=True
     ):
-        for name in ("slope", "p", "seed", "eps", "label_smoothing"):
+        for name in ("slope", "alpha", "approximate", "p", "seed", "eps", "label_smoothing", "delta"):
             assert getattr(a, name, None) == getattr(b, name, None)
     assert list(got.params) == list(expected.params)
     for name, array in got.params.items():
@@ -196,7 +204,12 @@ def state_of(net):
 @pytest.mark.parametrize(
     ("net", "options", "error", "message"),
     [
-        (lambda: example(OwnRelu()), {}, TypeError, r"^Relu\(\) can be neither saved nor exported, only Affine, Relu,"),
+        (
+            lambda: example(OwnRelu()),
+            {},
+            TypeError,
+            r"^OwnRelu\(\) can be neither saved nor exported",
+        ),
         (lambda: example(loss=OwnLoss()), {}, TypeError, r"^OwnLoss\(\) can be neither saved nor .* only SoftmaxWith"),
         (deep, {"state": 1}, TypeError, r"^state must be the state of a History, got 1$"),
         (deep, {"state": "other"}, ValueError, r"^state does not fit the network: its parameters are 10 numbers"),

@@ -172,7 +172,7 @@ MADE = {
     "a layer for a loss": (top(loss={"class": "Relu"}), "none of SoftmaxWithLoss"),
     "an argument too many": (layer(1, more=1), r"LeakyRelu takes \['slope'\]"),
     "an argument too few": (lambda d, table: d["layers"][1].pop("slope"), r"LeakyRelu takes \['slope'\]"),
-    "text for a number": (layer(1, slope="0.1"), "slope of LeakyRelu is '0.1'"),
+    "text for a number": (layer(1, slope="0.1"), "slope must be a finite number, got '0.1'"),
     "True for a number": (layer(2, p=True), "p of Dropout is True"),
     "null for a number": (layer(1, slope=None), "slope must be a finite number, got None"),
     "a list for a number": (layer(1, slope=[3]), "'slope2' is missing"),

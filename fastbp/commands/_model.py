@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import Sequential
+from fastbp._classes import has_probabilities
 from fastbp.commands import CommandError
 from fastbp.commands._description import check_numbers
 from fastbp.commands._features import ArrayFeatures, Features, features_from
@@ -128,6 +129,6 @@ def model_of(checkpoint: Checkpoint, path: str) -> Model:
 def _plain_targets(net: Sequential, n_outputs: int) -> Targets:
     if net.lastLayer.has_classes:
         return Classes("class", list(range(n_outputs)))
-    if n_outputs == 1 and type(net.lastLayer).__name__ != "MeanSquaredError":
+    if n_outputs == 1 and has_probabilities(net.lastLayer):
         return Classes("class", [0, 1], binary=True)
     return Numbers("target", [0.0] * n_outputs, [1.0] * n_outputs)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastbp
-from fastbp import MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
+from fastbp import Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
+from fastbp._mlp import LOSSES
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -27,7 +28,6 @@ LEARNING_RATES = {  # with which each optimizer learns the data above well in th
     "adamw": 0.001,
 }
 BATCH, FILE_BATCH = 100, 32
-LOSSES = ("softmax", "sigmoid", "mse")
 OF_A_MODEL = {"hidden": [50], "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # defaults for a new one
 OF_DATA = ("drop", "categorical", "dates", "missing", "fill_missing", "no_standardize", "scale")
 FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
@@ -36,9 +36,10 @@ FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
-    add("--activation", choices=BY_NAME, help="after each hidden layer (default: relu)")
+    activation = f"after each hidden layer (default: relu): {', '.join(BY_NAME)}"
+    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
-    loss = "softmax or sigmoid (of two classes) for classes, mse for numbers (default: by the target)"
+    loss = "softmax or sigmoid (of two classes) for classes, mse, mae or huber for numbers (default: by the target)"
     add("--loss", choices=LOSSES, help=loss)
     add("--label-smoothing", metavar="X", type=types.share, help="of softmax (default: 0)")
     epochs, rates = _listed(EPOCHS), _listed(LEARNING_RATES)
@@ -133,7 +134,7 @@ def _loss(options: argparse.Namespace, targets: Targets) -> Any:
         return SoftmaxWithLoss(eps=0, label_smoothing=options.label_smoothing)
     if options.label_smoothing:
         raise CommandError("--label-smoothing goes with --loss softmax", 2)
-    return SigmoidWithLoss() if isinstance(targets, Classes) else MeanSquaredError()
+    return SigmoidWithLoss() if isinstance(targets, Classes) else LOSSES[options.loss or "mse"]()
 
 
 def fit_settings(options: argparse.Namespace) -> dict[str, Any]:

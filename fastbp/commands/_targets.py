@@ -13,6 +13,8 @@ from fastbp.commands._tables import is_number
 MOST_UNASKED = 20  # classes; more different whole numbers are quantities, unless they are labels
 EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 
+OF_NUMBERS = ("mse", "mae", "huber")  # losses, as --loss names them
+
 
 @dataclass
 class Classes:
@@ -118,9 +120,9 @@ def learn_targets(
     """
     numbered = np.arange(1, len(entries) + 1) if numbered is None else numbered
     kind = entries.dtype.kind
-    if kind == "O" and loss in (None, "mse"):
+    if kind == "O" and (loss is None or loss in OF_NUMBERS):
         _check_text(name, entries, loss, numbered)
-    if loss == "mse" or (loss is None and not _look_like_classes(entries)):
+    if loss in OF_NUMBERS or (loss is None and not _look_like_classes(entries)):
         return _numbers(name, entries, rows)
     if entries.ndim == 2:
         raise DataError(f"target {name!r} is of shape {entries.shape}, and --loss {loss} needs a class a sample")
@@ -175,9 +177,9 @@ def _check_text(name: str, entries: np.ndarray, loss: str | None, numbered: np.n
     strange = np.array([not is_number(entry) for entry in entries], bool)
     n, row = int(strange.sum()), int(np.argmax(strange))
     cell = f"{entries[row]!r} in row {numbered[row]}"
-    if loss == "mse" and n == len(entries):
-        raise DataError(f"target {name!r} is text, and --loss mse needs numbers: it is {cell}")
-    if n and (loss == "mse" or n < len(entries) / 2):
+    if loss in OF_NUMBERS and n == len(entries):
+        raise DataError(f"target {name!r} is text, and --loss {loss} needs numbers: it is {cell}")
+    if n and (loss in OF_NUMBERS or n < len(entries) / 2):
         raise DataError(
             f"target {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, first "
             f"{cell}: --missing {shlex.quote(entries[row])} --drop-missing-target leaves such rows out, "

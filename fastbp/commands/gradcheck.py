@@ -13,7 +13,8 @@ import argparse
 import numpy as np
 
 import fastbp
-from fastbp import BinaryCrossEntropy, Dropout, MeanSquaredError, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp import BinaryCrossEntropy, Dropout, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp._mlp import LOSSES
 from fastbp.activations import BY_NAME
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
@@ -26,7 +27,6 @@ examples:
   fastbp gradcheck --layers 8 16 1 --loss mse
   fastbp gradcheck iris.safetensors
 """
-LOSSES = {"softmax": lambda: SoftmaxWithLoss(eps=0), "sigmoid": SigmoidWithLoss, "mse": MeanSquaredError}
 STEP = 1e-6  # error about STEP**2 from the formula, 1e-16 / STEP from rounding; few kinks of relu lie so near
 LIMIT = 1e-6
 
@@ -35,7 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", nargs="?", help="a model file")
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
-    add("--activation", choices=BY_NAME, help="of the new network (default: relu)")
+    activation = f"of the new network (default: relu): {', '.join(BY_NAME)}"
+    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
     add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
     add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
     add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")

@@ -9,14 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
 import fastbp
-from fastbp import Affine, Sequential, Sigmoid
+from fastbp import Affine, Dropout, Sequential, Sigmoid
 from fastbp._progress import Bar, silence, why_not_kept
 from fastbp._slices import LEAST_SLICES, SLICE_BYTES
-from fastbp.architecture import LAYERS, LOSSES
+from fastbp.activations import BY_NAME, named
+from fastbp.architecture import LOSSES
 from fastbp.commands.info import cache
 from fastbp.optimizers import Optimizer
 
@@ -51,8 +53,8 @@ def _work() -> Iterator[tuple[str, Callable[[], object]]]:
         x = np.random.default_rng(0).random((8, 4)).astype(dtype)
         yield f"functions in {dtype}", partial(_functions, x)
         yield f"samples in {dtype}", partial(_samples, x)
-        for name, layer in LAYERS.items():
-            yield f"{name} in {dtype}", partial(_layer, layer, x)
+        for make in (*(partial(named, word) for word in BY_NAME), Dropout, None):
+            yield f"{make() if make else Affine.__name__} in {dtype}", partial(_layer, make, x)
         for name, loss in LOSSES.items():
             yield f"{name} in {dtype}", partial(_loss, loss, x)
         for optimizer in Optimizer.__subclasses__():
@@ -82,9 +84,9 @@ def _affine(x: np.ndarray) -> Affine:
     return Affine(np.full((4, 4), 0.1, x.dtype), np.zeros(4, x.dtype))
 
 
-def _layer(layer: type, x: np.ndarray) -> None:
+def _layer(make: Callable[[], Any] | None, x: np.ndarray) -> None:
     """Layer by layer and compiled; twice in a row, since the first of two may be computed within the product before."""
-    between = [] if layer is Affine else [layer(), layer()]
+    between = [make(), make()] if make else []
     net = Sequential([_affine(x), *between, Affine(np.full((4, 4), 0.1, x.dtype), None)])
     t = np.zeros(len(x), int)
     net.gradient(x, t)
