@@ -85,6 +85,8 @@ class Lowering:
         self._buffers: dict[Hashable, np.ndarray] = {}
         self._kept: dict[int, tuple[np.ndarray, object]] = {}
         self._instructions: list[Any] = []
+        self.instructions: list[Any] = []  # of the last table
+        self.functions: dict[int, str] = {}  # names by address
         self._passes: list[tuple[Layer, Backward]] = []
         self._included: list[Lowering] = []
         self.keep(parameters)
@@ -100,6 +102,10 @@ class Lowering:
         """Address of an array that has to live as long as the program."""
         self._kept[id(array)] = array, pin("an array in use", array)
         return array.ctypes.data
+
+    def buffers(self) -> dict[Hashable, int]:
+        """The addresses of the buffers by their keys."""
+        return {key: buffer.ctypes.data for key, buffer in self._buffers.items()}
 
     def include(self, other: Lowering) -> None:
         """Have ``other`` live as long as this."""
@@ -139,6 +145,7 @@ class Lowering:
         number, of_output = float(layer.number), layer.of_output
         function = function_address(layer.kernel, self.dtype, 2)
         back = function_address(layer.kernel_back, self.dtype, 3)
+        self.functions |= {function: layer.kernel.__name__, back: layer.kernel_back.__name__}
         n, y = self.rows * x.columns, x.address
         last = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
@@ -197,7 +204,8 @@ class Lowering:
 
     def _table(self) -> np.ndarray:
         """The program written so far; the next instruction begins another."""
-        instructions, self._instructions = self._instructions, []
+        self.instructions = instructions = self._instructions
+        self._instructions = []
         table = np.zeros((len(instructions), WORDS), np.int64)
         for row, instruction in zip(table, instructions, strict=True):
             words, kind = words_of(instruction), type(instruction)

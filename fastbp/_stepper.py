@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._binding import Binding
+from fastbp._listing import listing
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._not_finite import place_of
@@ -32,6 +34,7 @@ class Batch:
     def __init__(self, stepper: Stepper, n_rows: int, targets: np.ndarray, weighted: bool, limit: float) -> None:
         binding, dtype = stepper.binding, stepper.binding.vector.dtype
         fused = stepper.optimizer.is_plain and not limit
+        self._binding = binding
         p = self._program = Lowering(binding.vector, stepper.gradients(fused), n_rows, fused_step=fused)
         self.x = np.zeros((n_rows, binding.n_inputs), dtype)
         self.t = np.zeros(targets.shape, targets.dtype)
@@ -57,6 +60,24 @@ class Batch:
         words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
         self.words = words
         self.address = p.keep(words)
+
+    def listing(self, layers: Iterable[str]) -> str:
+        """The program in words; see ``names``."""
+        return listing(self._program, self.names(layers))
+
+    def names(self, layers: Iterable[str]) -> dict[int, str]:
+        """What stands at the addresses of the program, of whose network the ``layers`` are called so."""
+        binding, p = self._binding, self._program
+        called = dict(zip(binding.layers, layers, strict=True))
+        names = {}
+        for key, at in p.buffers().items():
+            names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
+        names |= p.functions | {self.x.ctypes.data: "x", self.t.ctypes.data: "t", self.weights.ctypes.data: "weights"}
+        for name, parameter in binding.params.items():
+            names[parameter.ctypes.data] = name
+            if p.gradients.size:
+                names[p.gradient_of(parameter)] = f"d{name}"
+        return names
 
 
 class Stepper:

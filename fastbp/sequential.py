@@ -16,7 +16,7 @@ from fastbp._blocks import in_blocks
 from fastbp._claim import Claim, in_training
 from fastbp._conversions import Conversions
 from fastbp._pin import pin
-from fastbp._stepper import Stepper
+from fastbp._stepper import Batch, Stepper
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout
 from fastbp.fit import fit
@@ -131,6 +131,24 @@ class Sequential(Conversions):
     def summary(self) -> str:
         """Return a table of the layers: name, shape of the parameters, their number."""
         return _summary.text(self)
+
+    def program(self, batch_size: int = 32, optimizer: str | Optimizer = "sgd") -> str:
+        """Return the instructions that ``step`` runs for a mini-batch, a line each, with their operands by name.
+
+        Compiles what the network needs. Raises ValueError and TypeError as ``step`` does.
+
+        >>> net = Sequential([Affine(np.zeros((4, 3)), None)])
+        >>> print(net.program(batch_size=2).splitlines()[0])
+        AffineForward     x=x W=W1 b=0 y=Affine1.y rows=2 inputs=4 outputs=3 function=none number=0
+        """
+        binding = self._binding()
+        labels = binding.loss.has_classes
+        n_rows = _arguments.integer("batch_size", batch_size, 1)
+        targets = np.zeros(
+            n_rows if labels else (n_rows, binding.n_outputs), np.intp if labels else binding.vector.dtype
+        )
+        batch = Batch(Stepper(binding, optimizer), n_rows, targets, False, 0.0)
+        return batch.listing(self.layers)
 
     def _repr_html_(self) -> str:
         """The summary as a notebook shows it."""
