@@ -24,7 +24,7 @@ def fastbp_steps(network: Network) -> Work:
     rates, losses = np.full(network.steps, network.rate), np.zeros(network.steps)
 
     def answer() -> list[np.ndarray]:
-        affines = net._affines()
+        affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
         return flat([layer.W for layer in affines], [layer.b for layer in affines])
 
     if rows_of_slice(net._binding(), len(x)):  # slices are copied from the data set one after the other

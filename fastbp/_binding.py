@@ -17,10 +17,9 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check
 from fastbp._attributes import arguments_of
-from fastbp._layer import Operand
+from fastbp._layer import Layer, Numbering, Operand
 from fastbp._lowering import Lowering
 from fastbp._pin import pin
-from fastbp.affine import Affine
 from fastbp.softmax import Softmax
 
 
@@ -66,15 +65,17 @@ class Binding:
 
     Parameters
     ----------
-    layers, loss : the network's, by their names; they are checked, and the Affines are given views of ``vector``
+    layers, loss : the network's, by their names; they are checked, and their parameters become views of ``vector``
     before : the network's binding until now; its vector stays where no parameter is another
 
     Attributes
     ----------
     vector : (P,) all parameters, of the dtype that NumPy's promotion makes of them
     params : views of the vector by name
+    names : of the parameters of each layer, by the layer's attributes, in the order of the layers
     layers, loss : copies that nobody else has, with views of the vector
     n_inputs, n_outputs : columns of the network's input and of its scores
+    widths : columns of each layer's output
 
     Raises TypeError and ValueError where layers are no network.
     """
@@ -82,77 +83,81 @@ class Binding:
     def __init__(self, layers: Mapping[str, Any], loss: Any, before: Binding | None = None) -> None:
         self.vector: np.ndarray
         self.params: Params
-        self._arrays: list[tuple[Affine, Any, Any]]
+        self._arrays: list[tuple[Any, str, Any]]  # a layer, its attribute, and what that was
         self._of, self._values, self._live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self._live, loss)
-        affines = {name: layer for name, layer in layers.items() if isinstance(layer, Affine)}
-        given = [(name, layer, layer.W, layer.b) for name, layer in affines.items()]
-        if before is not None and before._has([(layer, W, b) for _, layer, W, b in given]):
+        numbering = Numbering()
+        self.names: list[Mapping[str, str]] = [numbering(layer) for layer in self._live]
+        given = [
+            (layer, attribute, getattr(layer, attribute))
+            for layer, names in zip(self._live, self.names, strict=True)
+            for attribute in names
+        ]
+        if before is not None and before._has(given):
             self.vector, self.params, self._arrays = before.vector, before.params, before._arrays
         else:
-            self._take(given)
+            self._take(layers, given)
+        self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
+        self.names = [{a: name for a, name in names.items() if name in self.params} for names in self.names]
         self._pin = pin("params", self.vector)
         self._settings = [setting for part in (*self._live, loss) if (setting := _settings_of(part))]
         *self.layers, self.loss = map(_made_again, (*self._live, loss))
-        at = 0
-        for layer in self.layers:
-            if isinstance(layer, Affine):
-                at = self._give_views(layer, at)
-        own = [layer for layer in self.layers if isinstance(layer, Affine)]
-        self.n_inputs, self.n_outputs = own[0].W.shape[0], own[-1].W.shape[1]
+        self._give_views()
+        self.n_inputs = next(layer.n_inputs for layer in self.layers if layer.n_inputs is not None)
+        self.widths: list[int] = []
+        columns = self.n_inputs
+        for name, layer in zip(layers, self.layers, strict=True):
+            try:
+                columns = layer.out_columns(columns)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            self.widths.append(columns)
+        self.n_outputs = columns
 
-    def _has(self, arrays: list[tuple[Affine, Any, Any]]) -> bool:
+    def _has(self, arrays: list[tuple[Any, str, Any]]) -> bool:
         return len(arrays) == len(self._arrays) and all(
             a is b for now, then in zip(arrays, self._arrays, strict=True) for a, b in zip(now, then, strict=True)
         )
 
-    def _take(self, given: list[tuple[str, Affine, Any, Any]]) -> None:
+    def _take(self, layers: Mapping[str, Any], given: list[tuple[Any, str, Any]]) -> None:
         """Copy the parameters into a new vector, and make the layers' arrays views of it."""
-        columns = None
         arrays: dict[str, np.ndarray] = {}
         owners: list[tuple[str, np.ndarray]] = []
-        for n, (name, layer, _, bias) in enumerate(given, 1):
-            W, b = layer.checked_parameters()
-            if columns is not None and W.shape[0] != columns:
-                raise ValueError(f"W{n} of shape {W.shape} does not fit the {columns} outputs of the Affine before")
-            columns = W.shape[1]
-            arrays[f"W{n}"] = W
-            owners.append((f"W of {name}", W))
-            if bias is not None:
-                arrays[f"b{n}"] = b
-                owners.append((f"b of {name}", b))
+        places: dict[tuple[int, str], str] = {}
+        for (name, layer), names in zip(layers.items(), self.names, strict=True):
+            for (attribute, called), array in zip(names.items(), layer.checked(), strict=True):
+                if array is not None:
+                    arrays[called] = array
+                    owners.append((f"{attribute} of {name}", array))
+                    places[id(layer), attribute] = called
         _check_apart(owners)
         dtype = _check.computed_in(_check.result_type(*arrays.values()))
         self.vector = np.concatenate([array.astype(dtype, copy=False).ravel() for array in arrays.values()])
         self.params, at = Params(), 0
-        for name, array in arrays.items():
-            dict.__setitem__(self.params, name, self.vector[at : at + array.size].reshape(array.shape))
+        for called, array in arrays.items():
+            dict.__setitem__(self.params, called, self.vector[at : at + array.size].reshape(array.shape))
             at += array.size
         self._arrays = []
-        for n, (_, layer, W, b) in enumerate(given, 1):
-            own_W, own_b = self.params[f"W{n}"], self.params.get(f"b{n}")
-            # What another thread has assigned meanwhile stays, and is seen at the next look. (No thread comes between a
-            # comparison and an assignment: there is no call.)
-            if layer.W is W:
-                layer.W = own_W
-            if layer.b is b:
-                layer.b = own_b
-            self._arrays.append((layer, own_W, own_b))
+        for layer, attribute, array in given:
+            own = self.params.get(places.get((id(layer), attribute), ""))
+            # What another thread has assigned meanwhile stays, and is seen at the next look. (No other thread's
+            # assignment is lost unseen: the comparison at the next look is with what stands here.)
+            if getattr(layer, attribute) is array:
+                setattr(layer, attribute, own)
+            self._arrays.append((layer, attribute, own))
 
-    def _give_views(self, layer: Affine, at: int) -> int:
-        """Give a copy of a layer views of its own, from element ``at`` of the vector on; returns the end."""
-        for letter, array in (("W", layer.W), ("b", layer.b)):
-            if array is not None:
-                setattr(layer, letter, self.vector[at : at + array.size].reshape(array.shape))
-                at += array.size
-        return at
+    def _give_views(self) -> None:
+        """Give the copies of the layers views of their own."""
+        for layer, names in zip(self.layers, self.names, strict=True):
+            for attribute, called in names.items():
+                setattr(layer, attribute, self.params[called].view())
 
     def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
         if layers is not self._of or loss is not self._live_loss or [*self._values] != self._live:
             return False
-        for layer, W, b in self._arrays:
-            if layer.W is not W or layer.b is not b:
+        for attributes, name, array in self._held:
+            if attributes.get(name) is not array:
                 return False
         for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
             if read(part) != values:
@@ -170,8 +175,8 @@ class Binding:
 
     def check_writable(self) -> None:
         """ValueError where a parameter is read-only."""
-        for _, W, b in self._arrays:
-            if not W.flags.writeable or (b is not None and not b.flags.writeable):
+        for _, _, array in self._arrays:
+            if array is not None and not array.flags.writeable:
                 raise ValueError(_read_only(*(n for n, a in self.params.items() if not a.flags.writeable)))
 
     def forward(self, p: Lowering, x: int) -> Operand:
@@ -189,7 +194,7 @@ def _check_layers(layers: list[Any], loss: Any) -> None:
         if id(layer) in seen:
             raise ValueError(f"layers must be different objects, got {layer!r} twice")
         seen.add(id(layer))
-    if not any(isinstance(layer, Affine) for layer in layers):
+    if not any(getattr(layer, "parameters", ()) for layer in layers):
         raise ValueError("layers must hold at least one Affine")
     if isinstance(loss, type) or not hasattr(loss, "as_targets"):
         raise TypeError(f"loss must be a loss layer of fastbp, got {_arguments.shown(loss)}")
@@ -207,7 +212,7 @@ def _check_layer(layer: Any) -> None:
         hint = f"; did you mean {layer.__name__}(...)?"
     elif hasattr(layer, "as_targets"):
         hint = f"; a loss is given apart, as loss={layer!r}"
-    elif hasattr(layer, "lower") and hasattr(layer, "backward"):
+    elif isinstance(layer, Layer):
         return
     raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")
 
@@ -242,7 +247,9 @@ def _arguments_of(part: Any) -> dict[str, Any] | None:
 def _settings_of(part: Any) -> tuple[Any, Any, Any] | None:
     """A layer, what reads the numbers that its instructions depend on, and what they are; None if there are none."""
     names = [
-        name for name in (*(_arguments_of(part) or {}), "stream") if hasattr(part, name) and name not in ("W", "b")
+        name
+        for name in (*(_arguments_of(part) or {}), "stream")
+        if hasattr(part, name) and name not in getattr(part, "parameters", ())
     ]
     if not names:
         return None

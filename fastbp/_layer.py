@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.kernels.gemm import LINEAR, NOTHING
@@ -16,6 +19,29 @@ Epilogue = tuple[int, int, float]
 """The address of a function, of what it needs, and its number; see the instructions of the products."""
 
 NO_EPILOGUE: Epilogue = (LINEAR, NOTHING, 0.0)
+
+
+_NONE: Mapping[str, str] = {}
+
+
+@cache
+def _numbered(parameters: tuple[str, ...], n: int) -> Mapping[str, str]:
+    return {attribute: f"{attribute}{n}" for attribute in parameters}
+
+
+class Numbering:
+    """Gives the parameters of a network's layers their names: W1, b1, W2, ..., counted by the layers that have such."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, layer: Layer | type[Layer]) -> Mapping[str, str]:
+        """The names of the next ``layer``'s parameters by the attributes that they are; none for one without any."""
+        parameters = layer.parameters
+        if not parameters:
+            return _NONE
+        n = self._counts[parameters[0]] = self._counts.get(parameters[0], 0) + 1
+        return _numbered(parameters, n)
 
 
 @dataclass
@@ -55,6 +81,22 @@ class Layer:
 
     parameters: ClassVar[tuple[str, ...]] = ()  # arrays that train, in the order of the flat vector; None has none
     mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
+
+    def checked(self) -> tuple[np.ndarray | None, ...]:
+        """The arrays of ``parameters`` as they are now, in arrays of their own; None where the layer has none.
+
+        Raises ValueError where they do not fit, TypeError for what is no array of real numbers.
+        """
+        return ()
+
+    @property
+    def n_inputs(self) -> int | None:
+        """Numbers in an input sample; None where any number will do."""
+        return None
+
+    def out_columns(self, columns: int) -> int:
+        """Numbers in an output sample for input samples of ``columns``; ValueError where those do not fit."""
+        return columns
 
     def forward(self, x: ArrayLike) -> Any:
         raise NotImplementedError

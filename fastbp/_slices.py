@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastbp._lowering import Lowering
-from fastbp.affine import Affine
 from fastbp.kernels import instructions as of
 from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
 
@@ -29,10 +28,10 @@ PARTS = 8  # enough to even out threads that do not run all the time
 def rows_of_slice(binding: Binding, n_rows: int) -> int:
     """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
     parameters = binding.vector
-    affines = [layer for layer in binding.layers if isinstance(layer, Affine)]
     if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in binding.layers):
         return 0
-    columns = affines[0].W.shape[0] + sum(2 * layer.W.shape[1] for layer in affines)
+    widths = [width for layer, width in zip(binding.layers, binding.widths, strict=True) if layer.parameters]
+    columns = binding.n_inputs + 2 * sum(widths)
     rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)
     if n_rows >= LEAST_SLICES * rows:
         return rows

@@ -119,6 +119,19 @@ class Affine(Layer):
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
         return _check.of_type(dx, _check.result_type(dout, W))
 
+    def checked(self) -> tuple[np.ndarray | None, ...]:
+        W, b = self.checked_parameters()
+        return W, b if b.size else None
+
+    @property
+    def n_inputs(self) -> int:
+        return self.W.shape[0]
+
+    def out_columns(self, columns: int) -> int:
+        if self.W.shape[0] != columns:
+            raise ValueError(f"W of shape {self.W.shape} does not fit the {columns} outputs of the layers before")
+        return self.W.shape[1]
+
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""
         own_W, own_b = self.checked_parameters()

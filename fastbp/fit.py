@@ -171,7 +171,7 @@ def _split(
     kept = int(n * (1 - share))
     if not 0 < kept < n:
         raise ValueError(f"validation_split of {share:g} leaves one of the parts of {n} samples empty")
-    targets = net.lastLayer.as_targets(t, (n, net._affines()[-1].W.shape[1]), dtype)
+    targets = net.lastLayer.as_targets(t, (n, net.n_outputs), dtype)
     weights = None if sample_weight is None else as_weights(sample_weight, n, dtype)[:kept]
     first, rest = samples.split(kept)
     return first, targets[:kept], weights, (rest, targets[kept:])

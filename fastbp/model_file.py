@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastbp import _arguments, _check, _tensor_file
+from fastbp._layer import Layer, Numbering
 from fastbp._tensor_file import ModelFileError
-from fastbp.affine import Affine
 from fastbp.architecture import LAYERS, LOSSES, describe, make
 from fastbp.history import LISTS, TrainingState
 from fastbp.sequential import Sequential
@@ -111,10 +111,10 @@ def _checkpoint(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> 
     taken = _Taken(tensors, np.dtype(dtype))
 
     layers: list[Any] = []
-    n_affine = 1
+    numbering = Numbering()
     for part in description["layers"]:
-        layers.append(make(part, LAYERS, partial(taken.parameter, n_affine)))
-        n_affine += isinstance(layers[-1], Affine)
+        cls: Any = LAYERS.get(str(part.get("class"))) if isinstance(part, dict) else None
+        layers.append(make(part, LAYERS, partial(taken.parameter, numbering(cls or Layer))))
     loss = make(description["loss"], LOSSES, taken.none)
     resumed = None if state is None else _state(state, taken)
     if tensors:
@@ -142,11 +142,14 @@ class _Taken:
             raise ValueError(f"{name} must be {dtype} of {expected}, got {array.dtype} of shape {array.shape}")
         return array
 
-    def parameter(self, n: int, letter: str, shape: list) -> np.ndarray:
-        """The parameter of the ``n``-th Affine."""
+    def parameter(self, names: Mapping[str, str], attribute: str, shape: list) -> np.ndarray:
+        """The parameter that is an ``attribute`` of a layer, of those with ``names``."""
+        name = names.get(attribute)
+        if name is None:
+            raise ValueError(f"{attribute} must be a number, got {shape!r:.80}")
         if 0 in shape:
-            raise ValueError(f"{letter}{n} must not be empty, got shape {shape}")
-        return self(f"{letter}{n}", tuple(shape))
+            raise ValueError(f"{name} must not be empty, got shape {shape}")
+        return self(name, tuple(shape))
 
     @staticmethod
     def none(name: str, shape: list) -> np.ndarray:

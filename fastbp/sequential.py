@@ -15,9 +15,9 @@ from fastbp._binding import Binding, Params
 from fastbp._blocks import in_blocks
 from fastbp._claim import Claim, in_training
 from fastbp._conversions import Conversions
+from fastbp._layer import Numbering
 from fastbp._pin import pin
 from fastbp._stepper import Batch, Stepper
-from fastbp.affine import Affine
 from fastbp.dropout import Dropout
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
@@ -95,8 +95,20 @@ class Sequential(Conversions):
     def scale(self, value: float) -> None:
         self._scale = _arguments.real("scale", value, above=0)
 
-    def _affines(self) -> list[Affine]:
-        return [layer for layer in self.layers.values() if isinstance(layer, Affine)]
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in an input sample."""
+        return self._binding().n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers in an output sample, the scores of a row."""
+        return self._binding().n_outputs
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64, of all parameters."""
+        return self._bound().dtype
 
     @property
     def params(self) -> Params:
@@ -254,14 +266,16 @@ class Sequential(Conversions):
             dout = loss.backward()
             for layer in reversed(layers):
                 dout = layer.backward(dout)
+            # Before another thread may use the same layers.
+            gradients: dict[str, Any] = {}
+            numbering = Numbering()
+            for layer in layers:
+                for attribute, name in numbering(layer).items():
+                    if getattr(layer, attribute) is not None:
+                        gradients[name] = getattr(layer, f"d{attribute}")
         finally:
             passing.end()
         del held
-        gradients: dict[str, Any] = {}
-        for n, layer in enumerate((layer for layer in layers if isinstance(layer, Affine)), 1):
-            gradients[f"W{n}"] = layer.dW
-            if layer.db is not None:
-                gradients[f"b{n}"] = layer.db
         return gradients
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:

@@ -103,7 +103,7 @@ def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: 
         raise ValueError(f"prefix must be the beginning of a name in C, got {prefix!r}")
     dtype = net._bound().dtype
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name}
-    fields |= {"n_inputs": net.params["W1"].shape[0], "n_outputs": net._affines()[-1].W.shape[1]}
+    fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, interface))
     probabilities = None if interface.outputs else probabilities_of(net)
     fields["proba"] = fields["proba_declared"] = ""
@@ -174,8 +174,8 @@ def _strings(name: str, texts: Sequence[str | int]) -> str:
 
 def _steps(net: Sequential, interface: Interface) -> list[str]:
     """The statements that compute ``scores`` of one row of ``x``."""
-    real, n_affine, last = net._bound().dtype.type, 0, len(net._affines())
-    x, n = "x", net.params["W1"].shape[0]
+    real, n_affine, last = net._bound().dtype.type, 0, sum(isinstance(layer, Affine) for layer in net.layers.values())
+    x, n = "x", net.n_inputs
     steps = []
     taken = "x[i]"
     if interface.inputs is not None:

@@ -62,7 +62,7 @@ def predict_proba(x):
 
 
 def to_numpy(net: Sequential, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
-    sizes: dict[str, Any] = {"n_inputs": net.params["W1"].shape[0], "n_outputs": net._affines()[-1].W.shape[1]}
+    sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     code = "\n".join(f"    x = {step}" for step in _steps(net, interface))
     functions = ""
     probabilities = None if interface.outputs else probabilities_of(net)

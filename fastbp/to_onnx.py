@@ -80,7 +80,7 @@ def to_onnx(
         operator, attributes = _PROBABILITIES[_known_probabilities(net, interface)]
         outputs[add(operator, ["scores"], "probabilities", "Probabilities", **attributes)] = number
 
-    n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+    n_inputs, n_outputs = net.n_inputs, net.n_outputs
     graph = helper.make_graph(
         nodes,
         "fastbp",

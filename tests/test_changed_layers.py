@@ -142,7 +142,7 @@ def test_a_dropout_whose_p_is_changed_is_followed_by_step():
         (
             lambda net: put(net, "Affine1", fastbp.Affine(np.ones((4, 6)), None)),
             ValueError,
-            r"W2 of shape \(7, 3\) does not fit the 6 outputs",
+            r"Affine2: W of shape \(7, 3\) does not fit the 6 outputs",
         ),
     ],
 )

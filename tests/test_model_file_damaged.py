@@ -175,7 +175,7 @@ MADE = {
     "text for a number": (layer(1, slope="0.1"), "slope must be a finite number, got '0.1'"),
     "True for a number": (layer(2, p=True), "p of Dropout is True"),
     "null for a number": (layer(1, slope=None), "slope must be a finite number, got None"),
-    "a list for a number": (layer(1, slope=[3]), "'slope2' is missing"),
+    "a list for a number": (layer(1, slope=[3]), r"slope must be a number, got \[3\]"),
     "a number too large": (layer(1, slope=10**400), "slope of LeakyRelu is 1000"),
     "a probability of 2": (layer(2, p=2.0), r"p must be a finite number in 0\.\.1, got 2\.0"),
     "a seed of 2^63": (layer(2, seed=2**63), "seed of Dropout is 9223372036854775808"),
@@ -187,7 +187,7 @@ MADE = {
     "an empty layer": (layer(3, W=[0, 10**18]), r"W2 must not be empty"),
     "layers that do not fit": (
         lambda d, table: (d["layers"][3].update(W=[4, 1]), table["W2"].update(shape=[4, 1])),
-        "W2 of shape .4, 1. does not fit the 2 outputs",
+        "Affine2: W of shape .4, 1. does not fit the 2 outputs",
     ),
     "no layers": (top(layers=[]), "tensors of no layer|at least one Affine"),
     "layers that are text": (top(layers="Affine"), "must be a list"),

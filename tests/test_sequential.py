@@ -458,7 +458,11 @@ SAME = fastbp.Relu()
         (3, TypeError, "layers must be a sequence of layers, got 3"),
         ("relu", TypeError, "layers must be a sequence of layers, got 'relu'"),
         ([affine(4, 3), SAME, affine(3, 3), SAME], ValueError, "different objects"),
-        ([affine(4, 3), fastbp.Relu(), affine(5, 2)], ValueError, r"W2 of shape \(5, 2\) does not fit the 3 outputs"),
+        (
+            [affine(4, 3), fastbp.Relu(), affine(5, 2)],
+            ValueError,
+            r"Affine2: W of shape \(5, 2\) does not fit the 3",
+        ),
         ([affine(4, 3, 2)], ValueError, "W must have two dimensions"),
         ([affine(4)], ValueError, "W must have two dimensions"),
         ([fastbp.Affine(np.zeros((4, 3)), np.zeros(4))], ValueError, "b must have one element for each column"),

@@ -225,7 +225,12 @@ WEIGHT = np.ones((2, 3))
         ),
         ({"0.weight": WEIGHT, "0.bias": np.ones(3)}, {}, ValueError, "^0.bias must have one element for each row"),
         ({"0.bias": np.ones(3)}, {}, ValueError, "^'0.bias' has no weight beside it"),
-        ({"0.weight": WEIGHT, "1.weight": WEIGHT}, {}, ValueError, "^W2 of shape .3, 2. does not fit the 2 outputs"),
+        (
+            {"0.weight": WEIGHT, "1.weight": WEIGHT.copy()},
+            {},
+            ValueError,
+            "^Affine2: W of shape .3, 2. does not fit the 2",
+        ),
         ({"0.weight": WEIGHT}, {"activation": "gleu"}, ValueError, "^activation must be one of relu, .* got 'gleu'"),
         ({}, {}, ValueError, "at least one Affine"),
         ([WEIGHT], {}, TypeError, "^source must be a module of PyTorch or a mapping"),

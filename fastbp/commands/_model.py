@@ -43,7 +43,7 @@ class Model:
 
     @property
     def dtype(self) -> str:
-        return self.net.params["W1"].dtype.name
+        return self.net.dtype.name
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """The network's outputs (N, K) for inputs as ``inputs_of`` returns them."""
@@ -112,7 +112,7 @@ def load_model(path: str) -> Model:
 
 def model_of(checkpoint: Checkpoint, path: str) -> Model:
     net, extra = checkpoint.net, checkpoint.extra
-    n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+    n_inputs, n_outputs = net.n_inputs, net.n_outputs
     if KEY not in extra:
         return Model(net, ArrayFeatures(n_inputs, net.scale), _plain_targets(net, n_outputs))
     try:

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     """Print a table of the parameters; CommandError if a gradient is wrong."""
     rng = np.random.default_rng(options.seed)
     net = _network(options)
-    n_inputs, n_outputs = net.params["W1"].shape[0], net._affines()[-1].W.shape[1]
+    n_inputs, n_outputs = net.n_inputs, net.n_outputs
     x = rng.standard_normal((options.samples, n_inputs))
     found = checked(net, x, _targets(net, options.samples, n_outputs, rng), options.entries, rng)
     print(f"{'parameter':<10}{'shape':<14}{'entries':>8}{'largest':>12}{'error':>12}")
