@@ -1,261 +1,24 @@
 """Activation functions as layers: a class for each, which is all that networks, exports and commands know of it.
 
 What a new one needs: its two kernels in ``kernels.activations``, a class here, and its plain twin in ``reference``.
+Each keeps what its derivative is computed from: ``out``, the result of the last ``forward``, or ``x``, what was given.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from fastbp import _arguments, _check, _team
+from fastbp import _arguments
+from fastbp._activation import Activation, OfInput
 from fastbp._attributes import setting
-from fastbp._layer import Layer, Operand
-from fastbp._lowering import Lowering, function_address
 from fastbp.kernels import activations as kernels
-from fastbp.kernels.elementwise import function_backward, function_forward
-from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
-from fastbp.kernels.relu import relu_backward, relu_forward
+from fastbp.rectifiers import LeakyRelu, Relu
 
 __all__ = ["Elu", "Gelu", "LeakyRelu", "Mish", "Relu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"]
 
 
-class Activation(Layer):
-    """A function of each element, for arrays of any shape; subclasses say which.
-
-    Attributes
-    ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
-    """
-
-    # By which words ``mlp``, the estimators and the command line know it: each with the arguments that it stands for.
-    names: ClassVar[dict[str, dict[str, Any]]]
-    gain: ClassVar[float] = 2.0  # the initial weights before it have the variance gain / inputs
-    kernel: Any  # of ``kernels.activations``
-    kernel_back: Any
-    in_registers: ClassVar[bool] = False  # whether products apply it before they store
-    of_output: bool = True  # whether the derivative is computed from the output, not from x
-    number: float = 1.0  # what the kernels take beside the elements
-
-    # How other software says it: a class of torch.nn with the names of its arguments and of ours; the bodies of a C
-    # function of ``REAL x`` and of a Python function of an array ``x`` of DTYPE, where ``number`` is the number. In C,
-    # ``@f`` ends the names of mathematical functions.
-    torch: ClassVar[tuple[str, dict[str, str]]]
-    c: str
-    numpy: str
-
-    def __init__(self) -> None:
-        self.out: np.ndarray | None = None
-
-    def forward(self, x: ArrayLike) -> np.ndarray:
-        """Return the function of each element.
-
-        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
-        """
-        x, dtype = _check.operand("x", x)
-        out = np.empty(x.shape, x.dtype)
-        function, number = function_address(self.kernel, x.dtype, 2), x.dtype.type(self.number)
-        # x is this call's own view or copy, out is new: both stay until it returns.
-        function_forward(_team.current().address, function, _check.as_rows(x), _check.as_rows(out), number)
-        self._remember(x, result := _check.of_type(out, dtype))
-        return result
-
-    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
-        self.out = out
-
-    def _remembered(self) -> np.ndarray | None:
-        """What the derivative is computed from, as the last ``forward``, or the user, left it."""
-        return self.out
-
-    def backward(self, dout: ArrayLike) -> np.ndarray:
-        """Return the gradient with respect to ``x``: ``dout`` times the derivative.
-
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
-        """
-        kept = self._remembered()
-        if kept is None:
-            raise _check.not_before_forward(self)
-        dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
-        dx = np.empty(kept.shape, kept.dtype)
-        function, number = function_address(self.kernel_back, kept.dtype, 3), kept.dtype.type(self.number)
-        rows = _check.as_rows(dout), _check.as_rows(kept), _check.as_rows(dx)
-        # dout and what was kept are this call's own views or copies, dx is new: all stay until it returns.
-        function_backward(_team.current().address, function, *rows, number)
-        return _check.of_type(dx, dtype)
-
-    def lower(self, p: Lowering, x: Operand) -> Operand:
-        """Write the instructions of this layer; see ``Lowering.activation``."""
-        return p.activation(self, x)
-
-    @property
-    def word(self) -> str:
-        """The word of ``names`` for it."""
-        return [word for word, own in self.names.items() if all(getattr(self, name) == own[name] for name in own)][-1]
-
-    def onnx(self, node: Any, x: str) -> str:
-        """Add the function of ``x`` to an ONNX graph by ``node(operator, *inputs)``; returns the name of the result.
-
-        An input that is a number becomes a constant of the network's dtype.
-        """
-        raise NotImplementedError
-
-
-class OfInput(Activation):
-    """An activation whose derivative is computed from ``x``, which it keeps by reference."""
-
-    of_output = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.x: np.ndarray | None = None
-
-    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
-        self.x, self.out = x, out
-
-    def _remembered(self) -> np.ndarray | None:
-        return self.x
-
-
-class Relu(Activation):
-    """ReLU as a layer, for arrays of any shape: x where it is positive, else 0; NaN stays.
-
-    Attributes
-    ----------
-    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
-    """
-
-    names: ClassVar = {"relu": {}}
-    kernel, kernel_back = kernels.relu, kernels.relu_back
-    in_registers = True
-    torch = "ReLU", {}
-    c = "return x <= 0 ? 0 : x;"
-    numpy = "return np.where(x <= 0, DTYPE(0), x)"
-
-    def __init__(self) -> None:
-        self.mask: np.ndarray | None = None
-
-    def forward(self, x: ArrayLike) -> np.ndarray:
-        """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
-
-        Raises TypeError for complex, object and other arrays that hold no real numbers.
-        """
-        x = _check.as_real("x", x)
-        if x.dtype not in _check.FLOATS:
-            self.mask = mask = np.asarray(x <= 0)
-            return np.where(mask, x.dtype.type(0), x)
-        x = _check.ready(x, x.dtype)
-        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
-        # x is this call's own view or copy, y and mask are new: all stay until it returns.
-        relu_forward(_team.current().address, *arrays)
-        self.mask = mask
-        return y
-
-    def backward(self, dout: ArrayLike) -> np.ndarray:
-        """Return the gradient with respect to ``x``: ``dout``, and 0 where ``mask``, even if dout is not finite there.
-
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
-        for a ``mask`` that was set to other than bools.
-        """
-        mask = self.mask
-        if mask is None:
-            raise _check.not_before_forward(self)
-        dout = _check.as_real("dout", dout)
-        mask = _check.as_mask(mask, dout)
-        if dout.dtype not in _check.FLOATS:
-            return np.where(mask, dout.dtype.type(0), dout)
-        dout = _check.ready(dout, dout.dtype)
-        dx = np.empty(dout.shape, dout.dtype)
-        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
-        relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
-        return dx
-
-    def onnx(self, node: Any, x: str) -> str:
-        return node("Relu", x)
-
-
-class LeakyRelu(Activation):
-    """ReLU that lets a part of what is negative through, as a layer for arrays of any shape.
-
-    Parameters
-    ----------
-    slope : float
-        What ``x`` is multiplied with where x <= 0.
-
-    Attributes
-    ----------
-    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
-    """
-
-    names: ClassVar = {"leaky_relu": {}}
-    kernel, kernel_back = kernels.leaky_relu, kernels.leaky_relu_back
-    torch = "LeakyReLU", {"negative_slope": "slope"}
-    c = "return x <= 0 ? number * x : x;"
-    numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"
-
-    slope: float = setting(_arguments.real)
-
-    def __init__(self, slope: float = 0.01) -> None:
-        self.slope = slope
-        self.mask: np.ndarray | None = None
-
-    @property
-    def number(self) -> float:  # type: ignore[override]
-        return self.slope
-
-    @property
-    def of_output(self) -> bool:  # type: ignore[override]
-        return self.slope >= 0  # then the output has the sign of x
-
-    def forward(self, x: ArrayLike) -> np.ndarray:
-        """Return ``x``, and ``slope x`` where x <= 0; NaN stays.
-
-        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
-        """
-        x, dtype = _check.operand("x", x)
-        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        slope = x.dtype.type(self.slope)
-        # x is this call's own view or copy, y and mask are new: all stay until it returns.
-        leaky_relu_forward(_team.current().address, _check.as_rows(x), slope, _check.as_rows(y), _check.as_rows(mask))
-        self.mask = mask
-        return _check.of_type(y, dtype)
-
-    def backward(self, dout: ArrayLike) -> np.ndarray:
-        """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
-
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
-        for a ``mask`` that was set to other than bools.
-        """
-        mask = self.mask
-        if mask is None:
-            raise _check.not_before_forward(self)
-        dout, dtype = _check.operand("dout", dout)
-        mask = _check.as_mask(mask, dout)
-        slope = dout.dtype.type(self.slope)
-        dx = np.empty(dout.shape, dout.dtype)
-        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
-        leaky_relu_backward(
-            _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)
-        )
-        return _check.of_type(dx, dtype)
-
-    def onnx(self, node: Any, x: str) -> str:
-        # ONNX's own has its slope in float32, whatever x is of.
-        return node("PRelu", x, np.full(1, self.slope))
-
-    def __repr__(self) -> str:
-        return f"LeakyRelu(slope={self.slope:g})"
-
-
 class Sigmoid(Activation):
-    """1 / (1 + exp(-x)) as a layer, within 4 units in the last place, however small it is.
-
-    Attributes
-    ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
-    """
+    """1 / (1 + exp(-x)) as a layer, within 4 units in the last place, however small it is."""
 
     names: ClassVar = {"sigmoid": {}}
     gain = 1.0
@@ -269,12 +32,7 @@ class Sigmoid(Activation):
 
 
 class Tanh(Activation):
-    """tanh(x) as a layer, within 4 units in the last place, however small it is.
-
-    Attributes
-    ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
-    """
+    """tanh(x) as a layer, within 4 units in the last place, however small it is."""
 
     names: ClassVar = {"tanh": {}}
     gain = 1.0
@@ -296,10 +54,6 @@ class Gelu(OfInput):
     Parameters
     ----------
     approximate : "none", or "tanh" for x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as in PyTorch
-
-    Attributes
-    ----------
-    x, out : what the last ``forward`` was given and returned; None before the first
     """
 
     names: ClassVar = {"gelu": {}, "gelu_tanh": {"approximate": "tanh"}}
@@ -349,12 +103,7 @@ class Gelu(OfInput):
 
 
 class Silu(OfInput):
-    """x / (1 + exp(-x)) as a layer, also called swish (Elfwing et al. 2018).
-
-    Attributes
-    ----------
-    x, out : what the last ``forward`` was given and returned; None before the first
-    """
+    """x / (1 + exp(-x)) as a layer, also called swish (Elfwing et al. 2018)."""
 
     names: ClassVar = {"silu": {}}
     kernel, kernel_back = kernels.silu, kernels.silu_back
@@ -372,10 +121,6 @@ class Elu(Activation):
     Parameters
     ----------
     alpha : float of at least 0
-
-    Attributes
-    ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
     """
 
     names: ClassVar = {"elu": {}}
@@ -411,12 +156,7 @@ SELU_LOW = kernels.SELU_SCALE * kernels.SELU_ALPHA
 
 
 class Selu(Activation):
-    """ELU scaled so that means and variances tend to 0 and 1, as a layer (Klambauer et al. 2017).
-
-    Attributes
-    ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
-    """
+    """ELU scaled so that means and variances tend to 0 and 1, as a layer (Klambauer et al. 2017)."""
 
     names: ClassVar = {"selu": {}}
     gain = 1.0
@@ -433,12 +173,7 @@ class Selu(Activation):
 
 
 class Mish(OfInput):
-    """x tanh(log(1 + exp(x))) as a layer (Misra 2020).
-
-    Attributes
-    ----------
-    x, out : what the last ``forward`` was given and returned; None before the first
-    """
+    """x tanh(log(1 + exp(x))) as a layer (Misra 2020)."""
 
     names: ClassVar = {"mish": {}}
     kernel, kernel_back = kernels.mish, kernels.mish_back
@@ -457,12 +192,7 @@ class Mish(OfInput):
 
 
 class Softplus(Activation):
-    """log(1 + exp(x)) as a layer.
-
-    Attributes
-    ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
-    """
+    """log(1 + exp(x)) as a layer."""
 
     names: ClassVar = {"softplus": {}}
     kernel, kernel_back = kernels.softplus, kernels.softplus_back
