@@ -33,7 +33,7 @@ class Activation(Layer):
     # By which words ``mlp``, the estimators and the command line know it: each with the arguments that it stands for.
     names: ClassVar[dict[str, dict[str, Any]]]
     gain: ClassVar[float] = 2.0  # the initial weights before it have the variance gain / inputs
-    kernel: Any  # of ``kernels.activations``
+    kernel: Any  # of ``kernels.activations``, in a staticmethod: numba would make a method of it that keeps the layer
     kernel_back: Any
     in_registers: ClassVar[bool] = False  # whether products apply it before they store
     of_output: bool = True  # whether the derivative is computed from the output, not from x
@@ -127,7 +127,7 @@ class Relu(Activation):
     """
 
     names: ClassVar = {"relu": {}}
-    kernel, kernel_back = kernels.relu, kernels.relu_back
+    kernel, kernel_back = staticmethod(kernels.relu), staticmethod(kernels.relu_back)
     in_registers = True
     torch = "ReLU", {}
     c = "return x <= 0 ? 0 : x;"
@@ -190,7 +190,7 @@ class LeakyRelu(Activation):
     """
 
     names: ClassVar = {"leaky_relu": {}}
-    kernel, kernel_back = kernels.leaky_relu, kernels.leaky_relu_back
+    kernel, kernel_back = staticmethod(kernels.leaky_relu), staticmethod(kernels.leaky_relu_back)
     torch = "LeakyReLU", {"negative_slope": "slope"}
     c = "return x <= 0 ? number * x : x;"
     numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"
@@ -259,7 +259,7 @@ class Sigmoid(Activation):
 
     names: ClassVar = {"sigmoid": {}}
     gain = 1.0
-    kernel, kernel_back = kernels.sigmoid, kernels.sigmoid_back
+    kernel, kernel_back = staticmethod(kernels.sigmoid), staticmethod(kernels.sigmoid_back)
     torch = "Sigmoid", {}
     c = "REAL e = exp@f(-fabs@f(x));\n    return (x < 0 ? e : 1) / (1 + e);"
     numpy = "e = np.exp(-np.abs(x))\n    return np.where(x < 0, e, DTYPE(1)) / (1 + e)"
@@ -278,7 +278,7 @@ class Tanh(Activation):
 
     names: ClassVar = {"tanh": {}}
     gain = 1.0
-    kernel, kernel_back = kernels.tanh, kernels.tanh_back
+    kernel, kernel_back = staticmethod(kernels.tanh), staticmethod(kernels.tanh_back)
     torch = "Tanh", {}
     c = "return tanh@f(x);"
     numpy = "return np.tanh(x)"
@@ -357,7 +357,7 @@ class Silu(OfInput):
     """
 
     names: ClassVar = {"silu": {}}
-    kernel, kernel_back = kernels.silu, kernels.silu_back
+    kernel, kernel_back = staticmethod(kernels.silu), staticmethod(kernels.silu_back)
     torch = "SiLU", {}
     c = "REAL e = exp@f(-fabs@f(x));\n    return x * ((x < 0 ? e : 1) / (1 + e));"
     numpy = "e = np.exp(-np.abs(x))\n    return x * (np.where(x < 0, e, DTYPE(1)) / (1 + e))"
@@ -379,7 +379,7 @@ class Elu(Activation):
     """
 
     names: ClassVar = {"elu": {}}
-    kernel, kernel_back = kernels.elu, kernels.elu_back
+    kernel, kernel_back = staticmethod(kernels.elu), staticmethod(kernels.elu_back)
     torch = "ELU", {"alpha": "alpha"}
     c = "return x <= 0 ? number * expm1@f(x) : x;"
     numpy = "return np.where(x <= 0, DTYPE(number) * np.expm1(np.minimum(x, DTYPE(0))), x)"
@@ -420,7 +420,7 @@ class Selu(Activation):
 
     names: ClassVar = {"selu": {}}
     gain = 1.0
-    kernel, kernel_back = kernels.selu, kernels.selu_back
+    kernel, kernel_back = staticmethod(kernels.selu), staticmethod(kernels.selu_back)
     torch = "SELU", {}
     c = f"return x <= 0 ? (REAL){SELU_LOW!r} * expm1@f(x) : (REAL){kernels.SELU_SCALE!r} * x;"
     numpy = (
@@ -441,7 +441,7 @@ class Mish(OfInput):
     """
 
     names: ClassVar = {"mish": {}}
-    kernel, kernel_back = kernels.mish, kernels.mish_back
+    kernel, kernel_back = staticmethod(kernels.mish), staticmethod(kernels.mish_back)
     torch = "Mish", {}
     c = (
         "REAL e = exp@f(-fabs@f(x));\n    REAL top = x < 0 ? e * (e + 2) : 1 + 2 * e;\n"
@@ -465,7 +465,7 @@ class Softplus(Activation):
     """
 
     names: ClassVar = {"softplus": {}}
-    kernel, kernel_back = kernels.softplus, kernels.softplus_back
+    kernel, kernel_back = staticmethod(kernels.softplus), staticmethod(kernels.softplus_back)
     torch = "Softplus", {}
     c = "return (x < 0 ? 0 : x) + log1p@f(exp@f(-fabs@f(x)));"
     numpy = "return np.maximum(x, DTYPE(0)) + np.log1p(np.exp(-np.abs(x)))"
