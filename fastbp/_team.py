@@ -207,8 +207,9 @@ def _work_with(n: int) -> None:
     if not kernels.THREADS_WORK:
         n = 1
     if team is None or team.size != n:
-        with uninterrupted():  # while the team from before is dismissed, too
+        with uninterrupted():
             _local.team = Team(n)
+            del team  # the one from before, which is dismissed here and not at the end of the function
 
 
 def with_threads(n: int | None, function: Callable[[], R]) -> R:
