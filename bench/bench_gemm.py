@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import _team
 from fastbp.kernels._jit import kernel
-from fastbp.kernels.gemm import LINEAR, NOTHING, gemm
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, gemm
 from fastbp.kernels.memory import address
 
 from . import peers
@@ -47,7 +47,7 @@ def repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one):
     shape = (c.shape[0], c.shape[1], a.size // c.shape[0])
     at_a, at_b, at_c = (address(a), *a_strides), (address(b), *b_strides), (address(c), c.shape[1])
     for _ in range(repeats):
-        gemm(team, shape, at_a, at_b, at_c, (NOTHING, 0), one, LINEAR)
+        gemm(team, shape, at_a, at_b, at_c, (NOTHING, 0), one, NO_EPILOGUE)
 
 
 def fastbp_product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:

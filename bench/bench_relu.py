@@ -4,8 +4,6 @@ from functools import partial
 
 import numpy as np
 
-from fastbp.kernels.relu import relu_backward_in_place, relu_forward_plain
-
 from .elementwise import activation_rows, expected, fastbp_pass, jax_pass, numpy_pass, torch_pass
 from .row import rows
 
@@ -36,7 +34,7 @@ def jax_backward(jax, dout, y):
 
 
 PROVIDERS = {
-    "fastbp": partial(fastbp_pass, relu_forward_plain, relu_backward_in_place, flat=True, in_place=True),
+    "fastbp": partial(fastbp_pass, "relu", in_place=True),
     "numpy": partial(numpy_pass, numpy_forward, numpy_backward),
     "torch": partial(torch_pass, torch_forward, torch_backward),
     "jax": partial(jax_pass, jax_forward, jax_backward),

@@ -4,8 +4,6 @@ from functools import partial
 
 import numpy as np
 
-from fastbp.kernels.sigmoid import sigmoid_backward, sigmoid_forward
-
 from .elementwise import activation_rows, expected, fastbp_pass, jax_pass, numpy_pass, torch_pass
 from .row import rows
 
@@ -40,7 +38,7 @@ def jax_backward(jax, dout, y):
 
 
 PROVIDERS = {
-    "fastbp": partial(fastbp_pass, sigmoid_forward, sigmoid_backward),
+    "fastbp": partial(fastbp_pass, "sigmoid"),
     "numpy": partial(numpy_pass, numpy_forward, numpy_backward),
     "torch": partial(torch_pass, torch_forward, torch_backward),
     "jax": partial(jax_pass, jax_forward, jax_backward),

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastbp import _team, reference
+from fastbp._lowering import function_address
+from fastbp.activations import named
+from fastbp.kernels.elementwise import function_backward, function_forward
 
 from . import peers
 from .row import Expected, Row, Work
@@ -71,20 +74,20 @@ Into = Callable[..., object]
 """A function of the inputs and of the array for its result."""
 
 
-def fastbp_pass(
-    forward: Into, backward: Into, layer: str, direction: str, n: int, *, flat: bool = False, in_place: bool = False
-) -> Work:
-    """A kernel of fastbp, called from Python: ``kernel(team, *inputs, out)``, all (1, n), or (n,) where ``flat``.
+def fastbp_pass(word: str, layer: str, direction: str, n: int, *, in_place: bool = False) -> Work:
+    """The kernels of the activation that ``word`` names, called from Python on arrays (1, n).
 
-    Where ``in_place``, the backward pass has no ``out``: its gradient comes out where it went in, and doing it once
-    more must change nothing.
+    Where ``in_place``, the gradient comes out where it went in, and doing it once more must change nothing.
     """
-    inputs = arrays(layer, direction, n) if flat else [a.reshape(1, n) for a in arrays(layer, direction, n)]
-    run, team = {"forward": forward, "backward": backward}[direction], _team.current().address
-    if in_place and direction == "backward":
-        return Work(lambda: run(team, *inputs), lambda: [_sample(inputs[0].ravel())])
-    out = np.empty_like(inputs[0])
-    return Work(lambda: run(team, *inputs, out), lambda: [_sample(out.ravel())])
+    inputs = [a.reshape(1, n) for a in arrays(layer, direction, n)]
+    team, dtype, activation = _team.current().address, inputs[0].dtype, named(word)
+    number = dtype.type(activation.number)
+    if direction == "forward":
+        run, function = function_forward, function_address(activation.kernel, dtype, 2)
+    else:
+        run, function = function_backward, function_address(activation.kernel_back, dtype, 3)
+    out = inputs[0] if in_place and direction == "backward" else np.empty_like(inputs[0])
+    return Work(lambda: run(team, function, *inputs, out, number), lambda: [_sample(out.ravel())])
 
 
 def numpy_pass(forward: Into, backward: Into, layer: str, direction: str, n: int) -> Work:

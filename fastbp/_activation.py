@@ -24,7 +24,7 @@ class Activation(Layer):
     # By which words ``mlp``, the estimators and the command line know it: each with the arguments that it stands for.
     names: ClassVar[dict[str, dict[str, Any]]]
     gain: ClassVar[float] = 2.0  # the initial weights before it have the variance gain / inputs
-    kernel: Any  # of ``kernels.activations``
+    kernel: Any  # of ``kernels.activations``, in a staticmethod: numba would make a method of it that keeps the layer
     kernel_back: Any
     in_registers: ClassVar[bool] = False  # whether products apply it before they store
     of_output: bool = True  # whether the derivative is computed from the output, not from x

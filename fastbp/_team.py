@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from llvmlite.binding import ffi
 from numba import types, void
 from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
 
 from fastbp import _arguments
 from fastbp.kernels import team as kernels
@@ -119,8 +121,25 @@ def _forget() -> None:
     _local = threading.local()
 
 
+@uninterrupted()
+def _hold_compilers() -> None:
+    """Wait until no other thread is within LLVM, whose lock a child would find taken for ever."""
+    global_compiler_lock.acquire()  # first, as whoever compiles takes it
+    ffi.lib._lock._lock.acquire()
+
+
+def _release_compilers() -> None:
+    ffi.lib._lock._lock.release()
+    global_compiler_lock.release()
+
+
+def _in_child() -> None:
+    _release_compilers()
+    _forget()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=_hold_compilers, after_in_parent=_release_compilers, after_in_child=_in_child)
 
 
 def current() -> Team:
@@ -188,8 +207,9 @@ def _work_with(n: int) -> None:
     if not kernels.THREADS_WORK:
         n = 1
     if team is None or team.size != n:
-        with uninterrupted():  # while the team from before is dismissed, too
+        with uninterrupted():
             _local.team = Team(n)
+            del team  # the one from before, which is dismissed here and not at the end of the function
 
 
 def with_threads(n: int | None, function: Callable[[], R]) -> R:

@@ -22,7 +22,7 @@ class Sigmoid(Activation):
 
     names: ClassVar = {"sigmoid": {}}
     gain = 1.0
-    kernel, kernel_back = kernels.sigmoid, kernels.sigmoid_back
+    kernel, kernel_back = staticmethod(kernels.sigmoid), staticmethod(kernels.sigmoid_back)
     torch = "Sigmoid", {}
     c = "REAL e = exp@f(-fabs@f(x));\n    return (x < 0 ? e : 1) / (1 + e);"
     numpy = "e = np.exp(-np.abs(x))\n    return np.where(x < 0, e, DTYPE(1)) / (1 + e)"
@@ -36,7 +36,7 @@ class Tanh(Activation):
 
     names: ClassVar = {"tanh": {}}
     gain = 1.0
-    kernel, kernel_back = kernels.tanh, kernels.tanh_back
+    kernel, kernel_back = staticmethod(kernels.tanh), staticmethod(kernels.tanh_back)
     torch = "Tanh", {}
     c = "return tanh@f(x);"
     numpy = "return np.tanh(x)"
@@ -106,7 +106,7 @@ class Silu(OfInput):
     """x / (1 + exp(-x)) as a layer, also called swish (Elfwing et al. 2018)."""
 
     names: ClassVar = {"silu": {}}
-    kernel, kernel_back = kernels.silu, kernels.silu_back
+    kernel, kernel_back = staticmethod(kernels.silu), staticmethod(kernels.silu_back)
     torch = "SiLU", {}
     c = "REAL e = exp@f(-fabs@f(x));\n    return x * ((x < 0 ? e : 1) / (1 + e));"
     numpy = "e = np.exp(-np.abs(x))\n    return x * (np.where(x < 0, e, DTYPE(1)) / (1 + e))"
@@ -124,7 +124,7 @@ class Elu(Activation):
     """
 
     names: ClassVar = {"elu": {}}
-    kernel, kernel_back = kernels.elu, kernels.elu_back
+    kernel, kernel_back = staticmethod(kernels.elu), staticmethod(kernels.elu_back)
     torch = "ELU", {"alpha": "alpha"}
     c = "return x <= 0 ? number * expm1@f(x) : x;"
     numpy = "return np.where(x <= 0, DTYPE(number) * np.expm1(np.minimum(x, DTYPE(0))), x)"
@@ -160,7 +160,7 @@ class Selu(Activation):
 
     names: ClassVar = {"selu": {}}
     gain = 1.0
-    kernel, kernel_back = kernels.selu, kernels.selu_back
+    kernel, kernel_back = staticmethod(kernels.selu), staticmethod(kernels.selu_back)
     torch = "SELU", {}
     c = f"return x <= 0 ? (REAL){SELU_LOW!r} * expm1@f(x) : (REAL){kernels.SELU_SCALE!r} * x;"
     numpy = (
@@ -176,7 +176,7 @@ class Mish(OfInput):
     """x tanh(log(1 + exp(x))) as a layer (Misra 2020)."""
 
     names: ClassVar = {"mish": {}}
-    kernel, kernel_back = kernels.mish, kernels.mish_back
+    kernel, kernel_back = staticmethod(kernels.mish), staticmethod(kernels.mish_back)
     torch = "Mish", {}
     c = (
         "REAL e = exp@f(-fabs@f(x));\n    REAL top = x < 0 ? e * (e + 2) : 1 + 2 * e;\n"
@@ -195,7 +195,7 @@ class Softplus(Activation):
     """log(1 + exp(x)) as a layer."""
 
     names: ClassVar = {"softplus": {}}
-    kernel, kernel_back = kernels.softplus, kernels.softplus_back
+    kernel, kernel_back = staticmethod(kernels.softplus), staticmethod(kernels.softplus_back)
     torch = "Softplus", {}
     c = "return (x < 0 ? 0 : x) + log1p@f(exp@f(-fabs@f(x)));"
     numpy = "return np.maximum(x, DTYPE(0)) + np.log1p(np.exp(-np.abs(x)))"

@@ -68,6 +68,8 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = array(name, value)
+        elif value is not None and name in getattr(cls, "parameters", ()):
+            raise ValueError(f"{name} of {cls.__name__} must be the shape of an array, got {value!r:.80}")
         elif type(value) not in (int, float, str, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
             raise ValueError(f"{name} of {cls.__name__} is {value!r:.80}")
     return cls(**given)

@@ -24,7 +24,7 @@ class Relu(Activation):
     """
 
     names: ClassVar = {"relu": {}}
-    kernel, kernel_back = kernels.relu, kernels.relu_back
+    kernel, kernel_back = staticmethod(kernels.relu), staticmethod(kernels.relu_back)
     in_registers = True
     torch = "ReLU", {}
     c = "return x <= 0 ? 0 : x;"
@@ -87,7 +87,7 @@ class LeakyRelu(Activation):
     """
 
     names: ClassVar = {"leaky_relu": {}}
-    kernel, kernel_back = kernels.leaky_relu, kernels.leaky_relu_back
+    kernel, kernel_back = staticmethod(kernels.leaky_relu), staticmethod(kernels.leaky_relu_back)
     torch = "LeakyReLU", {"negative_slope": "slope"}
     c = "return x <= 0 ? number * x : x;"
     numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"

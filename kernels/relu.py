@@ -92,37 +92,3 @@ def relu_backward(team, dout, mask, dx):
     """
     size = dout.size
     spread(team, parts_of(size), package(_backward, (dout.reshape(size), mask.reshape(size), dx.reshape(size))))
-
-
-@kernel
-def _forward_plain(x, y, part, member):
-    zero = x.dtype.type(0)
-    begin, end = part_of(x.size, part)
-    x, y = x[begin:end], y[begin:end]
-    for i in range(x.size):
-        y[i] = zero if x[i] <= zero else x[i]
-
-
-@kernel
-def relu_forward_plain(team, x, y):
-    """``relu_forward`` without its mask. x, y : (n,) of one type, contiguous; ``y`` is overwritten and may be ``x``."""
-    spread(team, parts_of(x.size), package(_forward_plain, (x, y)))
-
-
-@kernel
-def _backward_in_place(d, y, part, member):
-    zero = d.dtype.type(0)
-    begin, end = part_of(d.size, part)
-    d, y = d[begin:end], y[begin:end]
-    for i in range(d.size):
-        d[i] = zero if y[i] <= zero else d[i]
-
-
-@kernel
-def relu_backward_in_place(team, d, y):
-    """The gradient ``d`` with respect to y becomes that with respect to x, by the output y of the forward pass.
-
-    y is 0 exactly where the mask is true. d, y : (n,) of one type, contiguous, not the same. (Out-of-place code that
-    is given one array twice is not vectorised.)
-    """
-    spread(team, parts_of(d.size), package(_backward_in_place, (d, y)))

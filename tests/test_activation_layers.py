@@ -1,6 +1,8 @@
 """Activations as layers and in networks: against the reference and torch, the same bits in programs, in files."""
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from strategies import FLOATS, assert_same_bits, eps
 
 import fastbp
 from fastbp import reference
+from fastbp._lowering import function_address
 from fastbp.activations import BY_NAME, CLASSES, named
 
 words = pytest.mark.parametrize("word", BY_NAME)
@@ -49,6 +52,20 @@ def test_a_layer_is_that_of_the_reference(word, dtype, shape):
 def test_integers_are_computed_in_float64_but_for_relu(word):
     y = named(word).forward(np.arange(-3, 4))
     assert y.dtype == (np.int64 if word == "relu" else np.float64)
+
+
+@words
+def test_a_layer_is_kept_by_nothing_that_computed_it(word):
+    layer, net = named(word), network(word)
+    layer.forward(numbers(np.float64))
+    net.step(numbers(np.float64, (8, 6)), np.zeros(8, int))
+    kept = [weakref.ref(layer), *map(weakref.ref, net.layers.values())]
+    del layer, net
+    gc.collect()
+    assert [ref() for ref in kept if ref() is not None] == []
+    known = function_address.cache_info().currsize
+    network(word).step(numbers(np.float64, (8, 6)), np.zeros(8, int))
+    assert function_address.cache_info().currsize == known
 
 
 @words

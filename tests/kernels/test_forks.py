@@ -55,6 +55,41 @@ def test_a_fork_waits_until_another_thread_has_compiled_so_that_the_child_can(tm
     python(COMPILING, NUMBA_CACHE_DIR=tmp_path, timeout=60)
 
 
+# As above, within LLVM, which has a lock of its own that is taken without numba's.
+WITHIN_LLVM = """
+import os, threading, time, warnings
+import numpy as np
+from llvmlite.binding import ffi
+import fastbp
+warnings.simplefilter("ignore")
+begun, forking = threading.Event(), threading.Event()
+
+def hold():
+    with ffi.lib._lock:
+        begun.set()
+        forking.wait(60)
+        time.sleep(0.05)  # a fork that did not wait would come now
+
+thread = threading.Thread(target=hold)
+thread.start()
+begun.wait(60)
+forking.set()
+child = os.fork()
+if child == 0:
+    fastbp.mlp([3, 4, 2], seed=0).fit(np.ones((7, 3), np.float32), np.zeros(7, int))
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+thread.join()
+assert os.waitstatus_to_exitcode(status) == 0
+with ffi.lib._lock:
+    pass
+"""
+
+
+def test_a_fork_waits_for_a_thread_that_is_within_llvm():
+    python(WITHIN_LLVM, timeout=60)
+
+
 FITTING = """
 import os, threading, warnings
 import numpy as np
@@ -63,7 +98,7 @@ warnings.simplefilter("ignore")
 x, t = np.ones((7, 3), np.float32), np.zeros(7, int)
 
 def fit():
-    fastbp.mlp([3, 2], seed=0).fit(x, t)
+    fastbp.mlp([3, 4, 2], seed=0).fit(x, t)
 
 fit()
 stop = threading.Event()

@@ -97,6 +97,27 @@ def test_an_interrupt_while_a_team_starts_leaves_no_thread(starting, member):
     assert fastbp.get_num_threads() == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process")
+def test_an_interrupt_while_the_team_from_before_ends_is_heard(set_threads, monkeypatch):
+    dismiss = _team._dismiss
+
+    def interrupted(*team):
+        signal.raise_signal(signal.SIGINT)
+        dismiss(*team)
+
+    monkeypatch.setattr(_team, "_dismiss", interrupted)
+    set_threads(1)
+    set_threads(3)
+    monkeypatch.undo()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fastbp.set_num_threads(2)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert fastbp.get_num_threads() == 2
+
+
 def test_a_call_with_other_threads_ends_with_the_team_from_before(set_threads):
     set_threads(3)
     team, before = _team.current(), members()
