@@ -50,6 +50,8 @@ def as_real(name: str, value: Any) -> np.ndarray:
     if x.dtype in USUAL:
         return x
     if x.dtype.kind not in "fiub" or x.dtype.itemsize > 8:
+        if hasattr(value, "toarray"):  # of scipy.sparse, which NumPy takes for one object
+            raise TypeError(f"{name} is a sparse matrix, which only estimators take: {name}.toarray() is an array")
         raise TypeError(f"{name} must hold real numbers of at most 64 bits, got dtype {x.dtype}")
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 

@@ -308,25 +308,25 @@ def test_an_optimizer_refuses_settings_that_are_no_numbers(name, value):
 
 
 @pytest.mark.parametrize(
-    ("method", "x", "t", "error"),
+    ("method", "x", "t", "error", "match"),
     [
-        ("loss", X[:, :3], T, ValueError),
-        ("loss", X, T[:5], ValueError),
-        ("loss", X, T + 1, ValueError),
-        ("loss", X, changed(T.astype(float), 0, 0.5), ValueError),
-        ("loss", X[:0], T[:0], ValueError),
-        ("loss", X.astype(complex), T, TypeError),
-        ("gradient", X[:, :3], T, ValueError),
-        ("gradient", X, T[:5], ValueError),
-        ("gradient", X, T - 1, ValueError),
-        ("gradient", X.astype(object), T, TypeError),
-        ("gradient", X, T.astype(str), TypeError),
+        ("loss", X[:, :3], T, ValueError, "^x .*4 inputs"),
+        ("loss", X, T[:5], ValueError, r"^t of shape \(5,\) does not fit"),
+        ("loss", X, T + 1, ValueError, r"^t\[\d+\] is 3, outside 0\.\.2"),
+        ("loss", X, changed(T.astype(float), 0, 0.5), ValueError, r"^t\[0\] is 0\.5, no class label"),
+        ("loss", X[:0], T[:0], ValueError, "^x must"),
+        ("loss", X.astype(complex), T, TypeError, "^x must hold real numbers"),
+        ("gradient", X[:, :3], T, ValueError, "^x .*4 inputs"),
+        ("gradient", X, T[:5], ValueError, r"^t of shape \(5,\) does not fit"),
+        ("gradient", X, T - 1, ValueError, r"^t\[\d+\] is -1, outside 0\.\.2"),
+        ("gradient", X.astype(object), T, TypeError, "^x must hold real numbers"),
+        ("gradient", X, T.astype(str), TypeError, "^t must hold real numbers"),
     ],
 )
-def test_methods_of_a_network_refuse_what_fit_refuses(method, x, t, error):
+def test_methods_of_a_network_refuse_what_fit_refuses(method, x, t, error, match):
     net = fastbp.mlp([4, 5, 3], seed=0)
     params = copy.deepcopy(dict(net.params))
-    with pytest.raises(error):
+    with pytest.raises(error, match=match):
         getattr(net, method)(x, t)
     for name, p in net.params.items():
         assert_same_bits(p, params[name])
@@ -334,8 +334,8 @@ def test_methods_of_a_network_refuse_what_fit_refuses(method, x, t, error):
 
 def test_a_network_fits_after_every_error():
     net, twin = (fastbp.mlp([4, 5, 3], seed=0) for _ in range(2))
-    for arguments, error, _ in ALL.values():
-        with pytest.raises(error):
+    for arguments, error, match in ALL.values():
+        with pytest.raises(error, match=match):
             net.fit(**{"x": X, "t": T, "progress": False} | arguments)
     for n in (net, twin):
         n.fit(X, T, seed=0, progress=False)

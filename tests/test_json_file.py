@@ -37,7 +37,7 @@ def test_a_reader_of_the_old_file_still_has_all_of_it(tmp_path):
 def test_after_an_error_the_file_is_what_it_was(tmp_path, value):
     path = tmp_path / "a.json"
     path.write_text("kept")
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError), match="not JSON"):
         write_json(path, {"first": 1} | value)
     assert path.read_text() == "kept"
     assert os.listdir(tmp_path) == ["a.json"]

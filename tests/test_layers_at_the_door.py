@@ -61,6 +61,13 @@ def test_a_masked_array_is_not_read_without_its_mask(name, call):
 
 
 @pytest.mark.parametrize(("name", "call"), CALLS)
+def test_a_sparse_matrix_is_named(name, call):
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match=rf"^{name} is a sparse matrix, .* {name}\.toarray\(\) is an array"):
+        call(sparse.csr_matrix(np.eye(2)))
+
+
+@pytest.mark.parametrize(("name", "call"), CALLS)
 def test_lists_of_different_lengths(name, call):
     with pytest.raises(ValueError, match=rf"^{name} must be an array or lists of one length, got lists of different"):
         call([[1.0, 2.0], [3.0]])

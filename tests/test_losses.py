@@ -249,7 +249,7 @@ def test_dout_multiplies_the_gradient(name):
     layer.forward(*batch(name))
     assert_same_bits(layer.backward(), layer.backward(dout=1.0))
     assert_within(layer.backward(0.5), layer.backward() / 2, 1e-16)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^dout must be a number, got None"):
         layer.backward(None)
 
 

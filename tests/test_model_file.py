@@ -315,7 +315,7 @@ def test_the_file_is_one_of_safetensors(path):
 
 
 def test_a_place_without_a_file(path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=f"{path}'$"):
         fastbp.load(path)
     with pytest.raises(FileNotFoundError, match=rf"there is no folder {path.parent}/nowhere: '.*/nowhere/m'$"):
         deep().save(path.parent / "nowhere" / "m")

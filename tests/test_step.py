@@ -92,20 +92,20 @@ def test_steps_see_what_is_written_into_the_parameters():
 
 
 @pytest.mark.parametrize(
-    ("x", "t", "error"),
+    ("x", "t", "error", "match"),
     [
-        (np.ones((8, 5)), np.zeros(8, int), ValueError),
-        (np.ones(6), np.zeros(1, int), ValueError),
-        (np.ones((0, 6)), np.zeros(0, int), ValueError),
-        (np.ones((8, 6)), np.zeros(7, int), ValueError),
-        (np.ones((8, 6)), np.full(8, 4), ValueError),
-        (np.ones((8, 6), complex), np.zeros(8, int), TypeError),
+        (np.ones((8, 5)), np.zeros(8, int), ValueError, r"^x must be \(N, 6\), .* got shape \(8, 5\)"),
+        (np.ones(6), np.zeros(1, int), ValueError, r"^x must be \(N, 6\), .* got shape \(6,\)"),
+        (np.ones((0, 6)), np.zeros(0, int), ValueError, r"^x must be \(N, 6\), .* got shape \(0, 6\)"),
+        (np.ones((8, 6)), np.zeros(7, int), ValueError, "^t .*7"),
+        (np.ones((8, 6)), np.full(8, 4), ValueError, r"^t\[0\] is 4, outside 0\.\.3"),
+        (np.ones((8, 6), complex), np.zeros(8, int), TypeError, "^x must hold real numbers"),
     ],
 )
-def test_bad_batches_change_nothing(x, t, error):
+def test_bad_batches_change_nothing(x, t, error, match):
     net = fastbp.mlp(SIZES, seed=0)
     before = flat(net)
-    with pytest.raises(error):
+    with pytest.raises(error, match=match):
         net.step(x, t)
     np.testing.assert_array_equal(flat(net), before)
 
