@@ -71,7 +71,7 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(words)}, got {shown(value)}")
     if value not in words:
-        near = difflib.get_close_matches(value, words, 1)
+        near = [word for word in words if word == value.lower()] or difflib.get_close_matches(value, words, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{name} must be one of {', '.join(words)}, got {shown(value)}{hint}")
     return value

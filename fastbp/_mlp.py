@@ -1,6 +1,6 @@
 """Networks of fully connected layers, from their sizes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
@@ -90,9 +90,14 @@ def mlp(
     return Sequential(layers, loss, scale=scale)
 
 
+def _is_list(value: Any) -> bool:
+    """Whether it has an entry for each layer, in an order: sets have none."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, Set, Mapping))
+
+
 def _sizes(sizes: Any) -> list[int]:
     expected = f"sizes must be at least two integers of at least 1, got {_arguments.shown(sizes)}"
-    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+    if not _is_list(sizes):
         raise TypeError(expected)
     taken = [_arguments.integer(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes)]
     if len(taken) < 2:
@@ -102,7 +107,7 @@ def _sizes(sizes: Any) -> list[int]:
 
 def _activations(activation: Any, n_hidden: int) -> list[Activation]:
     """The activation of each hidden layer."""
-    if isinstance(activation, str) or not isinstance(activation, Iterable):
+    if not _is_list(activation):
         _arguments.choice("activation", activation, BY_NAME)
         return [named(activation) for _ in range(n_hidden)]
     words = [_arguments.choice(f"activation[{i}]", word, BY_NAME) for i, word in enumerate(activation)]
@@ -113,7 +118,7 @@ def _activations(activation: Any, n_hidden: int) -> list[Activation]:
 
 def _dropout(dropout: Any, n_hidden: int) -> list[float]:
     """The probability of each hidden layer."""
-    if isinstance(dropout, str) or not isinstance(dropout, Iterable):
+    if not _is_list(dropout):
         return [_arguments.real("dropout", dropout, 0, 1)] * n_hidden
     taken = [_arguments.real(f"dropout[{i}]", p, 0, 1) for i, p in enumerate(dropout)]
     if len(taken) != n_hidden:

@@ -82,6 +82,9 @@ def _line_class() -> Any:
         monitor_interval = 0
 
         def refresh(self, nolock: bool = False, lock_args: Any = None) -> bool:
+            for side in ("ncols", "nrows"):
+                if getattr(self, side) == -1:  # one less than 0: the terminal was never told its size
+                    setattr(self, side, None)
             if not self.disable:
                 with nullcontext() if nolock else self.get_lock():
                     self.display()

@@ -264,7 +264,9 @@ def get_optimizer(optimizer: str | Optimizer, **settings: Any) -> Optimizer:
             )
         return optimizer
     if not isinstance(optimizer, str):
-        raise TypeError(f"optimizer must be a name or an optimizer, got {shown(optimizer)}")
+        of_class = isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
+        hint = f"; did you mean {optimizer.__name__}(...)?" if of_class else ""
+        raise TypeError(f"optimizer must be a name or an optimizer, got {shown(optimizer)}{hint}")
     cls = _BY_NAME[choice("optimizer", optimizer.lower(), _BY_NAME)]
     names = [field.name for field in fields(cls)]
     for name in settings:

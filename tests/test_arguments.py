@@ -62,6 +62,8 @@ def test_a_word_that_is_nearly_allowed_is_told_which():
     assert _arguments.choice("activation", "relu", ["relu", "tanh"]) == "relu"
     with pytest.raises(ValueError, match=r"got 'rleu'; did you mean 'relu'\?$"):
         _arguments.choice("activation", "rleu", ["relu", "tanh"])
+    with pytest.raises(ValueError, match=r"got 'TANH'; did you mean 'tanh'\?$"):
+        _arguments.choice("activation", "TANH", ["relu", "tanh"])
     with pytest.raises(ValueError, match=r"^activation must be one of relu, tanh, got 'x'$"):
         _arguments.choice("activation", "x", ["relu", "tanh"])
     with pytest.raises(TypeError, match=r"^activation must be one of relu, tanh, got 3$"):

@@ -300,6 +300,7 @@ def test_damaged_data_are_told_in_one_line(tmp_path, capsys):
         (["--lr", "nan"], "argument --lr: must be a finite number above 0, got 'nan'"),
         (["--lr", "inf"], "argument --lr: must be a finite number above 0, got 'inf'"),
         (["--optimizer", "sdg"], "argument --optimizer: invalid choice: 'sdg' .*sgd.*adamw.*"),
+        (["--activation", "GELU"], r"argument --activation: invalid choice: 'GELU' .*; did you mean gelu\?"),
         (["--threads", "0"], "argument --threads: must be a whole number from 1 to 1024, got '0'"),
         (["--threads", "1025"], "argument --threads: must be a whole number from 1 to 1024, got '1025'"),
         (["--seed", "-1"], "argument --seed: must be a whole number from 0 to .*, got '-1'"),

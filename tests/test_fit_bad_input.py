@@ -102,7 +102,7 @@ SETTINGS = {
         "'sgd'?",
     ),
     "optimizer None": ({"optimizer": None}, TypeError, "optimizer must be a name or an optimizer, got None"),
-    "optimizer a class": ({"optimizer": SGD}, TypeError, "optimizer must be a name or an optimizer"),
+    "optimizer a class": ({"optimizer": SGD}, TypeError, r"optimizer must be .*; did you mean SGD\(\.\.\.\)\?$"),
     "lr NaN of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: NAN)}, ValueError, "lr at step 0, epoch 0"),
     "lr negative of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: -1)}, ValueError, "lr at step 0, epoch 0"),
     "lr None of a schedule": ({"optimizer": SGD(lr=lambda step, epoch: None)}, TypeError, "lr at step 0, epoch 0"),

@@ -153,6 +153,8 @@ def test_mlp_refuses(arguments, error, match):
         ({"dropout": 1.5}, ValueError, r"dropout must be a finite number in 0\.\.1, got 1.5"),
         ({"dropout": "0.5"}, TypeError, r"dropout must be a finite number in 0\.\.1, got '0.5'"),
         ({"dropout": [0.1, -0.1]}, ValueError, r"dropout\[1\] must be a finite number in 0\.\.1, got -0.1"),
+        ({"activation": {"gelu", "relu"}}, TypeError, "activation must be one of relu, .*, got {"),
+        ({"dropout": {0.1, 0.2}}, TypeError, "dropout must be a finite number in 0..1, got {"),
         ({"dropout": [0.1]}, ValueError, r"dropout must be one number, or one for each of the 2 hidden layers, got"),
     ],
 )

@@ -1,5 +1,6 @@
 """What somebody at a terminal sees while kernels are compiled and steps are done, and nobody else."""
 
+import contextlib
 import io
 import itertools
 import os
@@ -72,6 +73,34 @@ def test_compiling_is_told_with_the_number_of_kernels_so_far(compile_one, monkey
     compile_one()
     assert f"{LINE}{counts[-1] + 2}" in terminal.getvalue(), "the count goes on"
     assert terminal.getvalue().endswith("\r"), "the line goes away"
+
+
+@contextlib.contextmanager
+def a_terminal_of_no_size(monkeypatch):
+    """As standard error, one that was never told its size, as in a container; yields what reads what it was shown."""
+    pty = pytest.importorskip("pty", reason="terminals of Unix")
+    ours, theirs = pty.openpty()
+    assert os.get_terminal_size(theirs).columns == 0
+    with os.fdopen(theirs, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+
+        def shown():
+            print(file=stream, flush=True)  # so that there is something to read
+            return os.read(ours, 100_000).decode()
+
+        yield shown
+    os.close(ours)
+
+
+def test_compiling_is_told_to_a_terminal_of_no_size(monkeypatch, compile_one):
+    with a_terminal_of_no_size(monkeypatch) as shown:
+        compile_one()
+        assert LINE in shown()
+
+
+def test_a_terminal_of_no_size_has_a_bar(monkeypatch):
+    with a_terminal_of_no_size(monkeypatch) as shown, _progress.Bar(8, "step"):
+        assert "| 0/8 [" in shown()
 
 
 def test_what_is_compiled_by_others_is_not_told(monkeypatch):

@@ -4,7 +4,7 @@ import argparse
 import difflib
 import math
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from fastbp._team import set_num_threads
@@ -52,13 +52,21 @@ class Parser(argparse.ArgumentParser):
             return f"{unknown[0]!r} belongs to no option: data are named by --data {unknown[0]}"
         return f"{unknown[0]!r} belongs to no option"
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse's, which tells what may be chosen, but not which is meant."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value).lower(), action.choices or ())
+            raise
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a message on ``word``: the one of ``known`` that it nearly is, or nothing."""
-    near = difflib.get_close_matches(word, known, 1, cutoff=0.7)
+    near = difflib.get_close_matches(word, list(known), 1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -70,7 +70,13 @@ class Numbers:
     def encode(self, entries: np.ndarray, numbered: np.ndarray | None = None) -> np.ndarray:
         """Numbers (N,) or (N, K) as (N, K) in float64."""
         if entries.dtype.kind not in "fi":
-            _check_text(self.name, entries, "mse", np.arange(1, len(entries) + 1) if numbered is None else numbered)
+            strange = _strange(entries)
+            if strange.any():
+                row = int(np.argmax(strange))
+                at = row + 1 if numbered is None else numbered[row]
+                raise DataError(
+                    f"target {self.name!r} is {entries[row]!r} in row {at}, and the network predicts numbers"
+                )
         entries = entries.reshape(len(entries), -1)
         if entries.shape[1] != self.n_outputs:
             raise DataError(f"targets have {entries.shape[1]} numbers a sample, the network has {self.n_outputs}")
@@ -172,9 +178,14 @@ def _numbers(name: str, entries: np.ndarray, rows: np.ndarray) -> Numbers:
     return Numbers(name, mean.tolist(), std.tolist())
 
 
+def _strange(entries: np.ndarray) -> np.ndarray:
+    """Which entries of text are no numbers."""
+    return np.array([not is_number(entry) for entry in entries], bool)
+
+
 def _check_text(name: str, entries: np.ndarray, loss: str | None, numbered: np.ndarray) -> None:
     """DataError for text that was to be numbers, or looks as if it was."""
-    strange = np.array([not is_number(entry) for entry in entries], bool)
+    strange = _strange(entries)
     n, row = int(strange.sum()), int(np.argmax(strange))
     cell = f"{entries[row]!r} in row {numbered[row]}"
     if loss in OF_NUMBERS and n == len(entries):
