@@ -83,9 +83,9 @@ def fastbp_pass(word: str, layer: str, direction: str, n: int, *, in_place: bool
     team, dtype, activation = _team.current().address, inputs[0].dtype, named(word)
     number = dtype.type(activation.number)
     if direction == "forward":
-        run, function = function_forward, function_address(activation.kernel, dtype, 2)
+        run, function = function_forward, function_address(activation.kernel, dtype)
     else:
-        run, function = function_backward, function_address(activation.kernel_back, dtype, 3)
+        run, function = function_backward, function_address(activation.kernel_back, dtype)
     out = inputs[0] if in_place and direction == "backward" else np.empty_like(inputs[0])
     return Work(lambda: run(team, function, *inputs, out, number), lambda: [_sample(out.ravel())])
 

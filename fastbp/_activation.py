@@ -47,7 +47,7 @@ class Activation(Layer):
         """
         x, dtype = _check.operand("x", x)
         out = np.empty(x.shape, x.dtype)
-        function, number = function_address(self.kernel, x.dtype, 2), x.dtype.type(self.number)
+        function, number = function_address(self.kernel, x.dtype), x.dtype.type(self.number)
         # x is this call's own view or copy, out is new: both stay until it returns.
         function_forward(_team.current().address, function, _check.as_rows(x), _check.as_rows(out), number)
         self._remember(x, result := _check.of_type(out, dtype))
@@ -70,7 +70,7 @@ class Activation(Layer):
             raise _check.not_before_forward(self)
         dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
         dx = np.empty(kept.shape, kept.dtype)
-        function, number = function_address(self.kernel_back, kept.dtype, 3), kept.dtype.type(self.number)
+        function, number = function_address(self.kernel_back, kept.dtype), kept.dtype.type(self.number)
         rows = _check.as_rows(dout), _check.as_rows(kept), _check.as_rows(dx)
         # dout and what was kept are this call's own views or copies, dx is new: all stay until it returns.
         function_backward(_team.current().address, function, *rows, number)

@@ -42,9 +42,9 @@ def _address(instruction: Any, dtype: np.dtype) -> int:
 
 
 @cache
-def function_address(function: Any, dtype: np.dtype, n_words: int) -> int:
-    """Of a function of ``kernels.activations``, which takes ``n_words`` addresses and sizes, compiled for ``dtype``."""
-    return address_of(function, void(*[types.int64] * n_words, _NUMBA[dtype]))
+def function_address(function: Any, dtype: np.dtype) -> int:
+    """Of a function of ``kernels.activations``, compiled for ``dtype``."""
+    return address_of(function, void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
 
 
 def words_of(instruction: Any) -> list[int]:
@@ -143,8 +143,8 @@ class Lowering:
     def activation(self, layer: Any, x: Operand) -> Operand:
         """Write an elementwise function, whose ``layer`` has its kernels; within the product before it if possible."""
         number, of_output = float(layer.number), layer.of_output
-        function = function_address(layer.kernel, self.dtype, 2)
-        back = function_address(layer.kernel_back, self.dtype, 3)
+        function = function_address(layer.kernel, self.dtype)
+        back = function_address(layer.kernel_back, self.dtype)
         self.functions |= {function: layer.kernel.__name__, back: layer.kernel_back.__name__}
         n, y = self.rows * x.columns, x.address
         last = self._instructions[-1] if self._instructions else None

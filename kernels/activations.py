@@ -3,8 +3,9 @@
 A function has two kernels of one form each, which a program or a product calls through their addresses: adding a
 function adds two kernels, and no caller changes.
 
-``function(at, n, number)``
-    x -> y in place, for the ``n`` elements from address ``at`` on.
+``function(x, y, n, number)``
+    y = f(x) for ``n`` elements from the addresses ``x`` and ``y`` on, which are the same or do not overlap. (One loop
+    for both would not be vectorised where they are the same.)
 ``function_back(d, at, n, number)``
     The gradient with respect to y, at address ``d``, becomes that with respect to x, in place. At ``at`` stands y for
     relu, leaky_relu, sigmoid, tanh, elu, selu and softplus, and x for gelu, gelu_tanh, silu and mish.
@@ -27,12 +28,22 @@ ROOT_2_OVER_PI = 0.7978845608028653559
 CUBE = 0.044715
 
 
+@kernel(inline=True)
+def _relu(x, number):
+    zero = like(0.0, x)
+    return zero if x <= zero else x
+
+
 @kernel
-def relu(at, n, number):
+def relu(x, y, n, number):
     """``y = 0 where x <= 0, else x``."""
-    y, zero = view(at, n, number), like(0.0, number)
-    for i in range(y.size):
-        y[i] = zero if y[i] <= zero else y[i]
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _relu(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _relu(given[i], number)
 
 
 @kernel
@@ -43,12 +54,21 @@ def relu_back(d, at, n, number):
         d[i] = zero if y[i] <= zero else d[i]
 
 
+@kernel(inline=True)
+def _leaky_relu(x, number):
+    return number * x if x <= like(0.0, x) else x
+
+
 @kernel
-def leaky_relu(at, n, number):
+def leaky_relu(x, y, n, number):
     """``y = slope x where x <= 0, else x``."""
-    y, zero = view(at, n, number), like(0.0, number)
-    for i in range(y.size):
-        y[i] = number * y[i] if y[i] <= zero else y[i]
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _leaky_relu(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _leaky_relu(given[i], number)
 
 
 @kernel
@@ -59,12 +79,21 @@ def leaky_relu_back(d, at, n, number):
         d[i] = number * d[i] if y[i] <= zero else d[i]
 
 
+@kernel(inline=True)
+def _sigmoid(x, number):
+    return logistic(x)
+
+
 @kernel
-def sigmoid(at, n, number):
+def sigmoid(x, y, n, number):
     """``y = 1 / (1 + exp(-x))``."""
-    y = view(at, n, number)
-    for i in range(y.size):
-        y[i] = logistic(y[i])
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _sigmoid(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _sigmoid(given[i], number)
 
 
 @kernel
@@ -75,12 +104,21 @@ def sigmoid_back(d, at, n, number):
         d[i] = d[i] * (one - y[i]) * y[i]
 
 
+@kernel(inline=True)
+def _tanh(x, number):
+    return tanh_of(x)
+
+
 @kernel
-def tanh(at, n, number):
+def tanh(x, y, n, number):
     """``y = tanh(x)``."""
-    y = view(at, n, number)
-    for i in range(y.size):
-        y[i] = tanh_of(y[i])
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _tanh(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _tanh(given[i], number)
 
 
 @kernel
@@ -91,13 +129,22 @@ def tanh_back(d, at, n, number):
         d[i] = d[i] * (one - y[i] * y[i])
 
 
+@kernel(inline=True)
+def _gelu(x, number):
+    below, _ = normal(x)
+    return x * below
+
+
 @kernel
-def gelu(at, n, number):
+def gelu(x, y, n, number):
     """``y = x P(x)`` with P the normal distribution function (Hendrycks & Gimpel 2016)."""
-    y = view(at, n, number)
-    for i in range(y.size):
-        below, _ = normal(y[i])
-        y[i] = y[i] * below
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _gelu(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _gelu(given[i], number)
 
 
 @kernel
@@ -121,13 +168,22 @@ def _doubled_cubic(x):
     return like(2.0 * ROOT_2_OVER_PI, x) * (like(1.0, x) + cube), cube
 
 
+@kernel(inline=True)
+def _gelu_tanh(x, number):
+    factor, _ = _doubled_cubic(x)
+    return x * logistic(x * factor)
+
+
 @kernel
-def gelu_tanh(at, n, number):
+def gelu_tanh(x, y, n, number):
     """``y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2``, by 1 + tanh(u) = 2 / (1 + exp(-2 u))."""
-    y = view(at, n, number)
-    for i in range(y.size):
-        factor, _ = _doubled_cubic(y[i])
-        y[i] = y[i] * logistic(y[i] * factor)
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _gelu_tanh(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _gelu_tanh(given[i], number)
 
 
 @kernel
@@ -141,12 +197,21 @@ def gelu_tanh_back(d, at, n, number):
         d[i] = d[i] * (s + x[i] * s * rest * slope)
 
 
+@kernel(inline=True)
+def _silu(x, number):
+    return x * logistic(x)
+
+
 @kernel
-def silu(at, n, number):
+def silu(x, y, n, number):
     """``y = x / (1 + exp(-x))``."""
-    y = view(at, n, number)
-    for i in range(y.size):
-        y[i] = y[i] * logistic(y[i])
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _silu(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _silu(given[i], number)
 
 
 @kernel
@@ -158,13 +223,23 @@ def silu_back(d, at, n, number):
         d[i] = d[i] * (s * (one + x[i] * rest))
 
 
+@kernel(inline=True)
+def _elu(x, number):
+    zero = like(0.0, x)
+    low = number * expm1_nonpositive(zero if x > zero else x)
+    return low if x <= zero else x
+
+
 @kernel
-def elu(at, n, number):
+def elu(x, y, n, number):
     """``y = alpha (exp(x) - 1) where x <= 0, else x`` (Clevert et al. 2016)."""
-    y, zero = view(at, n, number), like(0.0, number)
-    for i in range(y.size):
-        low = number * expm1_nonpositive(zero if y[i] > zero else y[i])
-        y[i] = low if y[i] <= zero else y[i]
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _elu(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _elu(given[i], number)
 
 
 @kernel
@@ -175,14 +250,23 @@ def elu_back(d, at, n, number):
         d[i] = d[i] * (y[i] + number if y[i] <= zero else one)
 
 
+@kernel(inline=True)
+def _selu(x, number):
+    zero = like(0.0, x)
+    low = like(SELU_SCALE * SELU_ALPHA, x) * expm1_nonpositive(zero if x > zero else x)
+    return low if x <= zero else like(SELU_SCALE, x) * x
+
+
 @kernel
-def selu(at, n, number):
+def selu(x, y, n, number):
     """``y = scale alpha (exp(x) - 1) where x <= 0, else scale x`` (Klambauer et al. 2017)."""
-    y, zero = view(at, n, number), like(0.0, number)
-    scale, low_scale = like(SELU_SCALE, number), like(SELU_SCALE * SELU_ALPHA, number)
-    for i in range(y.size):
-        low = low_scale * expm1_nonpositive(zero if y[i] > zero else y[i])
-        y[i] = low if y[i] <= zero else scale * y[i]
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _selu(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _selu(given[i], number)
 
 
 @kernel
@@ -209,13 +293,22 @@ def _mish_parts(x):
     return top / total, rest / total
 
 
+@kernel(inline=True)
+def _mish(x, number):
+    w, _ = _mish_parts(x)
+    return x * w
+
+
 @kernel
-def mish(at, n, number):
+def mish(x, y, n, number):
     """``y = x tanh(log(1 + exp(x)))`` (Misra 2020)."""
-    y = view(at, n, number)
-    for i in range(y.size):
-        w, _ = _mish_parts(y[i])
-        y[i] = y[i] * w
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _mish(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _mish(given[i], number)
 
 
 @kernel
@@ -227,12 +320,22 @@ def mish_back(d, at, n, number):
         d[i] = d[i] * (w + x[i] * rest * (one + w) * logistic(x[i]))
 
 
+@kernel(inline=True)
+def _softplus(x, number):
+    zero = like(0.0, x)
+    return (zero if x < zero else x) + log1p(exp_nonpositive(-abs(x)))
+
+
 @kernel
-def softplus(at, n, number):
+def softplus(x, y, n, number):
     """``y = log(1 + exp(x))``, as max(x, 0) + log(1 + exp(-|x|))."""
-    y, zero = view(at, n, number), like(0.0, number)
-    for i in range(y.size):
-        y[i] = (zero if y[i] < zero else y[i]) + log1p(exp_nonpositive(-abs(y[i])))
+    given, out = view(x, n, number), view(y, n, number)
+    if x == y:
+        for i in range(out.size):
+            out[i] = _softplus(out[i], number)
+    else:
+        for i in range(out.size):
+            out[i] = _softplus(given[i], number)
 
 
 @kernel

@@ -16,27 +16,16 @@ from .team import package, part_of, parts_of, spread
 BLOCK = 1024  # elements copied before they are changed: they are still in the first-level cache then
 
 
-def _calling(n_words):
-    """The code of an intrinsic that calls the function at its first argument with ``n_words`` words and a number."""
+@intrinsic
+def call_function(typingctx, function, first, second, n, number):
+    """Call the kernel of ``activations``, a function or a ``_back``, at an address."""
 
     def codegen(context, builder, signature, arguments):
-        form = ir.FunctionType(ir.VoidType(), [*[I64] * n_words, element_type(signature.args[-1])])
+        form = ir.FunctionType(ir.VoidType(), [I64, I64, I64, element_type(signature.args[-1])])
         builder.call(builder.inttoptr(arguments[0], form.as_pointer()), arguments[1:])
         return context.get_dummy_value()
 
-    return codegen
-
-
-@intrinsic
-def call_function(typingctx, function, at, n, number):
-    """Call the ``function`` of ``activations`` at an address."""
-    return types.void(*[types.int64] * 3, number), _calling(2)
-
-
-@intrinsic
-def call_function_back(typingctx, function, d, at, n, number):
-    """Call the ``function_back`` of ``activations`` at an address."""
-    return types.void(*[types.int64] * 4, number), _calling(3)
+    return types.void(*[types.int64] * 4, number), codegen
 
 
 @kernel(inline=True)
@@ -55,10 +44,8 @@ def _copy(source, target, begin, end, number):
 @kernel
 def _forward(function, x, y, n, number, part, member):
     begin, end = part_of(n, part)
-    for at in range(begin, end, BLOCK):
-        stop = min(at + BLOCK, end)
-        _copy(x, y, at, stop, number)
-        call_function(function, y + size_of(number) * at, stop - at, number)
+    moved = size_of(number) * begin
+    call_function(function, x + moved, y + moved, end - begin, number)
 
 
 @kernel
@@ -74,7 +61,7 @@ def _backward(function, dy, kept, dx, n, number, part, member):
     for at in range(begin, end, BLOCK):
         stop = min(at + BLOCK, end)
         _copy(dy, dx, at, stop, number)
-        call_function_back(function, dx + size * at, kept + size * at, stop - at, number)
+        call_function(function, dx + size * at, kept + size * at, stop - at, number)
 
 
 @kernel

@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .elementwise import call_function, call_function_back
+from .elementwise import call_function
 from .isa import ISA
 from .memory import float_of_bits, like, load, size_of, store_words
 from .pack import pack_panel
@@ -180,10 +180,8 @@ def _finish(rows, columns, c, epilogue, alpha):
         rows, columns = 1, rows * columns
     for i in range(rows):
         moved = size_of(alpha) * i * row
-        if kept == NOTHING:
-            call_function(function, at + moved, columns, number)
-        else:
-            call_function_back(function, at + moved, kept + moved, columns, number)
+        other = at if kept == NOTHING else kept  # a function is applied in place
+        call_function(function, at + moved, other + moved, columns, number)
 
 
 @kernel(inline=True)

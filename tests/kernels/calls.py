@@ -49,9 +49,9 @@ def strides(x):
     return address(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
 
 
-def function_address(function, dtype, n_words=2):
-    """Address of a function of ``activations``, which takes ``n_words`` words and a number."""
-    return address_of(function, void(*[types.int64] * n_words, from_dtype(np.dtype(dtype))))
+def function_address(function, dtype):
+    """Address of a function of ``activations``."""
+    return address_of(function, void(*[types.int64] * 3, from_dtype(np.dtype(dtype))))
 
 
 def apply(name, x, y=None, number=1):
@@ -65,7 +65,7 @@ def apply(name, x, y=None, number=1):
 def apply_back(name, dy, kept, number=1):
     """The gradient ``dy``, (N, D), with respect to what stands before a function of ``activations``."""
     dx = np.full_like(dy, np.nan)
-    function = function_address(getattr(activations, name + "_back"), dy.dtype, 3)
+    function = function_address(getattr(activations, name + "_back"), dy.dtype)
     function_backward(team_for(dy.dtype), function, dy, kept, dx, dy.dtype.type(number))
     return dx
 

@@ -378,7 +378,7 @@ def test_a_derivative_in_the_epilogue_has_the_bits_of_its_kernel(dtype, size):
     kept = np.random.default_rng(1).random(shape).astype(dtype)
     linear = gemm(*operands(form, a, b), np.empty(shape, dtype))
     expected = apply_back("sigmoid", linear, kept)
-    applied = function_address(activations.sigmoid_back, dtype, 3), kept.ctypes.data, 0
+    applied = function_address(activations.sigmoid_back, dtype), kept.ctypes.data, 0
     assert_same_bits(gemm(*operands(form, a, b), np.empty(shape, dtype), epilogue=applied), expected)
 
 
