@@ -143,18 +143,17 @@ class Lowering:
     def activation(self, layer: Any, x: Operand) -> Operand:
         """Write an elementwise function, whose ``layer`` has its kernels; within the product before it if possible."""
         number, of_output = float(layer.number), layer.of_output
-        function = function_address(layer.kernel, self.dtype)
-        back = function_address(layer.kernel_back, self.dtype)
-        self.functions |= {function: layer.kernel.__name__, back: layer.kernel_back.__name__}
         n, y = self.rows * x.columns, x.address
-        last = self._instructions[-1] if self._instructions else None
+        last: Any = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
-        if of_output and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR:
-            in_registers = RELU if layer.in_registers else function
-            self._instructions[-1] = last._replace(function=in_registers, number=number)
+        within = of_output and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR
+        function = RELU if within and layer.in_registers else self._function(layer.kernel)
+        if within:
+            self._instructions[-1] = last._replace(function=function, number=number)
         else:
             y = self.buffer((layer, "y"), x.columns)
             self.emit(of.Activation(function, x.address, y, n, number))
+        back = self._function(layer.kernel_back)
         out = Operand(y, x.shape, slope=(back, y if of_output else x.address, number))
 
         def backward(dy: int, wanted: bool) -> int:
@@ -165,6 +164,12 @@ class Lowering:
 
         self.on_backward(layer, backward)
         return out
+
+    def _function(self, kernel: Any) -> int:
+        """The address of a kernel of an activation, whose name is kept for ``functions``."""
+        address = function_address(kernel, self.dtype)
+        self.functions[address] = kernel.__name__
+        return address
 
     def loss_buffers(self, columns: int) -> tuple[int, int]:
         """Addresses of the gradient with respect to a loss's x, (N, columns), and of the losses of rows or of parts."""
