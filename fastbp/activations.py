@@ -45,7 +45,7 @@ class Tanh(Activation):
         return node("Tanh", x)
 
 
-ROOT_8_OVER_PI = 1.5957691216057308  # 2 sqrt(2 / pi)
+ROOT_8_OVER_PI = 2 * kernels.ROOT_2_OVER_PI
 
 
 class Gelu(OfInput):
@@ -81,7 +81,7 @@ class Gelu(OfInput):
     def c(self) -> str:  # type: ignore[override]
         if self._is_exact:
             return "return x * (erfc@f(x * (REAL)-0.70710678118654752) / 2);"
-        inner = f"(REAL){ROOT_8_OVER_PI!r} * (x + (REAL)0.044715 * x * x * x)"
+        inner = f"(REAL){ROOT_8_OVER_PI!r} * (x + (REAL){kernels.CUBE!r} * x * x * x)"
         return f"return x / (1 + exp@f(-({inner})));"
 
     @property
@@ -89,13 +89,13 @@ class Gelu(OfInput):
         if self._is_exact:
             erfc = "np.vectorize(math.erfc, otypes=[DTYPE])"
             return f"import math\n    return x * ({erfc}(x * DTYPE(-0.5**0.5)) / 2)"
-        with_inner = f"np.exp(-DTYPE({ROOT_8_OVER_PI!r}) * (x + DTYPE(0.044715) * x * x * x))"
+        with_inner = f"np.exp(-DTYPE({ROOT_8_OVER_PI!r}) * (x + DTYPE({kernels.CUBE!r}) * x * x * x))"
         return f'with np.errstate(over="ignore"):\n        return x / (1 + {with_inner})'
 
     def onnx(self, node: Any, x: str) -> str:
         if self._is_exact:
             return node("Mul", x, node("Mul", node("Add", node("Erf", node("Mul", x, 0.5**0.5)), 1.0), 0.5))
-        cube = node("Mul", node("Mul", node("Mul", x, x), x), 0.044715)
+        cube = node("Mul", node("Mul", node("Mul", x, x), x), kernels.CUBE)
         return node("Mul", x, node("Sigmoid", node("Mul", node("Add", x, cube), ROOT_8_OVER_PI)))
 
     def __repr__(self) -> str:

@@ -8,10 +8,11 @@ function adds two kernels, and no caller changes.
     for both would not be vectorised where they are the same.)
 ``function_back(d, at, n, number)``
     The gradient with respect to y, at address ``d``, becomes that with respect to x, in place. At ``at`` stands y for
-    relu, leaky_relu, sigmoid, tanh, elu, selu and softplus, and x for gelu, gelu_tanh, silu and mish.
+    relu, leaky_relu, sigmoid, tanh, elu, selu and softplus, and x for gelu, gelu_tanh, silu and mish. For leaky_relu of
+    a slope below 0 it is x too, for y has not the sign of x then.
 
-``number`` is leaky_relu's slope and elu's alpha, both of at least 0, and names the element type, float32 or float64.
-NaN stays NaN. Nothing is checked.
+``number`` is leaky_relu's slope and elu's alpha of at least 0, and names the element type, float32 or float64. NaN
+stays NaN. Nothing is checked.
 """
 
 from ._jit import kernel
