@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+import fastbp
+
 # A first call compiles for seconds, so no deadline. CI draws the same examples every time.
 settings.register_profile(
     "fastbp",
@@ -16,6 +18,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fastbp")
+
+
+@pytest.fixture
+def set_threads():
+    """``fastbp.set_num_threads``, undone after the test."""
+    before = fastbp.get_num_threads()
+    yield fastbp.set_num_threads
+    fastbp.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
