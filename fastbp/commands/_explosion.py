@@ -3,10 +3,10 @@
 import math
 
 from fastbp.commands import CommandError
-from fastbp.commands._model import Model
-from fastbp.commands._prepare import Prepared
-from fastbp.commands._targets import Classes
 from fastbp.history import History
+from fastbp.tables._model import Model
+from fastbp.tables._prepare import Prepared
+from fastbp.tables._targets import Classes
 
 ABSURD = 1e6  # times the loss of guessing: no start is so bad
 RISEN = 1e3  # times the loss of guessing, and times the lowest loss so far: noise does not reach so far

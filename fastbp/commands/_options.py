@@ -4,14 +4,26 @@ import argparse
 import difflib
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
 from fastbp._team import set_num_threads
 from fastbp.json_file import check_writable
 
 MOST_THREADS = 1024
 STDOUT = "-"  # in place of a file's name
+T = TypeVar("T", bound="Options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a command was asked for: made once of the arguments and the file of options, and never written to."""
+
+    @classmethod
+    def of(cls: type[T], values: Mapping[str, Any]) -> T:
+        """From ``values`` as the command's parser has made them."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 class Parser(argparse.ArgumentParser):
