@@ -31,7 +31,7 @@ class NetworkOptions(DataOptions):
     """What network is trained on the data, and how. Only ``batch_size`` may still be open."""
 
     hidden: tuple[int, ...]
-    activation: str | None
+    activation: str | tuple[str, ...] | None
     dropout: float
     loss: str | None
     label_smoothing: float
@@ -56,8 +56,8 @@ class NetworkOptions(DataOptions):
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
-    activation = f"after each hidden layer (default: relu): {', '.join(BY_NAME)}"
-    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
+    activation = f"after each hidden layer, or one for each, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
+    add("--activation", metavar="NAME", type=types.activation, help=activation)
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
     loss = "softmax or sigmoid (of two classes) for classes, mse, mae or huber for numbers (default: by the target)"
     add("--loss", choices=LOSSES, help=loss)
@@ -108,6 +108,7 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
         "lr": LEARNING_RATES[values["optimizer"]],
     }
     values |= {name: default for name, default in defaults.items() if values[name] is None}
+    types.check_activations(values["activation"], len(values["hidden"]))
     _check_settings(values["optimizer"], values["setting"])
     return values
 

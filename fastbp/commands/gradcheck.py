@@ -36,7 +36,7 @@ LIMIT = 1e-6
 class Options(types.Options):
     model: str | None
     layers: tuple[int, ...] | None
-    activation: str | None
+    activation: str | tuple[str, ...] | None
     loss: str | None
     samples: int
     entries: int
@@ -47,8 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", nargs="?", help="a model file")
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
-    activation = f"of the new network (default: relu): {', '.join(BY_NAME)}"
-    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
+    activation = f"of the new network, or one for each hidden layer, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
+    add("--activation", metavar="NAME", type=types.activation, help=activation)
     add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
     add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
     add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")
@@ -76,6 +76,7 @@ def _network(options: Options) -> Sequential:
     if options.model is None and options.layers is not None:
         if len(options.layers) < 2:
             raise CommandError("--layers must be at least inputs and outputs", 2)
+        types.check_activations(options.activation, len(options.layers) - 2)
         loss = LOSSES[options.loss or "softmax"]()
         return fastbp.mlp(options.layers, options.activation or "relu", dtype=np.float64, seed=options.seed, loss=loss)
     if options.model is None or options.layers is not None:
