@@ -5,6 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_runs import refused, run
 
@@ -92,3 +93,19 @@ def test_a_file_of_options_may_list_them():
     Path("run.toml").write_text("activation = [1, 2]\n")
     with pytest.raises(CommandError, match="activation takes one value, got"):
         words_of("run.toml", parser)
+
+
+# ---- what predict writes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_are_written_with_digits_enough_to_be_read_back(dtype, capsys):
+    rng = np.random.default_rng(0)
+    fastbp.mlp([4, 3], seed=0, dtype=dtype).save("model")
+    x = rng.standard_normal((2000, 4)).astype(dtype)
+    np.savez("a.npz", x=x)
+    run("predict", "model", "--data", "a.npz", "--probabilities", "--output", "a.npy")
+    capsys.readouterr()
+    run("predict", "model", "--data", "a.npz", "--probabilities")
+    rows = [line.split(",")[1:] for line in capsys.readouterr().out.splitlines()[1:]]
+    np.testing.assert_array_equal(np.array(rows, dtype), np.load("a.npy"))

@@ -7,6 +7,7 @@ that part is taken.
 import argparse
 import csv
 import io
+import math
 import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def _columns(model: Model, answers: np.ndarray, shares: np.ndarray | None) -> di
 
 
 def _write(file: TextIO, columns: dict[str, Iterable[Any]], dtype: str) -> None:
-    digits = np.finfo(dtype).precision + 2  # so many tell every number of the dtype from the next
+    digits = int((np.finfo(dtype).nmant + 1) * math.log10(2)) + 2  # so many tell every number of the dtype apart
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):
