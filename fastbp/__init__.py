@@ -26,6 +26,7 @@ from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
+from fastbp.tables import TableModel
 from fastbp.torch_weights import from_torch
 from fastbp.two_layer_net import TwoLayerNet
 
@@ -48,6 +49,7 @@ __all__ = [
     "SigmoidWithLoss",
     "Softmax",
     "SoftmaxWithLoss",
+    "TableModel",
     "TrainingState",
     "TwoLayerNet",
     "cross_entropy_error",

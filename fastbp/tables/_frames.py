@@ -52,6 +52,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.place}{len(self)} rows of {', '.join(self.names):.200})"
+
     def keep(self, mask: np.ndarray) -> None:
         """Leave out the rows where ``mask`` (N,) is False."""
         self._filter(mask)
@@ -226,7 +229,7 @@ class PandasTable(Table):
         if column.dtype == object and any(isinstance(entry, (bytes, dict, list, np.ndarray)) for entry in column):
             raise _no_entries(name, "bytes or lists")
         text = column.astype("string").str.strip()
-        if getattr(column.dtype, "kind", "O") == "b":
+        if _is_truth(column):
             text = text.str.lower()  # as polars writes them
         return text.mask(text.isin([*MISSING, *missing]).fillna(False), needed("pandas", "tables").NA)
 
@@ -238,7 +241,7 @@ class PandasTable(Table):
 
     def form(self, name: str) -> str:
         kind = getattr(self._frame[name].dtype, "kind", "O")
-        return DATES if kind == "M" else VALUES if kind in "iufb" else TEXT
+        return DATES if kind == "M" else VALUES if kind in "iuf" or _is_truth(self._frame[name]) else TEXT
 
     def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
@@ -250,6 +253,13 @@ class PandasTable(Table):
         numbers = needed("pandas", "tables").to_numeric(spelled, errors="coerce")
         strange = (numbers.isna() & ~entries.isna()).to_numpy(bool)
         return numbers.to_numpy(np.float64, na_value=np.nan), strange
+
+
+def _is_truth(column: Any) -> bool:
+    """Whether a column of pandas holds truth values; with missing ones among them, they are objects."""
+    if column.dtype != object:
+        return getattr(column.dtype, "kind", "O") == "b"
+    return needed("pandas.api.types", "tables").infer_dtype(column, skipna=True) == "boolean"
 
 
 def _no_entries(name: str, dtype: object) -> DataError:
