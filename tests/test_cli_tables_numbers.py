@@ -8,9 +8,9 @@ import pytest
 from cli_runs import refused, run, told, train
 
 import fastbp
-from fastbp.commands._explosion import Explosion
 from fastbp.history import History
 from fastbp.tables._errors import DataError
+from fastbp.tables._explosion import Explosion
 from fastbp.tables._features import ArrayFeatures, TableFeatures
 from fastbp.tables._frames import read_table
 from fastbp.tables._standard import mean_std
@@ -149,7 +149,7 @@ def test_noise_is_no_explosion_and_orders_of_magnitude_are(n_classes, losses, me
     if message is None:
         watch(history)
     else:
-        with pytest.raises(fastbp.commands.CommandError, match=message):
+        with pytest.raises(FloatingPointError, match=message):
             watch(history)
 
 

@@ -136,6 +136,16 @@ def test_a_missing_target_is_told_with_the_way_out():
         TableModel.fit(at(3, "kind", None), "kind", **SETTINGS)
 
 
+def test_a_training_that_explodes_is_no_model():
+    table = {"a": 1e9 + 1e7 * np.arange(60), "c": ["x", "y"] * 30}
+    with pytest.raises(
+        FloatingPointError, match=r"in epoch 1, where guessing has 0\.69: try a lower lr=\.\.\., clip_norm"
+    ):
+        TableModel.fit(table, "c", standardize=False, epochs=3, progress=False)
+    with pytest.raises(TypeError, match="callbacks must be"):
+        TableModel.fit(TABLE, "kind", callbacks=3, **SETTINGS)
+
+
 def test_numbers_have_no_probabilities():
     model = TableModel.fit(TABLE, "price", drop=["kind"], **SETTINGS)
     with pytest.raises(TypeError, match="this model predicts numbers, 'price': there are no classes"):

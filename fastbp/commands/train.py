@@ -19,7 +19,6 @@ from numba.core.event import TimingListener, install_listener
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS, add_data_options, read_samples
-from fastbp.commands._explosion import Explosion
 from fastbp.commands._network import (
     NetworkOptions,
     add_network_options,
@@ -33,6 +32,8 @@ from fastbp.commands._report import check_picture, tell, write_picture, write_re
 from fastbp.commands._understood import lines, understood
 from fastbp.history import History, TrainingState
 from fastbp.model_file import load_checkpoint
+from fastbp.tables._errors import LossError
+from fastbp.tables._explosion import Explosion
 from fastbp.tables._model import Model, model_of
 from fastbp.tables._prepare import BALANCED, Preparation, Prepared, learn, prepare
 from fastbp.tables._samples import Samples
@@ -180,6 +181,8 @@ def _train(options: Options, model: Model, data: Prepared, settings: dict[str, A
                 progress=sys.stderr is not None and not options.no_progress,
                 **settings,
             )
+        except LossError:
+            raise
         except FloatingPointError as error:
             raise CommandError(str(error)) from None
         except (ValueError, TypeError) as error:  # settings that do not go together, as fit tells them

@@ -36,6 +36,10 @@ class SettingError(DataError):
     """What is asked for does not go with the data."""
 
 
+class LossError(DataError, FloatingPointError):
+    """A training has a loss that no network should have."""
+
+
 def no_such(kind: str, name: str, known: Collection[str]) -> str:
     """That there is no ``kind`` of this ``name`` among those ``known``, and which may have been meant."""
     near = difflib.get_close_matches(name, known, 1)

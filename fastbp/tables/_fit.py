@@ -12,6 +12,7 @@ from fastbp._mlp import LOSSES
 from fastbp.history import History
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.tables._design import BATCH, EPOCHS, HIDDEN, LEARNING_RATES, Design
+from fastbp.tables._explosion import Explosion
 from fastbp.tables._given import as_table
 from fastbp.tables._model import Model
 from fastbp.tables._prepare import BALANCED, VALIDATION, Preparation, learn, prepare
@@ -100,7 +101,7 @@ class Fitted:
         ValueError, TypeError
             for arguments out of range and data that do not fit, naming column and row
         FloatingPointError
-            where a loss or a parameter is no longer finite
+            where a loss or a parameter is no longer finite, or a loss is absurd, as ``fastbp train`` tells it
         """
         kind = _arguments.float_type("dtype", dtype).name
         seed = _arguments.integer("seed", seed, 0)
@@ -142,7 +143,7 @@ class Fitted:
             shuffle=shuffle,
             seed=seed,
             threads=threads,
-            callbacks=callbacks,
+            callbacks=_with(callbacks, Explosion(model, prepared)),
             progress=progress,
             sample_weight=prepared.weights,
             clip_norm=clip_norm,
@@ -150,6 +151,11 @@ class Fitted:
             max_steps=max_steps,
         )
         return cls(model, history)
+
+
+def _with(callbacks: Any, watch: Explosion) -> Any:
+    """All of them; what cannot hold callbacks as it is, for ``fit`` to tell."""
+    return [*callbacks, watch] if isinstance(callbacks, Iterable) and not isinstance(callbacks, str) else callbacks
 
 
 def _sizes(hidden: Any) -> tuple[int, ...]:
