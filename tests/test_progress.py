@@ -191,6 +191,7 @@ def test_a_cache_that_cannot_be_kept_is_told_once(compile_one, monkeypatch):
 def test_without_a_bar_there_is_no_lock_and_no_tqdm():
     code = """
 import sys
+sys.modules["coverage"] = None  # numba imports it where it is installed, and it imports multiprocessing
 import numpy as np
 import fastbp
 fastbp.mlp([3, 2]).fit(np.ones((7, 3), np.float32), np.zeros(7, int), progress=False)
