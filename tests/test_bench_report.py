@@ -162,3 +162,15 @@ def test_a_file_without_marks_is_left_alone(tmp_path):
     with pytest.raises(readme.NoMarks, match="must hold the lines"):
         readme.write(run_of({"step 4-2": {"fastbp": [1.0]}}), file)
     assert file.read_text() == "text\n"
+
+
+def test_the_command_writes_the_readmes_table_or_says_what_is_lacking(tmp_path, capsys):
+    run, file = tmp_path / "run.json", tmp_path / "README.md"
+    run.write_text(json.dumps(made_run({"step 4-2": {"fastbp": [1.0]}})))
+    command = ["bench", "--results", str(run), "--readme", str(file)]
+    file.write_text(f"{readme.BEGIN}\n{readme.END}\n")
+    assert cli.main(command) == 0
+    assert "| step: 4-2 |" in file.read_text()
+    file.write_text("text\n")
+    assert cli.main(command) == 1
+    assert f"README.md must hold the lines {readme.BEGIN} and {readme.END}" in capsys.readouterr().err

@@ -44,6 +44,15 @@ def test_a_run_that_diverges_stops_with_the_last_finite_weights(optimizer, shuff
         fitted(net, max_steps=step + 1, **options)
 
 
+def test_a_step_that_overflows_after_a_good_one_is_undone_alone():
+    W = np.full((1, 1), 1e-10, np.float32)
+    net = fastbp.Sequential([fastbp.Affine(W, None)], fastbp.MeanSquaredError())
+    x, t = np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32)
+    with pytest.raises(FloatingPointError, match=r"the parameters are no longer finite in epoch 1, batch 2"):
+        net.fit(x, t, batch_size=1, epochs=1, optimizer=SGD(lr=1e25), progress=False)
+    np.testing.assert_allclose(net.params["W1"], -2e15, rtol=1e-6)
+
+
 @FUSED_AND_NOT
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("row", [0, 9, 33, 49])

@@ -38,6 +38,16 @@ def test_weights_and_clipping_are_those_of_fit(optimizer, options):
     np.testing.assert_allclose(losses, history.loss, rtol=1e-12)
 
 
+def test_a_schedule_sets_the_rate_of_each_step():
+    net, other = fastbp.mlp(SIZES, seed=0), fastbp.mlp(SIZES, seed=0)
+    x, t = batch()
+    schedule = SGD(lr=lambda step, epoch: 0.1 / (1 + step))
+    for _ in range(3):
+        net.step(x, t, schedule)
+    other.fit(x, t, batch_size=8, epochs=3, shuffle=False, optimizer=schedule, progress=False)
+    np.testing.assert_array_equal(flat(net), flat(other))
+
+
 def test_a_step_without_weights_after_one_with_them_has_none():
     net, other = fastbp.mlp(SIZES, seed=0), fastbp.mlp(SIZES, seed=0)
     x, t = batch()
