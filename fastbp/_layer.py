@@ -25,23 +25,23 @@ _NONE: Mapping[str, str] = {}
 
 
 @cache
-def _numbered(parameters: tuple[str, ...], n: int) -> Mapping[str, str]:
-    return {attribute: f"{attribute}{n}" for attribute in parameters}
+def _numbered(arrays: tuple[str, ...], n: int) -> Mapping[str, str]:
+    return {attribute: f"{attribute}{n}" for attribute in arrays}
 
 
 class Numbering:
-    """Gives the parameters of a network's layers their names: W1, b1, W2, ..., counted by the layers that have such."""
+    """Gives the arrays of a network's layers their names: W1, b1, W2, ..., counted by the layers that have such."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
     def __call__(self, layer: Layer | type[Layer]) -> Mapping[str, str]:
-        """The names of the next ``layer``'s parameters by the attributes that they are; none for one without any."""
-        parameters = layer.parameters
-        if not parameters:
+        """The names of the next ``layer``'s parameters and buffers by the attributes that they are."""
+        arrays = (*layer.parameters, *layer.buffers)
+        if not arrays:
             return _NONE
-        n = self._counts[parameters[0]] = self._counts.get(parameters[0], 0) + 1
-        return _numbered(parameters, n)
+        n = self._counts[arrays[0]] = self._counts.get(arrays[0], 0) + 1
+        return _numbered(arrays, n)
 
 
 @dataclass
@@ -76,14 +76,17 @@ class Layer:
     """What a network asks of a layer; a layer is a subclass that says what it is.
 
     ``forward`` and ``backward`` compute layer by layer, ``lower`` writes the same as instructions of a program. The
-    names in ``parameters`` are attributes, and ``backward`` leaves the gradient of each in one with a ``d`` in front.
+    names in ``parameters`` and ``buffers`` are attributes; ``backward`` leaves the gradient of each parameter in one
+    with a ``d`` in front.
     """
 
-    parameters: ClassVar[tuple[str, ...]] = ()  # arrays that train, in the order of the flat vector; None has none
+    parameters: tuple[str, ...] = ()  # arrays that train, in the order of the flat vector; None where there is none
+    buffers: tuple[str, ...] = ()  # arrays that are kept with a network and not trained
+    draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
 
     def checked(self) -> tuple[np.ndarray | None, ...]:
-        """The arrays of ``parameters`` as they are now, in arrays of their own; None where the layer has none.
+        """The ``parameters`` and ``buffers`` as they are now, in arrays of their own; None where the layer has none.
 
         Raises ValueError where they do not fit, TypeError for what is no array of real numbers.
         """
@@ -94,9 +97,9 @@ class Layer:
         """Numbers in an input sample; None where any number will do."""
         return None
 
-    def out_columns(self, columns: int) -> int:
-        """Numbers in an output sample for input samples of ``columns``; ValueError where those do not fit."""
-        return columns
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of an output sample for input samples of ``shape``; ValueError where that does not fit."""
+        return shape
 
     def forward(self, x: ArrayLike) -> Any:
         raise NotImplementedError

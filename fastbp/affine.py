@@ -127,10 +127,11 @@ class Affine(Layer):
     def n_inputs(self) -> int:
         return self.W.shape[0]
 
-    def out_columns(self, columns: int) -> int:
-        if self.W.shape[0] != columns:
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.W.shape[0] != math.prod(shape):
+            columns = " x ".join(map(str, shape))
             raise ValueError(f"W of shape {self.W.shape} does not fit the {columns} outputs of the layers before")
-        return self.W.shape[1]
+        return self.W.shape[1:]
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""
