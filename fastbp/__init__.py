@@ -7,6 +7,8 @@ if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
 from fastbp import activations, datasets, optimizers, schedules
+from fastbp._from_torch import from_torch
+from fastbp._load import Checkpoint, load, load_checkpoint
 from fastbp._mlp import mlp
 from fastbp._team import get_num_threads, set_num_threads
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
@@ -20,13 +22,12 @@ from fastbp.history import History, TrainingState
 from fastbp.huber import Huber
 from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
-from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
+from fastbp.model_file import ModelFileError
 from fastbp.plots import plot_confusion, plot_weights
 from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
-from fastbp.torch_weights import from_torch
 from fastbp.two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"

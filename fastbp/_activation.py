@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _check, _team
-from fastbp._layer import Layer, Operand
+from fastbp._layer import Layer
 from fastbp._lowering import Lowering, function_address
+from fastbp._operand import Operand
 from fastbp.kernels.elementwise import function_backward, function_forward
 
 

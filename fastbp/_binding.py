@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check
 from fastbp._attributes import arguments_of
-from fastbp._layer import Layer, Numbering, Operand
+from fastbp._layer import Layer, Numbering
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 from fastbp._pin import pin
 from fastbp.softmax import Softmax
 

@@ -1,25 +1,16 @@
-"""What a network needs to know of a layer, and what passes from layer to layer while a program is written."""
+"""What a network needs to know of a layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.kernels.gemm import LINEAR, NOTHING
-
-if TYPE_CHECKING:
-    from fastbp._lowering import Lowering
-
-Epilogue = tuple[int, int, float]
-"""The address of a function, of what it needs, and its number; see the instructions of the products."""
-
-NO_EPILOGUE: Epilogue = (LINEAR, NOTHING, 0.0)
-
+from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 
 _NONE: Mapping[str, str] = {}
 
@@ -42,34 +33,6 @@ class Numbering:
             return _NONE
         n = self._counts[arrays[0]] = self._counts.get(arrays[0], 0) + 1
         return _numbered(arrays, n)
-
-
-@dataclass
-class Operand:
-    """What one layer hands to the next in a program: rows of numbers at an address.
-
-    Attributes
-    ----------
-    address : where (N, ...) begins, row after row
-    shape : of one sample
-    slope : what the gradient with respect to these numbers has to be put through before the layer that made them takes
-        it: whoever computes that gradient may take this over, see ``take_slope``
-    """
-
-    address: int
-    shape: tuple[int, ...]
-    slope: Epilogue = NO_EPILOGUE
-
-    @property
-    def columns(self) -> int:
-        """Numbers in a sample that is a row."""
-        (columns,) = self.shape
-        return columns
-
-    def take_slope(self) -> Epilogue:
-        """Take over what the gradient has to be put through; whoever made the numbers then leaves it out."""
-        taken, self.slope = self.slope, NO_EPILOGUE
-        return taken
 
 
 class Layer:

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from fastbp import _check, _team
 from fastbp._arguments import shown
 from fastbp._attributes import remembered
-from fastbp._layer import Operand
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 from fastbp.kernels import instructions as of
 from fastbp.kernels.element_losses import element_loss_backward, element_loss_forward
 

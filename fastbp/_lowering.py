@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numba import types, void
 
 from fastbp import _check
-from fastbp._layer import Layer, Operand
+from fastbp._operand import Operand
 from fastbp._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
@@ -26,13 +26,26 @@ from fastbp.kernels.operations import OPERATIONS
 from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK
 
-if TYPE_CHECKING:
-    from fastbp.optimizers import Optimizer
-
 _NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
 
 Backward = Callable[[int, bool], int]
 """Writes a layer's backward pass: takes the address of dy and whether dx is wanted, returns the address of dx."""
+
+
+class Passed(Protocol):
+    """A layer, as one that has a backward pass."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+
+
+class Rule(Protocol):
+    """An optimizer, as one that is written into a program."""
+
+    @property
+    def kind(self) -> int: ...
+
+    def hyper(self) -> np.ndarray: ...
 
 
 @cache
@@ -87,7 +100,7 @@ class Lowering:
         self._instructions: list[Any] = []
         self.instructions: list[Any] = []  # of the last table
         self.functions: dict[int, str] = {}  # names by address
-        self._passes: list[tuple[Layer, Backward]] = []
+        self._passes: list[tuple[Passed, Backward]] = []
         self._included: list[Lowering] = []
         self.keep(parameters)
         self.keep(gradients)
@@ -133,7 +146,7 @@ class Lowering:
         _address(cast(Any, type(instruction)), self.dtype)
         self._instructions.append(instruction)
 
-    def on_backward(self, layer: Layer, write: Backward) -> None:
+    def on_backward(self, layer: Passed, write: Backward) -> None:
         """Have ``write`` write the backward pass of ``layer`` when it is its turn."""
         self._passes.append((layer, write))
 
@@ -179,7 +192,7 @@ class Lowering:
         """Addresses of the gradient with respect to a loss's x, (N, columns), and of the losses of rows or of parts."""
         return self.buffer("loss dx", columns), self.buffer("losses", 1, _check.FLOAT64)
 
-    def optimizer(self, optimizer: Optimizer, first: np.ndarray, second: np.ndarray, limit: float) -> None:
+    def optimizer(self, optimizer: Rule, first: np.ndarray, second: np.ndarray, limit: float) -> None:
         """Write the update of all parameters, their gradients clipped to the norm ``limit`` where that is not 0."""
         n = self.parameters.size
         partial = self.keep(np.zeros(-(-n // CHUNK)))

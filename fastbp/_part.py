@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,29 +11,27 @@ from fastbp import _classes
 from fastbp._not_finite import ROWS_AT_A_TIME, place_of
 from fastbp._pin import pin
 from fastbp._samples import Samples
-
-if TYPE_CHECKING:
-    from fastbp.sequential import Sequential
+from fastbp.network import Network
 
 
 class Part:
     """Samples, where they lie, and targets in the form of the loss's ``as_targets``, of a network's ``dtype``."""
 
-    def __init__(self, net: Sequential, samples: Samples, targets: np.ndarray, dtype: np.dtype) -> None:
+    def __init__(self, net: Network, samples: Samples, targets: np.ndarray, dtype: np.dtype) -> None:
         self.net, self.samples, self.targets, self.dtype = net, samples, targets, dtype
         self._pin = pin("t", targets)
 
     @cached_property
     def labels(self) -> np.ndarray | None:
         """(N,) the classes that the targets name, None where they may name none."""
-        return _classes.labels_in(self.net.lastLayer, self.targets)
+        return _classes.labels_in(self.net.loss_layer, self.targets)
 
     def __len__(self) -> int:
         return len(self.samples.array)
 
     def measured(self) -> dict[str, float]:
         """The network's mean ``loss`` on this part, and its ``accuracy`` where the targets are classes."""
-        loss_layer = copy.copy(self.net.lastLayer)
+        loss_layer = copy.copy(self.net.loss_layer)
         total, right = 0.0, 0.0
         for begin in range(0, len(self), ROWS_AT_A_TIME):
             rows = slice(begin, begin + ROWS_AT_A_TIME)

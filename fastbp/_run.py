@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,10 +26,8 @@ from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, train
+from fastbp.network import Network
 from fastbp.optimizers import Optimizer
-
-if TYPE_CHECKING:
-    from fastbp.sequential import Sequential
 
 CHUNK_SECONDS = 0.05  # between two looks of Python at the run: progress, callbacks and Ctrl-C wait that long
 MOST_STEPS = 1 << 16  # in a chunk, which bounds the arrays of rates and losses
@@ -40,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        net: Sequential,
+        net: Network,
         samples: Samples,
         t: ArrayLike,
         *,
@@ -72,10 +70,10 @@ class Run:
         targets = binding.loss.as_targets(t, shape, self.dtype)
         weights = as_weights(sample_weight, self.n_samples, self.dtype)
         if class_weight is not None:
-            weights = with_class_weight(weights, class_weight, net.lastLayer, targets, self.n_outputs)
+            weights = with_class_weight(weights, class_weight, net.loss_layer, targets, self.n_outputs)
         self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
         if accuracy:
-            _classes.must_have_classes(net.lastLayer, "accuracy")
+            _classes.must_have_classes(net.loss_layer, "accuracy")
             if self.part.labels is None:
                 raise ValueError("accuracy needs targets that name one class a sample")
 

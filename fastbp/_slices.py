@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastbp._binding import Binding
 from fastbp._lowering import Lowering
 from fastbp.kernels import instructions as of
 from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
-
-if TYPE_CHECKING:
-    from fastbp._binding import Binding
 
 SLICE_BYTES = 128 << 10  # of activations and their gradients: they and the weights stay in the second-level cache
 LEAST_ROWS = 64  # below, the matrix products lose more than the cache brings

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastbp import _html
-
-if TYPE_CHECKING:
-    from fastbp.sequential import Sequential
+from fastbp.network import Network
 
 HEAD = ("layer", "parameters", "number")
 
 
-def text(net: Sequential) -> str:
+def text(net: Network) -> str:
     rows = [HEAD, *_rows(net)]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
 
 
-def html(net: Sequential) -> str:
+def html(net: Network) -> str:
     return _html.table(HEAD, _rows(net), type(net).__name__)
 
 
-def _rows(net: Sequential) -> list[tuple[str, str, str]]:
+def _rows(net: Network) -> list[tuple[str, str, str]]:
     """Name, shapes and number of the parameters of each layer, and of all together."""
     parameters = net._bound()
     rows = [] if net.scale == 1 else [("scale", f"{net.scale:.6g}", "0")]
@@ -30,5 +26,5 @@ def _rows(net: Sequential) -> list[tuple[str, str, str]]:
         arrays = [a for a in (getattr(layer, "W", None), getattr(layer, "b", None)) if a is not None]
         shapes = " + ".join(str(a.shape) for a in arrays)
         rows.append((name, shapes or "-", f"{sum(a.size for a in arrays):,}"))
-    rows.append((type(net.lastLayer).__name__, "-", "0"))
+    rows.append((type(net.loss_layer).__name__, "-", "0"))
     return [*rows, ("total", str(parameters.dtype), f"{parameters.size:,}")]

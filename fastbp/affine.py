@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from fastbp import _check, _team
 from fastbp._arguments import shown
 from fastbp._attributes import remembered
-from fastbp._layer import Layer, Operand
+from fastbp._layer import Layer
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward
 from fastbp.kernels.gemm import LINEAR, NOTHING

@@ -21,7 +21,7 @@ from fastbp.dropout import Dropout
 from fastbp.huber import Huber
 from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
-from fastbp.sequential import Sequential
+from fastbp.network import Network
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 
@@ -75,19 +75,19 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
     return cls(**given)
 
 
-def predicting(net: Sequential) -> list[tuple[str, Any]]:
+def predicting(net: Network) -> list[tuple[str, Any]]:
     """The layers of ``net``, each with its class's name, without those that do nothing when predicting.
 
     Raises TypeError for layers and losses that the tables do not have, ValueError for parameters that are not finite.
     """
-    known(net.lastLayer, LOSSES)
+    known(net.loss_layer, LOSSES)
     for name, array in net.params.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")
     return [(known(layer, LAYERS), layer) for layer in net.layers.values() if not isinstance(layer, Dropout)]
 
 
-def probabilities_of(net: Sequential) -> str | None:
+def probabilities_of(net: Network) -> str | None:
     """What makes probabilities of the scores: "softmax", "sigmoid", "identity", or None where the loss has none."""
     names = {SoftmaxWithLoss: "softmax", SigmoidWithLoss: "sigmoid", BinaryCrossEntropy: "identity"}
-    return names.get(type(net.lastLayer))
+    return names.get(type(net.loss_layer))

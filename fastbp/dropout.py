@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from fastbp import _arguments, _check, _team
 from fastbp._arguments import shown
 from fastbp._attributes import remembered, setting
-from fastbp._layer import Layer, Operand
+from fastbp._layer import Layer
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 from fastbp.kernels import instructions as of
 from fastbp.kernels.dropout import dropout_backward, dropout_forward
 from fastbp.kernels.random import key_of

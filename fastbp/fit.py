@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,15 +14,13 @@ from fastbp._part import Part
 from fastbp._run import Run
 from fastbp._samples import Samples
 from fastbp.history import History, TrainingState
+from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
-
-if TYPE_CHECKING:
-    from fastbp.sequential import Sequential
 
 
 @_progress.told_if(lambda *args, progress=True, **others: progress)
 def fit(
-    net: Sequential,
+    net: Network,
     x: ArrayLike,
     t: ArrayLike,
     *,
@@ -159,11 +157,11 @@ def _validation(run: Run, data: Any) -> tuple[Samples, np.ndarray]:
     samples.check_columns(run.columns, "validation_data[0]")
     if len(samples.array) == 0:
         raise ValueError("validation_data must hold at least one sample, got none")
-    return samples, run.net.lastLayer.as_targets(t, (len(samples.array), run.n_outputs), run.dtype)
+    return samples, run.net.loss_layer.as_targets(t, (len(samples.array), run.n_outputs), run.dtype)
 
 
 def _split(
-    net: Sequential, samples: Samples, t: ArrayLike, sample_weight: ArrayLike | None, share: Any
+    net: Network, samples: Samples, t: ArrayLike, sample_weight: ArrayLike | None, share: Any
 ) -> tuple[Samples, np.ndarray, np.ndarray | None, tuple[Samples, np.ndarray]]:
     """Samples, targets and weights without the last ``share`` of them, and those samples and targets."""
     share = _arguments.real("validation_split", share, 0, 1)
@@ -171,7 +169,7 @@ def _split(
     kept = int(n * (1 - share))
     if not 0 < kept < n:
         raise ValueError(f"validation_split of {share:g} leaves one of the parts of {n} samples empty")
-    targets = net.lastLayer.as_targets(t, (n, net.n_outputs), dtype)
+    targets = net.loss_layer.as_targets(t, (n, net.n_outputs), dtype)
     weights = None if sample_weight is None else as_weights(sample_weight, n, dtype)[:kept]
     first, rest = samples.split(kept)
     return first, targets[:kept], weights, (rest, targets[kept:])

@@ -1,14 +1,14 @@
-"""Networks in files: ``net.save``, ``fastbp.load`` and ``fastbp.load_checkpoint``.
+"""Networks in files: what ``net.save`` writes, and ``fastbp.load`` reads.
 
 A file is one of safetensors, which has no place for code, and can be read with that library in any language: the
 parameters are its tensors ``W1``, ``b1``, ``W2``, ...
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from fastbp._layer import Layer, Numbering
 from fastbp._tensor_file import ModelFileError
 from fastbp.architecture import LAYERS, LOSSES, describe, make
 from fastbp.history import LISTS, TrainingState
-from fastbp.sequential import Sequential
-
-__all__ = ["Checkpoint", "ModelFileError", "load", "load_checkpoint", "save"]
+from fastbp.network import Network
 
 # The fields of a TrainingState by the form in which they are kept: integers and text in words, the others as tensors. A
 # new one is added here, with a default in TrainingState: a file without it is older, and gives the default.
@@ -29,27 +27,13 @@ NUMBERS = ("partial_loss", "best_loss")
 VECTORS = ("parameters", "first", "second", "best_parameters")
 DEFAULTS = {part.name: part.default for part in fields(TrainingState) if part.default is not MISSING}
 
+N = TypeVar("N", bound=Network)
+
 NEWER = "which this fastbp does not know: the file is of a newer version, or not of fastbp"
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a model file holds.
-
-    Attributes
-    ----------
-    net : the network
-    state : for ``net.fit(resume=...)``, None where none was saved
-    extra : what else was saved
-    """
-
-    net: Sequential
-    state: TrainingState | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
 def save(
-    net: Sequential,
+    net: Network,
     path: str | os.PathLike,
     state: TrainingState | None = None,
     extra: Mapping[str, Any] | None = None,
@@ -59,7 +43,7 @@ def save(
     description: dict[str, Any] = {
         "dtype": parameters.dtype.name,
         "layers": [describe(layer, LAYERS) for layer in net.layers.values()],
-        "loss": describe(net.lastLayer, LOSSES),
+        "loss": describe(net.loss_layer, LOSSES),
         "state": None,
         "extra": dict(extra or {}),
     }
@@ -77,30 +61,21 @@ def save(
     _tensor_file.write(path, description, tensors)
 
 
-def load(path: str | os.PathLike) -> Sequential:
-    """Return the network that ``net.save(path)`` has saved: the same layers, loss, dtype and bits.
+def read(path: str | os.PathLike, kind: Callable[..., N]) -> tuple[N, TrainingState | None, dict[str, Any]]:
+    """What ``save`` has written: ``kind`` makes the network of its layers, its loss and its scale.
 
-    The network of a subclass, such as TwoLayerNet, comes back as a Sequential of its layers; the masks of Dropout begin
-    again with the first of their seed.
-
-    Raises ModelFileError, a ValueError, for a file that is damaged, changed, cut short, of another kind, or from a
-    later version of fastbp; OSError for one that cannot be read or is no regular file. Nothing in the file is run,
-    whoever wrote it, and reading takes at most twice the file's size in memory, its header of at most 128 KiB and a
-    64th of the file aside.
+    Raises ModelFileError and OSError as ``fastbp.load`` says.
     """
-    return load_checkpoint(path).net
-
-
-def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
-    """As ``load``, with the training state and what else was saved."""
     description, tensors = _tensor_file.read(path)
     try:
-        return _checkpoint(description, tensors)
+        return _read(description, tensors, kind)
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelFileError(f"{os.fspath(path)!s}: no network that fastbp has written: {error}") from error
 
 
-def _checkpoint(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Checkpoint:
+def _read(
+    description: dict[str, Any], tensors: dict[str, np.ndarray], kind: Callable[..., N]
+) -> tuple[N, TrainingState | None, dict[str, Any]]:
     _check_names("the description", description, ("dtype", "layers", "loss", "state", "extra"), ("scale",))
     dtype, state, extra = description["dtype"], description["state"], description["extra"]
     if dtype not in [kind.name for kind in _check.FLOATS]:
@@ -119,10 +94,10 @@ def _checkpoint(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> 
     resumed = None if state is None else _state(state, taken)
     if tensors:
         raise ValueError(f"there are tensors of no layer: {', '.join(tensors):.80}, {NEWER}")
-    net = Sequential(layers, loss, scale=scale)
+    net = kind(layers, loss, scale=scale)
     if resumed is not None:
         _check_vectors(resumed, net._bound())
-    return Checkpoint(net, resumed, extra)
+    return net, resumed, extra
 
 
 class _Taken:

@@ -16,11 +16,10 @@ from numpy.typing import ArrayLike
 from fastbp import _check
 from fastbp._arguments import integer, shown
 from fastbp._extra import needed
+from fastbp.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from fastbp.sequential import Sequential
 
 ROWS_AT_A_TIME = 4096  # of an evaluation, so that its activations stay small beside the data
 MOST_NUMBERED = 25  # classes up to which the cells of a confusion matrix have room for a number
@@ -57,7 +56,7 @@ def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def plot_confusion(net: Sequential, x: ArrayLike, t: ArrayLike, names: Sequence[Any] | None = None) -> Figure:
+def plot_confusion(net: Network, x: ArrayLike, t: ArrayLike, names: Sequence[Any] | None = None) -> Figure:
     """How often samples of each class are taken for each other class.
 
     Parameters
@@ -128,7 +127,7 @@ def confusion_counts(found: np.ndarray, labels: np.ndarray, n_classes: int) -> n
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def plot_weights(net: Sequential, shape: tuple[int, int] | None = None, most: int = 100) -> Figure:
+def plot_weights(net: Network, shape: tuple[int, int] | None = None, most: int = 100) -> Figure:
     """The first layer's weights, one image for each of its units: what each looks for in an image.
 
     Parameters
@@ -170,9 +169,7 @@ def plot_weights(net: Sequential, shape: tuple[int, int] | None = None, most: in
 
 
 def _check_network(net: Any) -> None:
-    from fastbp.sequential import Sequential
-
-    if not isinstance(net, Sequential):
+    if not isinstance(net, Network):
         raise TypeError(f"net must be a network, got {shown(net)}")
 
 

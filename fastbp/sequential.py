@@ -1,31 +1,30 @@
-"""Networks: layers one after the other, and the loss they are trained by."""
+"""The network that users make: it can be trained, shown, saved and exported."""
 
 from __future__ import annotations
 
-import copy
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+import os
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check, _classes, _summary
-from fastbp._binding import Binding, Params
-from fastbp._blocks import in_blocks
-from fastbp._claim import Claim, in_training
-from fastbp._conversions import Conversions
-from fastbp._layer import Numbering
-from fastbp._pin import pin
+from fastbp import _arguments, _summary, model_file, torch_weights
+from fastbp._claim import in_training
 from fastbp._stepper import Batch, Stepper
-from fastbp.dropout import Dropout
 from fastbp.fit import fit
-from fastbp.gradient import numerical_gradient
+from fastbp.history import TrainingState
+from fastbp.network import Network
 from fastbp.optimizers import Optimizer
-from fastbp.softmax_with_loss import SoftmaxWithLoss
+from fastbp.to_c import to_c
+from fastbp.to_numpy import to_numpy
+from fastbp.to_onnx import to_onnx
+
+RENAMED = "lastLayer is deprecated: use loss_layer (a TwoLayerNet keeps the book's name, too)"
 
 
-class Sequential(Conversions):
+class Sequential(Network):
     """Layers one after the other, with the interface of the book's networks and a compiled ``fit``.
 
     Parameters
@@ -38,7 +37,7 @@ class Sequential(Conversions):
     Attributes
     ----------
     layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
-    lastLayer : the loss layer
+    loss_layer : the loss layer
     params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into
         them
     scale : what ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it
@@ -53,235 +52,36 @@ class Sequential(Conversions):
     (2, 3)
     """
 
-    def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
-        self.layers: OrderedDict[str, Any] = OrderedDict()
-        numbers: dict[str, int] = {}
-        if isinstance(layers, str) or not isinstance(layers, Iterable):
-            raise TypeError(f"layers must be a sequence of layers, got {_arguments.shown(layers)}")
-        for layer in layers:
-            kind = type(layer).__name__
-            numbers[kind] = numbers.get(kind, 0) + 1
-            self.layers[f"{kind}{numbers[kind]}"] = layer
-        self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
-        self.scale = scale
-        self._begin_afresh()
-
-    def _begin_afresh(self) -> None:
-        self._stepper: Stepper | None = None
-        self._training, self._passing = Claim(), Claim()
-        self._last_binding = Binding(self.layers, self.lastLayer)
-
-    def _binding(self) -> Binding:
-        """What the layers are now; looked at anew where a layer, an array or a setting is another than before."""
-        binding = self._last_binding
-        while not binding.is_of(self.layers, self.lastLayer):
-            if self._training.is_elsewhere():
-                raise RuntimeError(
-                    "a layer of a network in training in another thread, its arrays or its settings were replaced: "
-                    "wait until that training has taken it up between two steps, or write into the arrays in place"
-                )
-            binding = self._last_binding = Binding(self.layers, self.lastLayer, binding)
-        return binding
-
-    def _bound(self) -> np.ndarray:
-        """The flat vector of the parameters."""
-        return self._binding().vector
-
-    @property
-    def scale(self) -> float:
-        return self._scale
-
-    @scale.setter
-    def scale(self, value: float) -> None:
-        self._scale = _arguments.real("scale", value, above=0)
-
-    @property
-    def n_inputs(self) -> int:
-        """Numbers in an input sample."""
-        return self._binding().n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        """Numbers in an output sample, the scores of a row."""
-        return self._binding().n_outputs
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64, of all parameters."""
-        return self._bound().dtype
-
-    @property
-    def params(self) -> Params:
-        """The parameters by name, as views of one vector."""
-        return self._binding().params
-
-    @params.setter
-    def params(self, arrays: Mapping[str, ArrayLike]) -> None:
-        own = self.params
-        if not isinstance(arrays, Mapping):
-            raise TypeError(f"params must be a dict of arrays by name, got {_arguments.shown(arrays)}")
-        if arrays.keys() != own.keys():
-            raise ValueError(f"params must hold {', '.join(own)}, got {', '.join(map(str, arrays)) or 'none'}")
-        own.update(arrays)
+    _stepper: Stepper | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_stepper", "_training", "_passing", "_last_binding")  # with this network's addresses and locks
-        return {name: value for name, value in self.__dict__.items() if name not in own}
+        state = super().__getstate__()
+        state.pop("_stepper", None)  # with this network's addresses
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._begin_afresh()
+        if "lastLayer" in state:  # its name in older pickles
+            state = {"loss_layer" if name == "lastLayer" else name: value for name, value in state.items()}
+        super().__setstate__(state)
 
-    def __copy__(self) -> Sequential:
-        return copy.deepcopy(self)  # two networks cannot share layers whose parameters lie in one vector
+    @property
+    def lastLayer(self) -> Any:
+        """The ``loss_layer`` by its old name, which gives a DeprecationWarning."""
+        warnings.warn(RENAMED, DeprecationWarning, stacklevel=2)
+        return self.loss_layer
 
-    def __repr__(self) -> str:
-        names = ", ".join(map(repr, self.layers.values()))
-        scale = "" if self.scale == 1 else f", scale={self.scale:g}"
-        return f"{type(self).__name__}([{names}], loss={self.lastLayer!r}{scale})"
+    @lastLayer.setter
+    def lastLayer(self, loss: Any) -> None:
+        warnings.warn(RENAMED, DeprecationWarning, stacklevel=2)
+        self.loss_layer = loss
 
     def summary(self) -> str:
         """Return a table of the layers: name, shape of the parameters, their number."""
         return _summary.text(self)
 
-    def program(self, batch_size: int = 32, optimizer: str | Optimizer = "sgd") -> str:
-        """Return the instructions that ``step`` runs for a mini-batch, a line each, with their operands by name.
-
-        Compiles what the network needs. Raises ValueError and TypeError as ``step`` does.
-
-        >>> net = Sequential([Affine(np.zeros((4, 3)), None)])
-        >>> print(net.program(batch_size=2).splitlines()[0])
-        AffineForward     x=x W=W1 b=0 y=Affine1.y rows=2 inputs=4 outputs=3 function=none number=0
-        """
-        binding = self._binding()
-        labels = binding.loss.has_classes
-        n_rows = _arguments.integer("batch_size", batch_size, 1)
-        targets = np.zeros(
-            n_rows if labels else (n_rows, binding.n_outputs), np.intp if labels else binding.vector.dtype
-        )
-        batch = Batch(Stepper(binding, optimizer), n_rows, targets, False, 0.0)
-        return batch.listing(self.layers)
-
     def _repr_html_(self) -> str:
         """The summary as a notebook shows it."""
         return _summary.html(self)
-
-    def _scaled(self, x: ArrayLike) -> Any:
-        """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
-        if self.scale == 1:
-            return x
-        x = _check.as_real("x", x)
-        dtype = _check.computed_in(_check.result_type(x, self._bound()))
-        return np.multiply(x, dtype.type(self.scale), dtype=dtype)
-
-    def _copies(self, *, draws: bool) -> list[Any]:
-        """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them.
-
-        ``draws`` says that the pass draws masks.
-        """
-        layers = [*self.layers.values(), self.lastLayer]
-        copies = [copy.copy(layer) for layer in layers]
-        for layer in layers:
-            if draws and isinstance(layer, Dropout):
-                layer.step += 1  # that mask is the copy's
-        return copies
-
-    def predict(self, x: ArrayLike) -> np.ndarray:
-        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off.
-
-        Many rows are computed in blocks, so that Ctrl-C is heard; the layers then keep the last block for a backward.
-        """
-        return in_blocks(self._scores, x, self._last_binding.vector.size)
-
-    def _scores(self, x: ArrayLike) -> np.ndarray:
-        """What ``predict`` returns, of all rows at once."""
-        held = pin("x", x)
-        passing = self._passing
-        try:
-            layers = list(self.layers.values()) if passing.take(False) else self._copies(draws=False)[:-1]
-            out = self._scaled(x)
-            for layer in layers:
-                out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
-        finally:
-            passing.end()
-        del held
-        return out
-
-    def predict_proba(self, x: ArrayLike) -> np.ndarray:
-        """Return the probabilities that the loss layer makes of the scores of ``x`` (N, I)."""
-        return self.lastLayer.probabilities(self.predict(x))
-
-    def predict_classes(self, x: ArrayLike) -> np.ndarray:
-        """Return the classes (N,) that are found for ``x`` (N, I): those of the highest scores.
-
-        Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
-        of numbers, such as MeanSquaredError.
-        """
-        _classes.must_have_classes(self.lastLayer, "classes")
-        return _classes.found(self.lastLayer, np.atleast_2d(self.predict(x)))
-
-    def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
-        """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
-        held = pin("t", t)
-        passing = self._passing
-        try:
-            layer = self.lastLayer if passing.take(False) else copy.copy(self.lastLayer)
-            loss = layer.forward(self._scores(x), t)  # the layers keep all rows, as in the book
-        finally:
-            passing.end()
-        del held
-        return loss
-
-    def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the share of rows of ``x`` (N, I) whose class is the one that ``predict_classes`` finds.
-
-        ``t`` is labels (N,) or (N, 1) in 0..K-1, or rows (N, K) whose largest element is the class; of a network with
-        one output it is 0 or 1, (N,) or (N, 1).
-
-        Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
-        ValueError for no samples, for shapes that do not fit, and for labels out of range.
-        """
-        _classes.must_have_classes(self.lastLayer, "accuracy")
-        scores = np.atleast_2d(self.predict(x))
-        if len(scores) == 0:
-            raise ValueError("x must hold at least one sample, got none")
-        labels = _classes.as_labels(self.lastLayer, t, scores.shape)
-        return float(np.mean(_classes.found(self.lastLayer, scores) == labels))
-
-    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
-        """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.
-
-        The layers have then what ``forward`` and ``backward`` leave in them. Several threads may do this at once; one
-        that finds another in the layers works in copies of them.
-        """
-        held = pin("x", x), pin("t", t)
-        passing = self._passing
-        try:
-            alone = passing.take(False)
-            *layers, loss = [*self.layers.values(), self.lastLayer] if alone else self._copies(draws=True)
-            out = self._scaled(x)
-            for layer in layers:
-                out = layer.forward(out)
-            loss.forward(out, t)
-            dout = loss.backward()
-            for layer in reversed(layers):
-                dout = layer.backward(dout)
-            # Before another thread may use the same layers.
-            gradients: dict[str, Any] = {}
-            numbering = Numbering()
-            for layer in layers:
-                for attribute, name in numbering(layer).items():
-                    if getattr(layer, attribute) is not None:
-                        gradients[name] = getattr(layer, f"d{attribute}")
-        finally:
-            passing.end()
-        del held
-        return gradients
-
-    def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
-        """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking."""
-        net = copy.deepcopy(self)  # whose parameters nobody else reads while they are varied
-        return {name: numerical_gradient(lambda _: net.loss(x, t), p) for name, p in net.params.items()}
 
     fit = fit
 
@@ -330,3 +130,102 @@ class Sequential(Conversions):
             return stepper.step(x, t, self.scale, sample_weight, clip_norm, seed)
         finally:
             training.end()
+
+    def program(self, batch_size: int = 32, optimizer: str | Optimizer = "sgd") -> str:
+        """Return the instructions that ``step`` runs for a mini-batch, a line each, with their operands by name.
+
+        Compiles what the network needs. Raises ValueError and TypeError as ``step`` does.
+
+        >>> net = Sequential([Affine(np.zeros((4, 3)), None)])
+        >>> print(net.program(batch_size=2).splitlines()[0])
+        AffineForward     x=x W=W1 b=0 y=Affine1.y rows=2 inputs=4 outputs=3 function=none number=0
+        """
+        binding = self._binding()
+        labels = binding.loss.has_classes
+        n_rows = _arguments.integer("batch_size", batch_size, 1)
+        targets = np.zeros(
+            n_rows if labels else (n_rows, binding.n_outputs), np.intp if labels else binding.vector.dtype
+        )
+        batch = Batch(Stepper(binding, optimizer), n_rows, targets, False, 0.0)
+        return batch.listing(self.layers)
+
+    def save(
+        self, path: str | os.PathLike, *, state: TrainingState | None = None, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Save the network to a safetensors file, for ``fastbp.load`` and ``fastbp.load_checkpoint``.
+
+        The file is there whole or not at all, also after a crash; what was there before is replaced, and hands on its
+        permissions. The same network gives the same bytes.
+
+        Parameters
+        ----------
+        state : the ``state`` of a History of this network: the optimizer's vectors and the place in the run, with which
+            ``fit(resume=...)`` goes on to the same bits, given the same data, optimizer and options
+        extra : anything that JSON can hold, for ``load_checkpoint`` to return
+
+        Raises TypeError for layers and losses that are not of fastbp, and for an ``extra`` that JSON cannot hold;
+        ValueError for a state of another network and an ``extra`` that is too long for the file; OSError, also where
+        there is something other than a regular file.
+        """
+        model_file.save(self, path, state, extra)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of the parameters by PyTorch's names and in its layout.
+
+        ``"0.weight"`` (outputs, inputs) and ``"0.bias"`` (outputs,) are those of the first layer, if it is an Affine:
+        the names that ``to_torch().state_dict()`` has.
+        """
+        return torch_weights.state_dict(self)
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take over parameters, tensors or arrays with the names and shapes that ``state_dict`` has.
+
+        Raises ValueError for other names and shapes, TypeError for what is no array of real numbers; nothing has
+        changed then.
+        """
+        torch_weights.load_state_dict(self, state)
+
+    def to_torch(self) -> Any:
+        """Return a ``torch.nn.Sequential`` with copies of the layers, in evaluation mode: it gives what predict gives.
+
+        A ``scale`` of the network is a module of its own before them, called ``scale``; the layers keep their numbers,
+        and the state dict has nothing of it.
+
+        The way back is ``fastbp.from_torch``. Raises TypeError for layers that are not of fastbp, ImportError without
+        torch (the extra ``torch``).
+        """
+        return torch_weights.to_torch(self)
+
+    def to_onnx(self, path: str | os.PathLike, *, probabilities: bool = False) -> None:
+        """Write the network as an ONNX graph, from ``x`` (N, I) to ``scores`` (N, K) as predict gives, N any number.
+
+        The graph computes in the network's dtype, its ``scale`` included, with opset 16. With ``probabilities`` it has
+        a second output of that name, which is what predict_proba gives.
+
+        Raises TypeError for layers and losses that are not of fastbp, and for ``probabilities`` of a loss without them;
+        ValueError for parameters that are not finite; ImportError without onnx (the extra ``onnx``); OSError.
+        """
+        to_onnx(self, path, probabilities)
+
+    def to_c(self, path: str | os.PathLike, *, prefix: str = "") -> None:
+        """Write the network as one file of C99 without dependencies: the exact weights, and functions that predict.
+
+        ``void predict(size_t rows, const float *x, float *scores)`` gives what predict gives, but for rounding; it is
+        of double for a float64 network. ``predict_proba`` is there too where the loss has probabilities. The names
+        begin with ``prefix``, so that a program can have several networks.
+
+        Raises TypeError for layers and losses that are not of fastbp; ValueError for parameters that are not finite and
+        for a ``prefix`` that no name in C begins with; OSError.
+        """
+        to_c(self, path, prefix)
+
+    def to_numpy(self, path: str | os.PathLike) -> None:
+        """Write the network as a Python module that needs only NumPy: the exact weights, and functions that predict.
+
+        ``predict(x)`` takes (N, I) and gives what predict gives, but for rounding, in the network's dtype;
+        ``predict_proba(x)`` is there too where the loss has probabilities.
+
+        Raises TypeError for layers and losses that are not of fastbp, ValueError for parameters that are not finite,
+        OSError.
+        """
+        to_numpy(self, path)

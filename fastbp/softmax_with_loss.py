@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._attributes import setting
-from fastbp._layer import Operand
 from fastbp._loss import Loss, as_factor, as_loss, as_weights
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 from fastbp._targets import as_targets
 from fastbp.kernels import instructions as of
 from fastbp.kernels.short_rows import LONGEST

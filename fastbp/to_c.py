@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import _check
+from fastbp import _check, _summary
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface
 from fastbp._source import c_string, comment, hex_number, number_lines
 from fastbp.activations import Activation
 from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
-from fastbp.sequential import Sequential
+from fastbp.network import Network
 
 # In all that follows REAL is the type of the numbers, and f the ending of its constants and mathematical functions;
 # IN and OUT are the types of what is taken and given, double where that has a unit of its own.
@@ -98,7 +98,7 @@ _MADE = {  # what makes probabilities of scores to the statement that does it in
 }
 
 
-def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
+def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
     if not re.fullmatch(r"([A-Za-z]\w*)?", prefix, re.ASCII):
         raise ValueError(f"prefix must be the beginning of a name in C, got {prefix!r}")
     dtype = net._bound().dtype
@@ -118,7 +118,7 @@ def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: 
     mathematics = "@f(" in fields["functions"]
     fields["includes"] = "#include <math.h>\n#include <stddef.h>" if mathematics else "#include <stddef.h>"
     fields["library"] = " (link with -lm)" if mathematics else ""
-    fields["summary"] = "\n".join(f" *     {line}".rstrip() for line in comment(net.summary()).splitlines())
+    fields["summary"] = "\n".join(f" *     {line}".rstrip() for line in comment(_summary.text(net)).splitlines())
     given = {f"{prefix}input_names": interface.input_names, f"{prefix}class_names": interface.class_names}
     lists = {name: list_ for name, list_ in given.items() if list_ is not None}
     fields["named"] = f" * What they are called, in UTF-8: {', '.join(lists)}.\n" if lists else ""
@@ -152,7 +152,7 @@ def _number(layer: Activation, real: Any) -> str:
     return f", {hex_number(real(layer.number))}@f" if _takes_number(layer) else ""
 
 
-def _arrays(net: Sequential, interface: Interface) -> dict[str, np.ndarray]:
+def _arrays(net: Network, interface: Interface) -> dict[str, np.ndarray]:
     """The constants of the file by name."""
     arrays: dict[str, np.ndarray] = dict(net.params)
     for name, unit in (("input", interface.inputs), ("output", interface.outputs)):
@@ -172,7 +172,7 @@ def _strings(name: str, texts: Sequence[str | int]) -> str:
     return f"const char *const {name}[{len(texts)}] = {{\n{lines}}};\n\n"
 
 
-def _steps(net: Sequential, interface: Interface) -> list[str]:
+def _steps(net: Network, interface: Interface) -> list[str]:
     """The statements that compute ``scores`` of one row of ``x``."""
     real, n_affine, last = net._bound().dtype.type, 0, sum(isinstance(layer, Affine) for layer in net.layers.values())
     x, n = "x", net.n_inputs

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from fastbp import _summary
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface
 from fastbp._source import comment, number_lines
 from fastbp.activations import Activation
 from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
-from fastbp.sequential import Sequential
+from fastbp.network import Network
 
 _FUNCTIONS = {
     "sigmoid": '''
@@ -61,7 +62,7 @@ def predict_proba(x):
 '''
 
 
-def to_numpy(net: Sequential, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
+def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
     sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     code = "\n".join(f"    x = {step}" for step in _steps(net, interface))
     functions = ""
@@ -80,12 +81,12 @@ def to_numpy(net: Sequential, path: str | os.PathLike, interface: Interface = PL
                 _array(f"{name}_{part}", getattr(unit, part.lower()), ", np.float64") for part in ("MEAN", "STD")
             ]
     names = _names("INPUTS", interface.input_names) + _names("CLASSES", interface.class_names)
-    fields = {"summary": comment(net.summary()), "dtype": net._bound().dtype.name, "steps": code}
+    fields = {"summary": comment(_summary.text(net)), "dtype": net._bound().dtype.name, "steps": code}
     text = _MODULE.format(functions=functions, names=names, numbers="\n".join(numbers), **fields, **sizes)
     write_whole(path, text.encode("ascii"))
 
 
-def _steps(net: Sequential, interface: Interface) -> list[str]:
+def _steps(net: Network, interface: Interface) -> list[str]:
     """What ``x`` becomes, one after the other."""
     steps, n_affine = ["np.asarray(x, DTYPE)"], 0
     if interface.inputs is not None:

@@ -13,7 +13,7 @@ from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface, Unit
 from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
-from fastbp.sequential import Sequential
+from fastbp.network import Network
 
 # Of 2022, for the runtimes of the years since: the first in which onnxruntime has PRelu for float64.
 OPSET, IR_VERSION = 16, 8
@@ -25,9 +25,7 @@ _PROBABILITIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def to_onnx(
-    net: Sequential, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN
-) -> None:
+def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN) -> None:
     onnx = needed("onnx", "onnx")
     from onnx import helper, numpy_helper
 
@@ -97,8 +95,8 @@ def to_onnx(
     write_whole(path, model.SerializeToString(deterministic=True))
 
 
-def _known_probabilities(net: Sequential, interface: Interface) -> str:
+def _known_probabilities(net: Network, interface: Interface) -> str:
     name = None if interface.outputs else probabilities_of(net)
     if name is None:
-        raise TypeError(f"{type(net.lastLayer).__name__} is no loss of classes: its network has no probabilities")
+        raise TypeError(f"{type(net.loss_layer).__name__} is no loss of classes: its network has no probabilities")
     return name

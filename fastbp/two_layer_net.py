@@ -32,7 +32,7 @@ class TwoLayerNet(Sequential):
     params : dict of ``W1`` (I, H), ``b1`` (H,), ``W2`` (H, K), ``b2`` (K,), shared with the layers: writing into
         these arrays trains
     layers : OrderedDict of ``Affine1``, ``Relu1``, ``Affine2``
-    lastLayer : the SoftmaxWithLoss
+    loss_layer, lastLayer : the SoftmaxWithLoss, by its name in all networks and by that in the book
     """
 
     def __init__(
@@ -61,3 +61,11 @@ class TwoLayerNet(Sequential):
             ],
             SoftmaxWithLoss(),
         )
+
+    @property
+    def lastLayer(self) -> Any:
+        return self.loss_layer
+
+    @lastLayer.setter
+    def lastLayer(self, loss: Any) -> None:
+        self.loss_layer = loss

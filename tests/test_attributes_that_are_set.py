@@ -11,8 +11,8 @@ from strategies import assert_same_bits, assert_within, eps
 
 import fastbp
 from fastbp import reference
-from fastbp._layer import Operand
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 
 
 def rng():

@@ -39,9 +39,9 @@ CHANGES = {
     "a Relu taken out": lambda net: net.layers.pop("Relu1"),
     "a layer moved to the end": lambda net: net.layers.move_to_end("Relu1"),
     "a slope": lambda net: put(net, "Relu1", fastbp.LeakyRelu(0.3)),
-    "the loss": lambda net: setattr(net, "lastLayer", fastbp.SoftmaxWithLoss(eps=0, label_smoothing=0.2)),
-    "a smoothing": lambda net: setattr(net.lastLayer, "label_smoothing", 0.3),
-    "an eps": lambda net: setattr(net.lastLayer, "eps", 0.1),
+    "the loss": lambda net: setattr(net, "loss_layer", fastbp.SoftmaxWithLoss(eps=0, label_smoothing=0.2)),
+    "a smoothing": lambda net: setattr(net.loss_layer, "label_smoothing", 0.3),
+    "an eps": lambda net: setattr(net.loss_layer, "eps", 0.1),
     "W": lambda net: setattr(net.layers["Affine1"], "W", np.full((4, 7), 0.2)),
     "b": lambda net: setattr(net.layers["Affine2"], "b", np.arange(3.0)),
     "no b": lambda net: setattr(net.layers["Affine2"], "b", None),
@@ -58,7 +58,7 @@ def made_anew(net):
         else layer
         for layer in net.layers.values()
     ]
-    return fastbp.Sequential(layers, net.lastLayer)
+    return fastbp.Sequential(layers, net.loss_layer)
 
 
 def same_params(net, other):
@@ -136,7 +136,7 @@ def test_a_dropout_whose_p_is_changed_is_followed_by_step():
         (lambda net: put(net, "Relu1", "relu"), TypeError, "layers must be layers of fastbp, got 'relu'"),
         (lambda net: put(net, "Relu1", net.layers["Affine1"]), ValueError, "layers must be different objects"),
         (lambda net: net.layers.clear(), ValueError, "layers must hold at least one Affine"),
-        (lambda net: setattr(net, "lastLayer", None), TypeError, "loss must be a loss layer of fastbp, got None"),
+        (lambda net: setattr(net, "loss_layer", None), TypeError, "loss must be a loss layer of fastbp, got None"),
         (lambda net: setattr(net.layers["Affine1"], "W", np.ones((4, 5))), ValueError, "b must have one element"),
         (lambda net: setattr(net.layers["Affine1"], "W", None), TypeError, "W must hold real numbers"),
         (
@@ -311,11 +311,11 @@ def test_a_setting_that_a_callback_changes_is_followed():
     net, other = small(), small()
 
     def callback(history):
-        net.lastLayer.label_smoothing = 0.5
+        net.loss_layer.label_smoothing = 0.5
 
     history = net.fit(X, T, epochs=2, batch_size=12, shuffle=False, callbacks=[callback], progress=False)
     other.fit(X, T, epochs=1, batch_size=12, shuffle=False, progress=False)
-    other.lastLayer.label_smoothing = 0.5
+    other.loss_layer.label_smoothing = 0.5
     assert history.loss[1] == pytest.approx(float(other.loss(X, T)), rel=1e-12)
 
 

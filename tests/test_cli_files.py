@@ -194,12 +194,12 @@ def test_numbers_are_predicted_in_their_own_unit(folder, capsys):
 def test_the_loss_is_by_the_target_unless_it_is_given(folder, capsys):
     flowers().to_csv("a.csv", index=False)
     train("--drop", "id", target="zone", epochs=1)
-    assert type(fastbp.load("model").lastLayer) is fastbp.SoftmaxWithLoss
+    assert type(fastbp.load("model").loss_layer) is fastbp.SoftmaxWithLoss
     train("--drop", "id", "--loss", "mse", target="zone", epochs=1)
-    assert type(fastbp.load("model").lastLayer) is fastbp.MeanSquaredError
+    assert type(fastbp.load("model").loss_layer) is fastbp.MeanSquaredError
     houses().assign(price=lambda table: table["price"].round().astype(int)).to_csv("b.csv", index=False)
     train(data="b.csv", target="price", epochs=1)
-    assert type(fastbp.load("model").lastLayer) is fastbp.MeanSquaredError
+    assert type(fastbp.load("model").loss_layer) is fastbp.MeanSquaredError
     message = refused(capsys, "train", "--data", "a.csv", "--target", "species", "--loss", "mse", code=2)
     assert "target 'species' is text, and --loss mse needs numbers" in message
     message = refused(capsys, "train", "--data", "a.csv", "--target", "length", "--loss", "softmax", code=2)

@@ -209,7 +209,7 @@ def test_many_whole_numbers_are_numbers_unless_they_are_labels(capsys):
     different = penguins()["mass"].nunique()
     line = told(capsys, *arguments)["target"]
     assert line.endswith(f"{different} of them different; --loss softmax takes them as classes")
-    assert type(fastbp.load("model").lastLayer) is fastbp.MeanSquaredError
+    assert type(fastbp.load("model").loss_layer) is fastbp.MeanSquaredError
     assert f"{different} classes" in told(capsys, *arguments, "--loss", "softmax")["target"]
     assert f"{different} classes" in told(capsys, *arguments, "--categorical", "mass")["target"]
     penguins().assign(label=np.arange(90) % 30 + 1).to_csv("a.csv", index=False)

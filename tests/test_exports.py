@@ -87,7 +87,7 @@ def assert_agree(got, expected):
 def run_onnx(net, folder):
     runtime = pytest.importorskip("onnxruntime")
     path = folder / "net.onnx"
-    net.to_onnx(path, probabilities=not isinstance(net.lastLayer, fastbp.MeanSquaredError))
+    net.to_onnx(path, probabilities=not isinstance(net.loss_layer, fastbp.MeanSquaredError))
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda name: (
         lambda x: session.run([{"predict": "scores", "predict_proba": "probabilities"}[name]], {"x": x})[0]

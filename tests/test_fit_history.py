@@ -80,7 +80,7 @@ def test_validation_changes_neither_weights_nor_the_last_loss_of_the_network():
     expected, _ = fitted(net, epochs=3)
     got, _ = fitted(net, epochs=3, validation_data=(X, T))
     assert_same_weights(got, expected)
-    assert got.lastLayer.loss is None
+    assert got.loss_layer.loss is None
 
 
 def test_a_loss_without_classes_has_no_validation_accuracy():

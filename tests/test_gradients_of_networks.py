@@ -97,12 +97,12 @@ def loss_while_training(net, x, t, weights=None, seed=0, step=0):
         if isinstance(layer, fastbp.Dropout):
             layer.seed, layer.stream, layer.step = seed, place, step
         out = layer.forward(out)
-    return net.lastLayer.forward(out, t, weights)
+    return net.loss_layer.forward(out, t, weights)
 
 
 def gradient_while_training(net, *batch, **draw):
     loss = loss_while_training(net, *batch, **draw)
-    dout = net.lastLayer.backward()
+    dout = net.loss_layer.backward()
     for layer in reversed(net.layers.values()):
         dout = layer.backward(dout)
     affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
@@ -162,9 +162,9 @@ def torch_loss(torch, net, params, x, t, weights):
             out = F.leaky_relu(out, layer.slope)
         else:
             out = {fastbp.Relu: F.relu, fastbp.Sigmoid: torch.sigmoid, fastbp.Tanh: torch.tanh}[type(layer)](out)
-    kind = type(net.lastLayer)
+    kind = type(net.loss_layer)
     if kind is fastbp.SoftmaxWithLoss:
-        losses = F.cross_entropy(out, t, reduction="none", label_smoothing=net.lastLayer.label_smoothing)
+        losses = F.cross_entropy(out, t, reduction="none", label_smoothing=net.loss_layer.label_smoothing)
     else:
         losses = {
             fastbp.BinaryCrossEntropy: F.binary_cross_entropy,

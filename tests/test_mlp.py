@@ -35,8 +35,8 @@ def test_mlp_is_relu_float32_and_softmax_cross_entropy_unless_told():
     net = fastbp.mlp([4, 7, 3])
     assert {p.dtype for p in net.params.values()} == {np.dtype(np.float32)}
     assert type(net.layers["Relu1"]) is fastbp.Relu
-    assert type(net.lastLayer) is fastbp.SoftmaxWithLoss
-    assert net.lastLayer.eps == 0
+    assert type(net.loss_layer) is fastbp.SoftmaxWithLoss
+    assert net.loss_layer.eps == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, "float64"])
@@ -55,7 +55,7 @@ def test_mlp_takes_sizes_as_numpy_integers():
 
 def test_mlp_takes_a_loss():
     loss = fastbp.MeanSquaredError()
-    assert fastbp.mlp([4, 3], loss=loss).lastLayer is loss
+    assert fastbp.mlp([4, 3], loss=loss).loss_layer is loss
 
 
 def test_mlp_of_the_same_seed_has_the_same_weights_and_of_another_seed_others():
@@ -80,7 +80,7 @@ def test_mlp_leaves_the_state_of_np_random_as_it_is(seed):
     [("softmax", fastbp.SoftmaxWithLoss), ("sigmoid", fastbp.SigmoidWithLoss), ("mse", fastbp.MeanSquaredError)],
 )
 def test_mlp_takes_a_loss_by_name(name, kind):
-    loss = small(loss=name).lastLayer
+    loss = small(loss=name).loss_layer
     assert type(loss) is kind
     assert getattr(loss, "eps", 0) == 0
 

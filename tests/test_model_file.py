@@ -58,7 +58,7 @@ def data(rows=50, dtype=np.float32):
 def assert_same_network(got, expected):
     assert repr(list(got.layers.items())) == repr(list(expected.layers.items()))
     for a, b in zip(
-        [*got.layers.values(), got.lastLayer], [*expected.layers.values(), expected.lastLayer], strict=True
+        [*got.layers.values(), got.loss_layer], [*expected.layers.values(), expected.loss_layer], strict=True
     ):
         for name in ("slope", "alpha", "approximate", "p", "seed", "eps", "label_smoothing", "delta"):
             assert getattr(a, name, None) == getattr(b, name, None)

@@ -87,7 +87,7 @@ ACTIONS = {
     "x resized": resize_x,
     "t written": write_labels,
     "t reshaped": reshape_t,
-    "smoothing": lambda: setattr(net.lastLayer, "label_smoothing", (next(turn) % 5) / 10),
+    "smoothing": lambda: setattr(net.loss_layer, "label_smoothing", (next(turn) % 5) / 10),
 }
 EXPECTED = (ValueError, TypeError, RuntimeError, AttributeError, FloatingPointError)
 
@@ -192,7 +192,7 @@ def test_the_layers_keep_what_a_pass_leaves_as_in_the_book():
     assert np.shares_memory(net.layers["Affine1"].x, x)
     assert net.layers["Affine1"].dW is gradients["W1"]
     assert net.layers["Relu1"].mask.shape == (3, 9)
-    assert net.lastLayer.y.shape == (3, 4)
+    assert net.loss_layer.y.shape == (3, 4)
 
 
 @pytest.mark.parametrize("what", ["fit", "step"])

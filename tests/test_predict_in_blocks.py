@@ -59,7 +59,7 @@ def test_the_loss_of_many_rows_can_be_followed_by_backward_as_in_the_book(monkey
     net = fastbp.mlp([3, 4, 2], seed=0)
     x, t = np.ones((1700, 3), np.float32), np.zeros(1700, int)
     net.loss(x, t)
-    dout = net.lastLayer.backward()
+    dout = net.loss_layer.backward()
     for layer in reversed(net.layers.values()):
         dout = layer.backward(dout)
     assert dout.shape == x.shape

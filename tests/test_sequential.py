@@ -281,7 +281,7 @@ def test_loss_is_that_of_the_loss_layer_on_the_scores():
     scores = net.predict(x)
     expected = np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(9), t])
     np.testing.assert_allclose(net.loss(x, t), expected, rtol=32 * eps(np.float64))
-    assert net.lastLayer.loss == net.loss(x, t)
+    assert net.loss_layer.loss == net.loss(x, t)
 
 
 @pytest.mark.parametrize("one_hot", [True, False])

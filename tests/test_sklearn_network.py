@@ -54,7 +54,7 @@ def test_a_network_predicts_what_its_estimator_predicts(kind, settings, tmp_path
     e, x, predictions = fitted(kind, **settings)
     x = x.astype(e.coefs_[0].dtype)
     net = e.to_network()
-    assert type(net.lastLayer).__name__ == KINDS[kind]
+    assert type(net.loss_layer).__name__ == KINDS[kind]
     assert net.params["W1"].dtype == e.coefs_[0].dtype
     net.save(tmp_path / "net")
     net.to_numpy(tmp_path / "net.py")

@@ -112,7 +112,7 @@ def test_random_numbers_of_torch_are_not_used_up():
 
 def test_a_loss_may_be_given():
     loss = fastbp.MeanSquaredError()
-    assert fastbp.from_torch({"weight": np.ones((1, 4))}, loss=loss).lastLayer is loss
+    assert fastbp.from_torch({"weight": np.ones((1, 4))}, loss=loss).loss_layer is loss
 
 
 # ---- State dicts ----

@@ -20,5 +20,5 @@ def scores_of(model: Model, samples: Samples) -> np.ndarray:
 
 def shares_of(model: Model, scores: np.ndarray) -> np.ndarray:
     """The probability of each class (N, number of classes), of a model of classes."""
-    shares = model.net.lastLayer.probabilities(scores)
+    shares = model.net.loss_layer.probabilities(scores)
     return np.hstack([1 - shares, shares]) if shares.shape[1] == 1 else shares

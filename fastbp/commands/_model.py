@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import Sequential
+from fastbp import Checkpoint, ModelFileError, Sequential, load_checkpoint
 from fastbp._classes import has_probabilities
 from fastbp.commands import CommandError
 from fastbp.commands._description import check_numbers
 from fastbp.commands._features import ArrayFeatures, Features, features_from
 from fastbp.commands._targets import Classes, Numbers, Targets, targets_from
 from fastbp.history import TrainingState
-from fastbp.model_file import Checkpoint, ModelFileError, load_checkpoint
 
 KEY = "data"  # of what is saved beside the network
 ROOM = 100_000  # bytes that a model file of any size has for it
@@ -56,7 +55,7 @@ class Model:
     def found(self, scores: np.ndarray) -> np.ndarray:
         """The numbers of the classes that ``scores`` (N, K) say; of one output, 1 where it is likelier than 0."""
         if scores.shape[1] == 1:
-            return (self.net.lastLayer.probabilities(scores)[:, 0] > 0.5).astype(np.intp)
+            return (self.net.loss_layer.probabilities(scores)[:, 0] > 0.5).astype(np.intp)
         return np.argmax(scores, axis=1)
 
     def answers(self, scores: np.ndarray) -> np.ndarray:
@@ -71,7 +70,7 @@ class Model:
         ``rmse`` and ``mae``, root mean squared and mean absolute error, are in the targets' own unit; ``r2`` is the
         share of their variance that is explained.
         """
-        measures = {"loss": float(copy.copy(self.net.lastLayer).forward(scores, encoded))}
+        measures = {"loss": float(copy.copy(self.net.loss_layer).forward(scores, encoded))}
         if isinstance(self.targets, Classes):
             return measures | {"accuracy": float(np.mean(self.found(scores) == encoded))}
         errors = (scores - encoded) * np.array(self.targets.std)
@@ -127,8 +126,8 @@ def model_of(checkpoint: Checkpoint, path: str) -> Model:
 
 
 def _plain_targets(net: Sequential, n_outputs: int) -> Targets:
-    if net.lastLayer.has_classes:
+    if net.loss_layer.has_classes:
         return Classes("class", list(range(n_outputs)))
-    if n_outputs == 1 and has_probabilities(net.lastLayer):
+    if n_outputs == 1 and has_probabilities(net.loss_layer):
         return Classes("class", [0, 1], binary=True)
     return Numbers("target", [0.0] * n_outputs, [1.0] * n_outputs)

@@ -76,15 +76,15 @@ def _network(options: argparse.Namespace) -> Sequential:
         if isinstance(layer, Affine):
             layer.W = layer.W.astype(np.float64)
             layer.b = None if layer.b is None else layer.b.astype(np.float64)
-    if isinstance(saved.lastLayer, SoftmaxWithLoss):
-        saved.lastLayer.eps = 0.0
-    return Sequential(layers, saved.lastLayer)
+    if isinstance(saved.loss_layer, SoftmaxWithLoss):
+        saved.loss_layer.eps = 0.0
+    return Sequential(layers, saved.loss_layer)
 
 
 def _targets(net: Sequential, n: int, n_outputs: int, rng: np.random.Generator) -> np.ndarray:
-    if net.lastLayer.has_classes:
+    if net.loss_layer.has_classes:
         return rng.integers(0, n_outputs, n)
-    if isinstance(net.lastLayer, (SigmoidWithLoss, BinaryCrossEntropy)):
+    if isinstance(net.loss_layer, (SigmoidWithLoss, BinaryCrossEntropy)):
         return rng.integers(0, 2, (n, n_outputs)).astype(np.float64)
     return rng.standard_normal((n, n_outputs))
 

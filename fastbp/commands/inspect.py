@@ -3,12 +3,12 @@
 import argparse
 from typing import Any
 
+from fastbp import Checkpoint
 from fastbp.commands import _options as types
 from fastbp.commands._features import TableFeatures, part_of
 from fastbp.commands._model import Model, add_model_argument, load_checked, model_of
 from fastbp.commands._report import write_report
 from fastbp.commands._targets import Classes
-from fastbp.model_file import Checkpoint
 
 EXAMPLES = """\
 examples:
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     model = model_of(checkpoint, options.model)
     if options.json != types.STDOUT:
         print(model.net.summary())
-        print(f"loss      {model.net.lastLayer!r}")
+        print(f"loss      {model.net.loss_layer!r}")
         print(f"dtype     {model.dtype}")
         for line in (*_features(model), *_targets(model), *_state(checkpoint)):
             print(line)
@@ -75,7 +75,7 @@ def _report(checkpoint: Checkpoint, model: Model) -> dict[str, Any]:
     return {
         "layers": [repr(layer) for layer in model.net.layers.values()],
         "parameters": {name: list(array.shape) for name, array in model.net.params.items()},
-        "loss": repr(model.net.lastLayer),
+        "loss": repr(model.net.loss_layer),
         "dtype": model.dtype,
         "step": None if checkpoint.state is None else checkpoint.state.step,
         "extra": checkpoint.extra,

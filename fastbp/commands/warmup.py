@@ -97,9 +97,9 @@ def _layer(make: Callable[[], Any] | None, x: np.ndarray) -> None:
 def _loss(loss: type, x: np.ndarray) -> None:
     net = Sequential([_affine(x), Sigmoid()], loss())
     rows, weights = np.full(x.shape, 0.25, x.dtype), np.ones(len(x), x.dtype)
-    for t in (rows, np.zeros(len(x), int)) if net.lastLayer.has_classes else (rows,):
-        net.lastLayer.forward(net.predict(x), t, weights)
-        net.lastLayer.backward()
+    for t in (rows, np.zeros(len(x), int)) if net.loss_layer.has_classes else (rows,):
+        net.loss_layer.forward(net.predict(x), t, weights)
+        net.loss_layer.backward()
         net.fit(x, t, batch_size=3, seed=0, progress=False, sample_weight=weights)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from fastbp import _check, _team
 from fastbp._arguments import choice
-from fastbp._layer import Operand
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
 from fastbp.activations import BY_NAME, Sigmoid, named
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout

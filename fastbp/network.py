@@ -1,0 +1,233 @@
+"""A network: layers one after the other, and the loss that its gradient is of."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _arguments, _check, _classes
+from fastbp._binding import Binding, Params
+from fastbp._blocks import in_blocks
+from fastbp._claim import Claim
+from fastbp._layer import Numbering
+from fastbp._pin import pin
+from fastbp.dropout import Dropout
+from fastbp.gradient import numerical_gradient
+from fastbp.softmax_with_loss import SoftmaxWithLoss
+
+
+class Network:
+    """Layers one after the other: what they give, what the loss layer makes of it, and its gradient.
+
+    It knows nothing of training, files and pictures, which know it; ``Sequential`` is a Network with all of these.
+
+    Letters in shapes: N samples, I inputs, K outputs.
+    """
+
+    def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
+        self.layers: OrderedDict[str, Any] = OrderedDict()
+        numbers: dict[str, int] = {}
+        if isinstance(layers, str) or not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a sequence of layers, got {_arguments.shown(layers)}")
+        for layer in layers:
+            kind = type(layer).__name__
+            numbers[kind] = numbers.get(kind, 0) + 1
+            self.layers[f"{kind}{numbers[kind]}"] = layer
+        self.loss_layer = SoftmaxWithLoss(eps=0) if loss is None else loss
+        self.scale = scale
+        self._begin_afresh()
+
+    def _begin_afresh(self) -> None:
+        self._training, self._passing = Claim(), Claim()
+        self._last_binding = Binding(self.layers, self.loss_layer)
+
+    def _binding(self) -> Binding:
+        """What the layers are now; looked at anew where a layer, an array or a setting is another than before."""
+        binding = self._last_binding
+        while not binding.is_of(self.layers, self.loss_layer):
+            if self._training.is_elsewhere():
+                raise RuntimeError(
+                    "a layer of a network in training in another thread, its arrays or its settings were replaced: "
+                    "wait until that training has taken it up between two steps, or write into the arrays in place"
+                )
+            binding = self._last_binding = Binding(self.layers, self.loss_layer, binding)
+        return binding
+
+    def _bound(self) -> np.ndarray:
+        """The flat vector of the parameters."""
+        return self._binding().vector
+
+    @property
+    def scale(self) -> float:
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._scale = _arguments.real("scale", value, above=0)
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in an input sample."""
+        return self._binding().n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers in an output sample, the scores of a row."""
+        return self._binding().n_outputs
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64, of all parameters."""
+        return self._bound().dtype
+
+    @property
+    def params(self) -> Params:
+        """The parameters by name, as views of one vector."""
+        return self._binding().params
+
+    @params.setter
+    def params(self, arrays: Mapping[str, ArrayLike]) -> None:
+        own = self.params
+        if not isinstance(arrays, Mapping):
+            raise TypeError(f"params must be a dict of arrays by name, got {_arguments.shown(arrays)}")
+        if arrays.keys() != own.keys():
+            raise ValueError(f"params must hold {', '.join(own)}, got {', '.join(map(str, arrays)) or 'none'}")
+        own.update(arrays)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_training", "_passing", "_last_binding")  # with this network's addresses and locks
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin_afresh()
+
+    def __copy__(self) -> Network:
+        return copy.deepcopy(self)  # two networks cannot share layers whose parameters lie in one vector
+
+    def __repr__(self) -> str:
+        names = ", ".join(map(repr, self.layers.values()))
+        scale = "" if self.scale == 1 else f", scale={self.scale:g}"
+        return f"{type(self).__name__}([{names}], loss={self.loss_layer!r}{scale})"
+
+    def _scaled(self, x: ArrayLike) -> Any:
+        """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
+        if self.scale == 1:
+            return x
+        x = _check.as_real("x", x)
+        dtype = _check.computed_in(_check.result_type(x, self._bound()))
+        return np.multiply(x, dtype.type(self.scale), dtype=dtype)
+
+    def _copies(self, *, draws: bool) -> list[Any]:
+        """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them.
+
+        ``draws`` says that the pass draws masks.
+        """
+        layers = [*self.layers.values(), self.loss_layer]
+        copies = [copy.copy(layer) for layer in layers]
+        for layer in layers:
+            if draws and isinstance(layer, Dropout):
+                layer.step += 1  # that mask is the copy's
+        return copies
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off.
+
+        Many rows are computed in blocks, so that Ctrl-C is heard; the layers then keep the last block for a backward.
+        """
+        return in_blocks(self._scores, x, self._last_binding.vector.size)
+
+    def _scores(self, x: ArrayLike) -> np.ndarray:
+        """What ``predict`` returns, of all rows at once."""
+        held = pin("x", x)
+        passing = self._passing
+        try:
+            layers = list(self.layers.values()) if passing.take(False) else self._copies(draws=False)[:-1]
+            out = self._scaled(x)
+            for layer in layers:
+                out = layer.predict(out) if hasattr(layer, "predict") else layer.forward(out)
+        finally:
+            passing.end()
+        del held
+        return out
+
+    def predict_proba(self, x: ArrayLike) -> np.ndarray:
+        """Return the probabilities that the loss layer makes of the scores of ``x`` (N, I)."""
+        return self.loss_layer.probabilities(self.predict(x))
+
+    def predict_classes(self, x: ArrayLike) -> np.ndarray:
+        """Return the classes (N,) that are found for ``x`` (N, I): those of the highest scores.
+
+        Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
+        of numbers, such as MeanSquaredError.
+        """
+        _classes.must_have_classes(self.loss_layer, "classes")
+        return _classes.found(self.loss_layer, np.atleast_2d(self.predict(x)))
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
+        """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
+        held = pin("t", t)
+        passing = self._passing
+        try:
+            layer = self.loss_layer if passing.take(False) else copy.copy(self.loss_layer)
+            loss = layer.forward(self._scores(x), t)  # the layers keep all rows, as in the book
+        finally:
+            passing.end()
+        del held
+        return loss
+
+    def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the share of rows of ``x`` (N, I) whose class is the one that ``predict_classes`` finds.
+
+        ``t`` is labels (N,) or (N, 1) in 0..K-1, or rows (N, K) whose largest element is the class; of a network with
+        one output it is 0 or 1, (N,) or (N, 1).
+
+        Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
+        ValueError for no samples, for shapes that do not fit, and for labels out of range.
+        """
+        _classes.must_have_classes(self.loss_layer, "accuracy")
+        scores = np.atleast_2d(self.predict(x))
+        if len(scores) == 0:
+            raise ValueError("x must hold at least one sample, got none")
+        labels = _classes.as_labels(self.loss_layer, t, scores.shape)
+        return float(np.mean(_classes.found(self.loss_layer, scores) == labels))
+
+    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+        """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.
+
+        The layers have then what ``forward`` and ``backward`` leave in them. Several threads may do this at once; one
+        that finds another in the layers works in copies of them.
+        """
+        held = pin("x", x), pin("t", t)
+        passing = self._passing
+        try:
+            alone = passing.take(False)
+            *layers, loss = [*self.layers.values(), self.loss_layer] if alone else self._copies(draws=True)
+            out = self._scaled(x)
+            for layer in layers:
+                out = layer.forward(out)
+            loss.forward(out, t)
+            dout = loss.backward()
+            for layer in reversed(layers):
+                dout = layer.backward(dout)
+            # Before another thread may use the same layers.
+            gradients: dict[str, Any] = {}
+            numbering = Numbering()
+            for layer in layers:
+                for attribute, name in numbering(layer).items():
+                    if getattr(layer, attribute) is not None:
+                        gradients[name] = getattr(layer, f"d{attribute}")
+        finally:
+            passing.end()
+        del held
+        return gradients
+
+    def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+        """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking."""
+        net = copy.deepcopy(self)  # whose parameters nobody else reads while they are varied
+        return {name: numerical_gradient(lambda _: net.loss(x, t), p) for name, p in net.params.items()}
