@@ -66,15 +66,13 @@ class ColumnLayer(Layer):
         dout = _check.as_real("dout", dout)
         _check.same_shape("dout", dout, shape, "x")
         if len(factor) != kept.shape[1]:
-            raise ValueError(
-                f"{self._factor} of shape {factor.shape} does not fit the x of the last forward, {shape}"
-            )
+            raise ValueError(f"{self._factor} of shape {factor.shape} does not fit the x of the last forward, {shape}")
         dtype = _check.result_type(dout, kept, factor)
         return np.array(dout, _check.computed_in(dtype), order="C").reshape(kept.shape), dtype
 
     def _partial(self, p: Lowering, columns: int) -> int:
         """Room in a program for the sums of columns."""
-        return p.array(("sums", columns), shape_of_partial(p.most_rows, columns), _check.FLOAT64)
+        return p.array(f"sums of {columns} columns", shape_of_partial(p.most_rows, columns), _check.FLOAT64)
 
     def _targets(self, p: Lowering, factor: np.ndarray, shift: np.ndarray) -> tuple[int, int]:
         """Where the gradients of the factor and the shift go in a program."""

@@ -16,16 +16,19 @@ import numpy as np
 from fastbp._attributes import arguments_of
 from fastbp.activations import CLASSES
 from fastbp.affine import Affine
+from fastbp.batch_normalization import BatchNormalization
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
 from fastbp.huber import Huber
+from fastbp.layer_normalization import LayerNormalization
 from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.network import Network
+from fastbp.scale import Scale
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 
-KINDS: tuple[type, ...] = (Affine, *CLASSES, Dropout)
+KINDS: tuple[type, ...] = (Affine, *CLASSES, Dropout, BatchNormalization, LayerNormalization, Scale)
 LAYERS = {cls.__name__: cls for cls in KINDS}
 OF_NUMBERS: tuple[type, ...] = (BinaryCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber)
 LOSSES: dict[str, type] = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, *OF_NUMBERS)}
@@ -49,8 +52,8 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, np.ndarray):
         return list(value.shape)
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, bool, np.bool_)):
+        return value if isinstance(value, str) else bool(value)
     return int(value) if isinstance(value, Integral) else float(value)
 
 
@@ -68,9 +71,9 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = array(name, value)
-        elif value is not None and name in getattr(cls, "parameters", ()):
+        elif value is not None and name in (*getattr(cls, "parameters", ()), *getattr(cls, "buffers", ())):
             raise ValueError(f"{name} of {cls.__name__} must be the shape of an array, got {value!r:.80}")
-        elif type(value) not in (int, float, str, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
+        elif type(value) not in (int, float, str, bool, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
             raise ValueError(f"{name} of {cls.__name__} is {value!r:.80}")
     return cls(**given)
 

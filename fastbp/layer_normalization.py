@@ -18,8 +18,8 @@ from fastbp.kernels.normalization import layer_normalization, layer_normalizatio
 class LayerNormalization(ColumnLayer):
     """Rows of mean 0 and variance 1, times ``gamma``, plus ``beta``.
 
-    ``gamma (x - mean) / sqrt(var + eps) + beta`` (Ba, Kiros & Hinton 2016), with the mean and the mean squared deviation
-    of each sample's numbers, as torch.nn.LayerNorm.
+    ``gamma (x - mean) / sqrt(var + eps) + beta`` (Ba, Kiros & Hinton 2016), with the mean and the mean squared
+    deviation of each sample's numbers, as torch.nn.LayerNorm.
 
     Parameters
     ----------
@@ -117,9 +117,7 @@ z = x - x.mean(axis=-1, keepdims=True)
         def backward(dy: int, wanted: bool) -> int:
             targets, partial = self._targets(p, gamma, beta), self._partial(p, columns)
             p.emit(
-                of.LayerNormalizationGradient(
-                    dy, z, at_gamma, scales, *targets, *shape, partial, p.adds, p.fused_step
-                )
+                of.LayerNormalizationGradient(dy, z, at_gamma, scales, *targets, *shape, partial, p.adds, p.fused_step)
             )
             return dy
 

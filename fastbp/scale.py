@@ -110,9 +110,7 @@ class Scale(ColumnLayer):
             if self.trained:
                 targets, partial = self._targets(p, factor, shift), self._partial(p, columns)
                 p.emit(
-                    of.ScaleColumnsGradient(
-                        dy, x.address, at_factor, *targets, *shape, partial, p.adds, p.fused_step
-                    )
+                    of.ScaleColumnsGradient(dy, x.address, at_factor, *targets, *shape, partial, p.adds, p.fused_step)
                 )
             else:
                 nothing = p.array((self, "no shift"), (columns,))

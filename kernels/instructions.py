@@ -169,7 +169,7 @@ class BatchNormalization(NamedTuple):
 
 
 class BatchNormalizationGradient(NamedTuple):
-    """d becomes dx; dgamma and dbeta get their gradients, or, if ``descends``, are the parameters, which take a step."""
+    """d becomes dx; dgamma and dbeta get their gradients, or, if ``descends``, are parameters that take a step."""
 
     d: int
     z: int
