@@ -7,6 +7,7 @@ a register tile has. The row follows the CPU that numba compiles for, which is t
 
 import platform
 from dataclasses import dataclass
+from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core import config
@@ -51,7 +52,8 @@ class Isa:
         return self.vector_bytes // itemsize
 
 
-_NARROW = {  # few registers or short vectors: B passes through the first-level cache more often, so pack more
+# Few registers or short vectors: B passes through the first-level cache more often, so pack more.
+_NARROW: dict[str, Any] = {
     "masks": False,
     "half_vectors": False,
     "block_k": 4096,

@@ -6,6 +6,7 @@ their address.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ from .slices import run_slices
 from .softmax_xent import softmax_xent_backward, softmax_xent_forward, softmax_xent_short
 from .team import parts_of
 
-OPERATIONS = {}  # the compiled function of each instruction's class
+OPERATIONS: dict[Any, Any] = {}  # the compiled function of each instruction's class
 
 
 def operation(instruction):
