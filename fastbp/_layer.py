@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
@@ -46,6 +47,15 @@ class Layer:
     parameters: tuple[str, ...] = ()  # arrays that train, in the order of the flat vector; None where there is none
     buffers: tuple[str, ...] = ()  # arrays that are kept with a network and not trained
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
+    # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
+    # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
+    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for ``n_inputs`` and
+    # ``n_outputs``; REAL is the type of the numbers there, and ``@f`` ends the names of mathematical functions.
+    torch: ClassVar[tuple[str, dict[str, str]]]
+    torch_unused: ClassVar[tuple[str, ...]] = ()  # integers in its state dict that mean nothing here
+    numpy: str
+    c: str
+
     mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
 
     def checked(self) -> tuple[np.ndarray | None, ...]:
@@ -77,6 +87,32 @@ class Layer:
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the forward pass into ``p`` and hang the backward pass on it; returns the output."""
         raise NotImplementedError
+
+    def folded(self, before: Layer) -> Layer | None:
+        """One layer that predicts what ``before`` and then this one do; None where there is none."""
+        return None
+
+    @property
+    def word(self) -> str:
+        """What it is called in files of other languages: batch_normalization."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    def onnx(self, node: Any, x: str) -> str:
+        """Add what it does with ``x`` to an ONNX graph by ``node(operator, *inputs, **attributes)``; returns its name.
+
+        An input that is a number or an array becomes a constant of the network's dtype.
+        """
+        raise NotImplementedError
+
+    def to_module(self, nn: Any) -> Any:
+        """The module of torch.nn that does the same, its arrays still to come."""
+        name, arguments = self.torch
+        return getattr(nn, name)(**{theirs: getattr(self, ours) for theirs, ours in arguments.items()})
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        """The layer that does what a module of torch.nn of that class does; TypeError where there is none."""
+        return cls(**{ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._attributes import setting
 from fastbp._columns import ColumnLayer
-from fastbp._layer import Operand
+from fastbp._layer import Layer
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
+from fastbp._tensor import as_array
+from fastbp.affine import Affine
 from fastbp.kernels import instructions as of
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.normalization import (
@@ -53,7 +58,8 @@ class BatchNormalization(ColumnLayer):
     eps: float = setting(lambda name, value: _arguments.real(name, value, above=0))
     _last: tuple[np.ndarray, np.ndarray, tuple[int, ...], bool] | None = None  # z, statistics, shape, whether testing
 
-    # y of x, in ``numpy`` a Python expression, in ``c`` the statements of a function.
+    torch = "BatchNorm1d", {"weight": "gamma", "bias": "beta"} | {name: name for name in buffers}
+    torch_unused = ("num_batches_tracked",)
     numpy = "(x - running_mean) * (gamma / np.sqrt(running_var + eps)) + beta"
     c = """\
     for (size_t o = 0; o < n_outputs; o++)
@@ -184,12 +190,39 @@ class BatchNormalization(ColumnLayer):
                     dy, z, at_gamma, statistics, dgamma, dbeta, *shape, partial, p.adds, p.fused_step
                 )
             )
-            running = p.keep(self.running_mean), p.keep(self.running_var)
+            running = p.keep(self._columns("running_mean")), p.keep(self._columns("running_var"))
             p.emit(of.MovingAverages(statistics, *running, columns, self.momentum))
             return dy
 
         p.on_backward(self, backward)
         return Operand(y, x.shape)
+
+    def folded(self, before: Layer) -> Layer | None:
+        """The Affine that predicts what an Affine ``before`` and then this layer do."""
+        if not isinstance(before, Affine):
+            return None
+        W, b = before.checked_parameters()
+        mean, var = (self._columns(name).astype(np.float64) for name in self.buffers)
+        factor = self.gamma / np.sqrt(var + self.eps)
+        shift = ((b if b.size else 0) - mean) * factor + self.beta
+        return Affine((W * factor).astype(W.dtype), shift.astype(W.dtype))
+
+    def onnx(self, node: Any, x: str) -> str:
+        factor = self.gamma / np.sqrt(self._columns("running_var") + self.eps)
+        return node("Add", node("Mul", node("Sub", x, self.running_mean), factor), self.beta)
+
+    def to_module(self, nn: Any) -> Any:
+        return nn.BatchNorm1d(len(self.gamma), eps=self.eps, momentum=round(1 - self.momentum, 15), device="meta")
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        arrays = {ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()}
+        missing = [name for name, array in arrays.items() if array is None]
+        if missing or module.momentum is None:
+            missing = missing or ["momentum"]
+            raise TypeError(f"{module!r} has no {' and '.join(missing)}, which BatchNormalization needs")
+        copies = {name: np.array(as_array(name, array)) for name, array in arrays.items()}
+        return cls(**copies, momentum=round(1 - module.momentum, 15), eps=module.eps)
 
     def __repr__(self) -> str:
         return f"BatchNormalization({np.size(self.gamma)}, momentum={self.momentum:g}, eps={self.eps:g})"

@@ -45,6 +45,7 @@ class Dropout(Layer):
     step : number of masks drawn so far; set it to have one drawn again
     """
 
+    torch = "Dropout", {"p": "p"}
     draws = True
     mixes_rows = True  # random numbers are counted through the batch
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._attributes import setting
 from fastbp._columns import ColumnLayer
-from fastbp._layer import Operand
+from fastbp._layer import Layer
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
+from fastbp._tensor import as_array
 from fastbp.kernels import instructions as of
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.normalization import layer_normalization, layer_normalization_back
@@ -37,6 +41,7 @@ class LayerNormalization(ColumnLayer):
     eps: float = setting(lambda name, value: _arguments.real(name, value, above=0))
     _last: tuple[np.ndarray, np.ndarray, tuple[int, ...]] | None = None  # z, scales, shape
 
+    torch = "LayerNorm", {"weight": "gamma", "bias": "beta"}
     numpy = """\
 z = x - x.mean(axis=-1, keepdims=True)
     return z / np.sqrt((z * z).mean(axis=-1, keepdims=True) + eps) * gamma + beta"""
@@ -123,6 +128,22 @@ z = x - x.mean(axis=-1, keepdims=True)
 
         p.on_backward(self, backward)
         return Operand(y, x.shape)
+
+    def onnx(self, node: Any, x: str) -> str:
+        z = node("Sub", x, node("ReduceMean", x, axes=[-1]))
+        var = node("ReduceMean", node("Mul", z, z), axes=[-1])
+        z = node("Div", z, node("Sqrt", node("Add", var, self.eps)))
+        return node("Add", node("Mul", z, self.gamma), self.beta)
+
+    def to_module(self, nn: Any) -> Any:
+        return nn.LayerNorm(len(self.gamma), eps=self.eps, device="meta")
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        if len(module.normalized_shape) != 1 or module.weight is None or module.bias is None:
+            raise TypeError(f"{module!r} must be of one dimension, with weight and bias, to be a LayerNormalization")
+        gamma, beta = (np.array(as_array(name, getattr(module, name))) for name in ("weight", "bias"))
+        return cls(gamma, beta, module.eps)
 
     def __repr__(self) -> str:
         return f"LayerNormalization({np.size(self.gamma)}, eps={self.eps:g})"

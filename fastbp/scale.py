@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._columns import ColumnLayer
-from fastbp._layer import Operand
+from fastbp._layer import Layer
 from fastbp._lowering import Lowering
+from fastbp._operand import Operand
+from fastbp._tensor import as_array
 from fastbp.kernels import instructions as of
 from fastbp.kernels.columns import scale_columns, scale_columns_back, shape_of_partial
 
@@ -28,10 +32,11 @@ class Scale(ColumnLayer):
     dfactor, dshift : (K,), the gradients from the last ``backward``; None before the first
     """
 
-    parameters = ("factor", "shift")
+    parameters: tuple[str, ...] = ("factor", "shift")
     _factor = "factor"
     _last: tuple[np.ndarray, tuple[int, ...]] | None = None  # x as rows, and its shape
 
+    torch = "ColumnScale", {"factor": "factor", "shift": "shift"}
     numpy = "x * factor + shift"
     c = """\
     for (size_t o = 0; o < n_outputs; o++)
@@ -119,6 +124,19 @@ class Scale(ColumnLayer):
 
         p.on_backward(self, backward)
         return Operand(y, x.shape)
+
+    def onnx(self, node: Any, x: str) -> str:
+        return node("Add", node("Mul", x, self.factor), self.shift)
+
+    def to_module(self, nn: Any) -> Any:
+        from fastbp._torch_modules import ColumnScale  # which imports torch
+
+        return ColumnScale(len(self.factor), self.trained)
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        factor, shift = (np.array(as_array(name, getattr(module, name))) for name in ("factor", "shift"))
+        return cls(factor, shift, bool(module.trained))
 
     def __repr__(self) -> str:
         return f"Scale({np.size(self.factor)}{'' if self.trained else ', trained=False'})"
