@@ -69,18 +69,21 @@ _copy, _triad, _non_temporal = (_stream(kind) for kind in ARRAYS)
 
 @kernel
 def copy(a, b, c, count, repeats):
+    """Read one array, write another."""
     for _ in range(repeats):
         _copy(a, b, c, count)
 
 
 @kernel
 def triad(a, b, c, count, repeats):
+    """Read two arrays, write a third."""
     for _ in range(repeats):
         _triad(a, b, c, count)
 
 
 @kernel
 def non_temporal_copy(a, b, c, count, repeats):
+    """As ``copy``, past the caches."""
     for _ in range(repeats):
         _non_temporal(a, b, c, count)
 
@@ -107,6 +110,7 @@ class Bandwidths:
     holds: dict[str, float]
 
     def best_of(self, other: "Bandwidths") -> "Bandwidths":
+        """The faster of two measurements, level by level."""
         best = {
             level: {kind: max(speed, other.gb_per_second[level][kind]) for kind, speed in kinds.items()}
             for level, kinds in self.gb_per_second.items()

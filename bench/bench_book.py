@@ -31,9 +31,11 @@ class Book(Network):
 
     @property
     def rate(self) -> float:
+        """The book's learning rate."""
         return RATE
 
     def parameters(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Weights and biases as the book draws them."""
         rng = np.random.default_rng(0)
         shapes = list(pairwise(self.sizes))
         weights = [np.float32(STD) * rng.standard_normal(shape, np.float32) for shape in shapes]

@@ -23,7 +23,7 @@ APART = 0.05  # accuracies after an epoch in another order are no further apart
 
 
 def open_rows(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (n, 16) float32, a file mapped into memory, and labels (n,): the largest of the first ten columns."""
+    """Samples (n, 16) float32, a file mapped into memory, and labels (n,): the largest of the first ten columns."""
     path = Path(os.environ[FOLDER], f"{n}.float32")
     if not path.exists():
         part = path.with_suffix(f".{os.getpid()}")

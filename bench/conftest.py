@@ -17,18 +17,21 @@ LABORATORY, MEASURED, ABSENT = (pytest.StashKey[Any]() for _ in range(3))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what ``fastbp bench`` takes."""
     group = parser.getgroup("fastbp")
     group.addoption("--full", action="store_true", help="all rows, long enough for figures that are quoted")
     group.addoption("--only", default="", metavar="PATTERN", help="rows whose label the regular expression finds")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Make the laboratory and the bar of progress."""
     config.stash[LABORATORY] = Laboratory(config.getoption("full"))
     config.stash[MEASURED], config.stash[ABSENT] = {}, []
     config.pluginmanager.register(Progress())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the processes of the laboratory."""
     config.stash[LABORATORY].close()
 
 
@@ -50,12 +53,15 @@ class Progress:
     """A bar on stderr, where that is a terminal."""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begin, now that the number of entries is known."""
         self.bar = tqdm(total=len(session.items), unit=" entries", disable=None, leave=False)
 
     def pytest_runtest_logfinish(self) -> None:
+        """Count an entry."""
         self.bar.update()
 
     def pytest_sessionfinish(self) -> None:
+        """Take the bar away."""
         if hasattr(self, "bar"):
             self.bar.close()
 
@@ -124,6 +130,7 @@ def _extra_info(row: Row, provider: str, outcome: Outcome) -> dict[str, object]:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Say what the figures depend on."""
     machine_info.pop("node", None)  # whose machine it is concerns nobody
     machine_info["fastbp"] = description(config.stash[LABORATORY], config.getoption("full"))
 

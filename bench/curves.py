@@ -27,6 +27,7 @@ class Curve:
 
     @property
     def gflops(self) -> np.ndarray:
+        """The rate at each size, in GFLOP/s."""
         return 1e-9 * self.flops / self.seconds
 
     @property

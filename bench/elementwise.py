@@ -91,6 +91,7 @@ def fastbp_pass(word: str, layer: str, direction: str, n: int, *, in_place: bool
 
 
 def numpy_pass(forward: Into, backward: Into, layer: str, direction: str, n: int) -> Work:
+    """Functions of the inputs that write into an array."""
     inputs = arrays(layer, direction, n)
     out = np.empty_like(inputs[0])
     run = {"forward": forward, "backward": backward}[direction]
@@ -98,6 +99,7 @@ def numpy_pass(forward: Into, backward: Into, layer: str, direction: str, n: int
 
 
 def torch_pass(forward: Into, backward: Into, layer: str, direction: str, n: int) -> Work:
+    """Functions of ``torch`` and the inputs that write into a tensor."""
     torch = peers.torch()
     inputs = [torch.from_numpy(a) for a in arrays(layer, direction, n)]
     out = torch.empty_like(inputs[0])

@@ -42,10 +42,12 @@ class Outcome:
 
 
 def family(provider: str) -> str:
+    """The library that a provider is a form of."""
     return provider.split()[0]
 
 
 def is_installed(provider: str) -> bool:
+    """Whether the provider's library is there to be imported."""
     return importlib.util.find_spec(MODULES[family(provider)][0]) is not None
 
 
@@ -73,6 +75,7 @@ class Laboratory:
         self._limits: dict[int, Limits] = {}
 
     def server(self, name: str, threads: int) -> Server:
+        """The process called ``name`` with ``threads`` threads, started at the first call."""
         key = name, threads
         if key not in self._servers:
             self._servers[key] = Server(threads)
@@ -142,6 +145,7 @@ class Laboratory:
             raise RuntimeError(f"{row.label}: the process of {provider} ended") from None
 
     def close(self) -> None:
+        """End all processes, and remove their folder."""
         for server in self._servers.values():
             server.stop()
         self._servers.clear()

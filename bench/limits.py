@@ -43,6 +43,7 @@ def _multiply_adds(typingctx, steps, one):
 
 @kernel
 def multiply_adds(steps, one):
+    """The same, as Python can call it."""
     return _multiply_adds(steps, one)
 
 

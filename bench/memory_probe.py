@@ -31,6 +31,7 @@ def peak_bytes() -> int:
 
 
 def main(provider: str) -> None:
+    """Print by how many bytes three steps of ``provider`` raise the peak of this process."""
     module, function, library = STEPS[provider]
     import_module(library)
     steps = getattr(import_module(f".{module}", __package__), function)

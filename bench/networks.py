@@ -35,6 +35,7 @@ class Network:
 
     @property
     def rate(self) -> float:
+        """The learning rate."""
         return RATES[self.optimizer]
 
     @property
@@ -45,6 +46,7 @@ class Network:
 
     @property
     def parameter_bytes(self) -> int:
+        """Of weights and biases in float32."""
         return 4 * sum((i + 1) * o for i, o in pairwise(self.sizes))
 
     @property
@@ -59,6 +61,7 @@ class Network:
 
     @property
     def name(self) -> str:
+        """As it stands in labels of rows."""
         more = "" if self.optimizer == "sgd" else f" {self.activation} {self.loss} {self.optimizer}"
         return f"{'-'.join(map(str, self.sizes))} batch {self.batch}{more}"
 

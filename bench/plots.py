@@ -145,4 +145,5 @@ def _log_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def style(provider: str) -> tuple[str, str]:
+    """Colour and marker of a provider, grey dots for one that has none of its own."""
     return STYLES.get(provider, (GREY, "o"))

@@ -27,6 +27,7 @@ class Entry:
 
     @property
     def spread(self) -> Spread:
+        """Of the figures of all turns."""
         return spread(self.figures)
 
     @property
@@ -57,10 +58,12 @@ class Result:
 
     @property
     def ours(self) -> Entry | None:
+        """What fastbp took; None where it was not timed."""
         return self.entries.get("fastbp")
 
     @property
     def peers(self) -> list[str]:
+        """Everybody else who was timed."""
         return [name for name in self.entries if name != "fastbp"]
 
     def ratio(self, peer: str) -> Spread | None:
@@ -83,6 +86,7 @@ class Run:
     results: Sequence[Result]
 
     def of(self, *jobs: str) -> list[Result]:
+        """The timed rows of some jobs."""
         return [result for result in self.timed if result.info["job"] in jobs]
 
     @property

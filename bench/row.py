@@ -53,6 +53,7 @@ class Row:
         return f"{self.job} {self.name} {self.dtype} {self.threads} thread{'s' * (self.threads > 1)}"
 
     def allowed_error(self) -> float:
+        """The largest error that counts as right, as ``errors`` measures it."""
         tolerance = self.tolerance(*self.arguments) if callable(self.tolerance) else self.tolerance
         return tolerance * float(np.finfo(self.dtype).eps)
 

@@ -61,6 +61,7 @@ def cores(threads: int) -> list[int]:
 
 
 def all_cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -85,6 +86,7 @@ class Server:
         return self._pipe.recv()
 
     def stop(self) -> None:
+        """End the process, by force if it does not in ten seconds."""
         self._pipe.send(None)
         self._process.join(10)
         self._process.kill()

@@ -17,6 +17,7 @@ class Spread:
 
 
 def spread(numbers: ArrayLike) -> Spread:
+    """Summarise numbers."""
     return Spread(*map(float, np.quantile(np.asarray(numbers, float), (0.2, 0.5, 0.8))))
 
 

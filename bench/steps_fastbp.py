@@ -15,6 +15,7 @@ from .row import Work
 
 
 def fastbp_steps(network: Network) -> Work:
+    """Steps of a Sequential, many in one call of compiled code."""
     weights, biases = network.parameters()
     kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
     layers = [layer for W, b in zip(weights, biases, strict=True) for layer in (fastbp.Affine(W, b), kind())]

@@ -53,6 +53,7 @@ def step(network: Network, loss: Callable, state: Any, x: Any, t: Any) -> Any:
 
 
 def jax_steps(network: Network) -> Work:
+    """One compiled function a step."""
     jax = peers.jax()
     compiled = jax.jit(partial(step, network, loss_function(network)), donate_argnums=0)
     return _work(network, compiled, network.steps)

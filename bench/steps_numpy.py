@@ -24,6 +24,7 @@ class Net:
         self.done = 0
 
     def train(self, x: np.ndarray, t: np.ndarray) -> None:
+        """Take one step."""
         self._forward(x)
         self._loss(t)
         self._backward()
@@ -105,6 +106,7 @@ def adam(p, g, m, v, scratch, rate: float, step: int) -> None:
 
 
 def numpy_steps(network: Network) -> Work:
+    """Steps in NumPy, written to allocate nothing."""
     net = Net(network)
     x, t = network.data()
 

@@ -30,6 +30,7 @@ def build(network: Network, **more: Any) -> Any:
 
 
 def sklearn_steps(network: Network) -> Work:
+    """One ``partial_fit`` a step, from the network's first parameters."""
     net = build(network, shuffle=False)
     x, t = network.data()
     net.partial_fit(x, t, classes=np.arange(network.sizes[-1]))

@@ -26,6 +26,7 @@ def build(network: Network) -> tuple[Any, Any, Callable]:
 
 
 def torch_steps(network: Network) -> Work:
+    """Eager steps, the optimizer fused."""
     return _work(network, *build(network))
 
 

@@ -44,7 +44,7 @@ def jobs(run: Run) -> list[tuple[str, list[Result]]]:
 
 
 def in_order(result: Result) -> list[Entry]:
-    """fastbp first, then the peers."""
+    """Ours first, then the peers."""
     return [*([result.ours] if result.ours else []), *(result.entries[peer] for peer in result.peers)]
 
 

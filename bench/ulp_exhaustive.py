@@ -20,21 +20,25 @@ LIMITS = {"exp": 2.0, "sigmoid": 4.0}
 
 @kernel
 def exp_of(x, y):
+    """Our exp of every element."""
     for i in range(x.size):
         y[i] = exp(x[i])
 
 
 @kernel
 def sigmoid_of(x, y):
+    """Our sigmoid of every element."""
     for i in range(x.size):
         y[i] = logistic(x[i])
 
 
 def exact_exp(x: np.ndarray) -> np.ndarray:
+    """NumPy's, in float64."""
     return np.exp(x)
 
 
 def exact_sigmoid(x: np.ndarray) -> np.ndarray:
+    """The formula in float64, in the form that does not overflow."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)
 
@@ -49,6 +53,7 @@ def worst(y: np.ndarray, exact: np.ndarray) -> tuple[float, bool]:
 
 
 def main() -> int:
+    """Go through all float32 numbers; return 1 where an error is above its limit."""
     largest = dict.fromkeys(LIMITS, 0.0)
     special = True
     for start in tqdm(range(0, 1 << 32, BLOCK), disable=None):

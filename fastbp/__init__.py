@@ -31,6 +31,7 @@ from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
 from fastbp.softmax_with_loss import SoftmaxWithLoss
+from fastbp.tables import TableModel
 from fastbp.two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ __all__ = [
     "SigmoidWithLoss",
     "Softmax",
     "SoftmaxWithLoss",
+    "TableModel",
     "TrainingState",
     "TwoLayerNet",
     "cross_entropy_error",

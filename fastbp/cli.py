@@ -15,7 +15,10 @@ from types import ModuleType
 from fastbp import __version__
 from fastbp.commands import CommandError
 from fastbp.commands._config import words_of
-from fastbp.commands._options import Parser, did_you_mean
+from fastbp.commands._options import Options, Parser, did_you_mean
+from fastbp.commands._words import on_the_command_line
+from fastbp.model_file import ModelFileError
+from fastbp.tables._errors import DataError, SettingError
 
 COMMANDS = {
     "train": "train a network on a data set or a file of your own",
@@ -70,12 +73,16 @@ def _run(argv: list[str]) -> int:
         return int(end.code or 0)
     except CommandError as error:
         return _fail(str(error), error.code)
+    except DataError as error:
+        return _fail(on_the_command_line(error), 2 if isinstance(error, SettingError) else 1)
+    except ModelFileError as error:
+        return _fail(str(error))
     except ImportError as error:  # an extra that is not installed
         return _fail(str(error))
     return 0
 
 
-def _parsed(argv: list[str]) -> tuple[ModuleType, argparse.Namespace]:
+def _parsed(argv: list[str]) -> tuple[ModuleType, Options]:
     """The command's module and its options; SystemExit after help, the version, or a mistake."""
     fastbp = _all_commands()
     if not argv:
@@ -91,7 +98,7 @@ def _parsed(argv: list[str]) -> tuple[ModuleType, argparse.Namespace]:
     options = parser.parse_args(words)
     if getattr(options, "config", None):
         options = parser.parse_args([*words_of(options.config, parser), *words])
-    return module, options
+    return module, module.Options.of(vars(options))
 
 
 def _all_commands() -> Parser:

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 
 from fastbp import cli
 
@@ -20,6 +23,19 @@ def refused(capsys, *arguments, code=1):
     assert output == ""
     assert errors.count("\n") == 1
     return errors
+
+
+def interrupted(*arguments):
+    """Start ``fastbp train`` in a process of its own, and send it Ctrl-C after an epoch; its exit code and errors."""
+    command = [sys.executable, "-m", "fastbp", "train", "--epochs", "1000000", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith("epoch")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, errors
 
 
 def train(*arguments, epochs=1):

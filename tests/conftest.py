@@ -1,11 +1,15 @@
 """Settings shared by every test file."""
 
+import gc
 import os
+import signal
 from importlib import resources
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+import fastbp
 
 # A first call compiles for seconds, so no deadline. CI draws the same examples every time.
 settings.register_profile(
@@ -16,6 +20,23 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fastbp")
+
+# A shell lets what it runs in the background, and all its children, ignore Ctrl-C; tests send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what lives to the end: thousands of tests, and all that they import."""
+    gc.freeze()
+
+
+@pytest.fixture
+def set_threads():
+    """``fastbp.set_num_threads``, undone after the test."""
+    before = fastbp.get_num_threads()
+    yield fastbp.set_num_threads
+    fastbp.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,18 @@ import importlib.util
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
-from cli_runs import refused, run
+from cli_runs import interrupted, refused, run
 
 import fastbp
 from fastbp import cli
-from fastbp.commands import gradcheck
+from fastbp.commands import gradcheck, info
 
 FASTBP = [sys.executable, "-m", "fastbp"]
 
@@ -181,13 +181,10 @@ def test_the_curves_are_a_picture(folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
 def test_ctrl_c_saves_what_is_trained_so_far(folder):
-    command = [*FASTBP, "train", "--epochs", "1000000", "--save", "model"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline().startswith("epoch")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors == "fastbp: what is trained so far is in model\nfastbp: interrupted\n"
+    assert interrupted("--save", "model") == (
+        130,
+        "fastbp: what is trained so far is in model\nfastbp: interrupted\n",
+    )
     assert fastbp.load("model").params["W1"].shape == (64, 50)
 
 
@@ -383,15 +380,17 @@ def test_warmup_uses_every_operation_of_compiled_training_in_both_dtypes():
     assert lacking == "[]"
 
 
-def test_info_tells_what_is_there(capsys):
+def test_info_tells_what_is_there(folder, capsys, monkeypatch):
+    assert os.path.isdir(info.cache()[0])
+    for name, size in {"one.nbi": 300_000, "one.1.nbc": 500_000, "other.txt": 900_000}.items():
+        (folder / name).write_bytes(bytes(size))
+    kernel = SimpleNamespace(_cache=SimpleNamespace(cache_path=str(folder)))  # the real folder may grow meanwhile
+    monkeypatch.setattr(info, "train", kernel)
     run("info")
-    text = capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
     run("info", "--json", "-")
     report = json.loads(capsys.readouterr().out)
-    assert text.splitlines() == [f"{name:<{max(map(len, report))}}  {value}" for name, value in report.items()]
+    assert lines == [f"{name:<{max(map(len, report))}}  {value}" for name, value in report.items()]
     assert report["threads"] == fastbp.get_num_threads()
     assert report["table row"].startswith(fastbp.kernels.isa.ISA.name)
-    assert report["NumPy"] == np.__version__
-    folder = report["cache"]
-    size = sum(os.path.getsize(f"{folder}/{name}") for name in os.listdir(folder) if name.endswith((".nbi", ".nbc")))
-    assert report["cache size"] == f"{size / 1e6:.1f} MB"
+    assert (report["NumPy"], report["cache"], report["cache size"]) == (np.__version__, str(folder), "0.8 MB")

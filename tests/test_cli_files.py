@@ -228,8 +228,8 @@ def test_missing_entries_are_an_error_unless_they_are_to_be_filled(folder, capsy
 
 
 def test_filled_entries_count_as_the_mean_and_as_no_category(folder):
-    from fastbp.commands._features import TableFeatures
-    from fastbp.commands._tables import read_table
+    from fastbp.tables._features import TableFeatures
+    from fastbp.tables._frames import read_table
 
     (folder / "a.csv").write_text("a,b\n1,x\n3,y\nNA,\n")
     table = read_table("a.csv")

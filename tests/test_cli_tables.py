@@ -143,8 +143,8 @@ def test_dates_are_an_error_that_says_what_to_do(capsys):
     ("form", "order"), [("%Y/%m/%d", "ymd"), ("%d.%m.%Y", "dmy"), ("%m/%d/%Y", "mdy"), ("%Y-%m-%dT%H:%M:%SZ", "ymd")]
 )
 def test_dates_are_year_month_and_day_of_week(form, order):
-    from fastbp.commands._features import TableFeatures
-    from fastbp.commands._tables import read_table
+    from fastbp.tables._features import TableFeatures
+    from fastbp.tables._frames import read_table
 
     days = pandas.to_datetime(penguins()["date"])
     days.dt.strftime(form).to_frame().to_csv("days.csv", index=False)

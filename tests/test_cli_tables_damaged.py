@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cli_runs import refused
 
-from fastbp.commands import _arrays
+from fastbp.tables import _arrays
 
 pytest.importorskip("polars")
 

@@ -15,7 +15,7 @@ from fastbp.commands._config import words_of
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.rst"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-OPTIONAL = ("torch", "sklearn", "onnxruntime")
+OPTIONAL = ("torch", "sklearn", "onnxruntime", "polars")
 BLOCKS = {
     ".md": re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL),
     ".rst": re.compile(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", re.MULTILINE),

@@ -143,17 +143,13 @@ def test_numpys_state_is_neither_used_nor_changed():
 
 
 @dtypes
-def test_the_same_bits_for_any_number_of_threads(dtype):
+def test_the_same_bits_for_any_number_of_threads(set_threads, dtype):
     x, dout = np.random.default_rng(0).standard_normal((2, 3, 33_000)).astype(dtype)
-    before = fastbp.get_num_threads()
-    try:
-        answers = []
-        for n in (1, 2, 3, 8):
-            fastbp.set_num_threads(n)
-            layer = fastbp.Dropout(seed=11)
-            answers.append((layer.forward(x).tobytes(), layer.mask.tobytes(), layer.backward(dout).tobytes()))
-    finally:
-        fastbp.set_num_threads(before)
+    answers = []
+    for n in (1, 2, 3, 8):
+        set_threads(n)
+        layer = fastbp.Dropout(seed=11)
+        answers.append((layer.forward(x).tobytes(), layer.mask.tobytes(), layer.backward(dout).tobytes()))
     assert len(set(answers)) == 1
 
 

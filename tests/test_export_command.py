@@ -11,9 +11,9 @@ from test_exports import compiled, module
 
 import fastbp
 from fastbp import cli
-from fastbp.commands._features import ArrayFeatures, TableFeatures
-from fastbp.commands._model import Model
-from fastbp.commands._targets import Classes, Numbers
+from fastbp.tables._features import ArrayFeatures, TableFeatures
+from fastbp.tables._model import Model
+from fastbp.tables._targets import Classes, Numbers
 
 numbered = itertools.count()
 RATIOS = [0, *(100.0**n for n in range(8))]

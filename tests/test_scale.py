@@ -8,10 +8,10 @@ from fits import assert_same_weights, fitted
 from strategies import FLOATS, assert_same_bits, eps
 
 import fastbp
-from fastbp.commands._features import ArrayFeatures
-from fastbp.commands._model import Model, load_model
-from fastbp.commands._targets import Classes
 from fastbp.optimizers import Adam
+from fastbp.tables._features import ArrayFeatures
+from fastbp.tables._model import Model, load_model
+from fastbp.tables._targets import Classes
 
 SCALE = 1 / 255
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 5), np.uint8)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from small_nets import examples
 from strategies import FLOATS, assert_same_bits, eps
 
 import fastbp
@@ -17,11 +18,6 @@ KEYS = ("W1", "b1", "W2", "b2")
 
 def small(**options):
     return fastbp.TwoLayerNet(4, 7, 3, **{"weight_init_std": 1.0, "seed": 0} | options)
-
-
-def examples(rows=9, dtype=np.float64):
-    rng = np.random.default_rng(1)
-    return rng.standard_normal((rows, 4)).astype(dtype), rng.integers(0, 3, rows)
 
 
 def test_arguments_are_the_books():

@@ -2,7 +2,9 @@
 
 - EXAMPLES, shown below the help;
 - ``add_options(parser)``;
-- ``run(options)``, which does the work and raises CommandError where a user has to know why it cannot.
+- ``Options``, a frozen dataclass with an attribute for each of them;
+- ``run(options)``, which does the work and raises CommandError where a user has to know why it cannot. The library's
+  errors on data and model files are told as well, in the words of the command line.
 
 Files with an underscore hold what several of them share.
 """

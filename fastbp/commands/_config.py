@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from fastbp._arguments import shown
 from fastbp.commands import CommandError
-from fastbp.commands._options import class_weight, did_you_mean, setting
+from fastbp.commands._options import activation, class_weight, did_you_mean, setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -57,6 +57,8 @@ def _words(path: str, name: str, action: argparse.Action, value: Any) -> list[st
         return [f"--{name}"] if value else []
     if isinstance(value, dict) and action.type in (setting, class_weight):
         value = [f"{key}={number}" for key, number in value.items()]
+    if isinstance(value, list) and action.type is activation and all(isinstance(name, str) for name in value):
+        value = ",".join(value)
     if isinstance(value, (list, dict)):
         if action.nargs is None or isinstance(value, dict):
             expected = "a list of values" if action.nargs else "one value"

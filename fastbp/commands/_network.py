@@ -2,42 +2,62 @@
 
 import argparse
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import fastbp
-from fastbp import Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
+from fastbp import Sequential, TwoLayerNet, schedules
 from fastbp._mlp import LOSSES
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._data import SETS
+from fastbp.commands._data import SETS, DataOptions
 from fastbp.commands._options import did_you_mean
-from fastbp.commands._targets import Classes, Targets
 from fastbp.optimizers import Optimizer, get_optimizer
+from fastbp.tables._design import BATCH as FILE_BATCH
+from fastbp.tables._design import EPOCHS as FILE_EPOCHS
+from fastbp.tables._design import HIDDEN, LEARNING_RATES, Design
+from fastbp.tables._targets import Targets
 
 EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batches: the book's 10,000
-FILE_EPOCHS = 100
-LEARNING_RATES = {  # with which each optimizer learns the data above well in these epochs
-    "sgd": 0.1,
-    "momentum": 0.01,
-    "nesterov": 0.01,
-    "adagrad": 0.1,
-    "rmsprop": 0.001,
-    "adam": 0.001,
-    "adamw": 0.001,
-}
-BATCH, FILE_BATCH = 100, 32
-OF_A_MODEL = {"hidden": [50], "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # defaults for a new one
+BATCH = 100
+OF_A_MODEL = {"hidden": list(HIDDEN), "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # of a new one
 OF_DATA = ("drop", "categorical", "dates", "missing", "fill_missing", "no_standardize", "scale")
 FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(DataOptions):
+    """What network is trained on the data, and how. Only ``batch_size`` may still be open."""
+
+    hidden: tuple[int, ...]
+    activation: str | tuple[str, ...] | None
+    dropout: float
+    loss: str | None
+    label_smoothing: float
+    epochs: int
+    batch_size: int | None
+    optimizer: str
+    lr: float
+    schedule: str
+    warm_up: int | None
+    setting: tuple[tuple[str, float], ...]
+    clip_norm: float | None
+    sample_weight: str | None
+    class_weight: tuple[str | tuple[str, float], ...]
+    patience: int | None
+    max_steps: int | None
+    no_shuffle: bool
+    seed: int
+    dtype: str
+    threads: int | None
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
-    activation = f"after each hidden layer (default: relu): {', '.join(BY_NAME)}"
-    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
+    activation = f"after each hidden layer, or one for each, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
+    add("--activation", metavar="NAME", type=types.activation, help=activation)
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
     loss = "softmax or sigmoid (of two classes) for classes, mse, mae or huber for numbers (default: by the target)"
     add("--loss", choices=LOSSES, help=loss)
@@ -77,77 +97,69 @@ def _listed(defaults: Mapping[str, float]) -> str:
     return ", ".join(f"{value} for {name}" for name, value in defaults.items())
 
 
-def complete(options: argparse.Namespace) -> None:
-    """Fill in the defaults that depend on other options. Raises CommandError for what does not go together."""
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options' ``values`` with the defaults that depend on others. CommandError for what does not go together."""
+    values = dict(values)
     for name in FIXED:
-        if options.resume and getattr(options, name):
+        if values["resume"] and values[name]:
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
-    for name, default in OF_A_MODEL.items():
-        if getattr(options, name) is None:
-            setattr(options, name, default)
-    if options.epochs is None:
-        options.epochs = EPOCHS.get(options.data, FILE_EPOCHS)
-    if options.lr is None:
-        options.lr = LEARNING_RATES[options.optimizer]
-    _check_settings(options)
+    defaults = OF_A_MODEL | {
+        "epochs": EPOCHS.get(values["data"], FILE_EPOCHS),
+        "lr": LEARNING_RATES[values["optimizer"]],
+    }
+    values |= {name: default for name, default in defaults.items() if values[name] is None}
+    types.check_activations(values["activation"], len(values["hidden"]))
+    _check_settings(values["optimizer"], values["setting"])
+    return values
 
 
-def _check_settings(options: argparse.Namespace) -> None:
+def _check_settings(optimizer: str, settings: Sequence[tuple[str, float]]) -> None:
     """CommandError for settings that the optimizer does not have."""
-    known = list(inspect.signature(type(get_optimizer(options.optimizer))).parameters)
+    known = list(inspect.signature(type(get_optimizer(optimizer))).parameters)
     known.remove("lr")  # has an option of its own
-    for name, _ in options.setting:
+    for name, _ in settings:
         if name == "lr":
             raise CommandError("--setting lr: the learning rate is an option of its own, --lr", 2)
         if name not in known:
             only = f"only {', '.join(known)}{did_you_mean(name, known)}"
-            raise CommandError(f"--setting {name}: {options.optimizer} has no such setting, {only}", 2)
+            raise CommandError(f"--setting {name}: {optimizer} has no such setting, {only}", 2)
 
 
-def choose_batch(options: argparse.Namespace, n_samples: int) -> None:
-    """Fill in the default of --batch-size; CommandError where it is more than there are samples."""
+def batch_size(options: NetworkOptions, n_samples: int) -> int:
+    """What --batch-size says, or its default; CommandError where it is more than there are samples."""
     if options.batch_size is None:
-        options.batch_size = min(n_samples, BATCH if options.data in SETS else FILE_BATCH)
+        return min(n_samples, BATCH if options.data in SETS else FILE_BATCH)
     if options.batch_size > n_samples:
         message = f"--batch-size must be at most {n_samples}, the training samples, got {options.batch_size}"
         raise CommandError(message, 2)
+    return options.batch_size
 
 
-def new_network(options: argparse.Namespace, n_inputs: int, targets: Targets) -> Sequential:
+def new_network(options: NetworkOptions, n_inputs: int, targets: Targets) -> Sequential:
     """The network to train: the book's on a data set of fastbp where nothing else is asked for."""
     asked = options.activation or len(options.hidden) > 1 or options.dropout or options.label_smoothing
     if options.data in SETS and not asked and options.loss in (None, "softmax"):
         return TwoLayerNet(n_inputs, options.hidden[0], targets.n_outputs, dtype=options.dtype, seed=options.seed)
-    sizes = [n_inputs, *options.hidden, targets.n_outputs]
-    return fastbp.mlp(
-        sizes,
+    design = Design(
+        options.hidden,
         options.activation or "relu",
-        dropout=options.dropout,
-        dtype=options.dtype,
-        seed=options.seed,
-        loss=_loss(options, targets),
+        options.dropout,
+        options.loss,
+        options.label_smoothing,
+        options.dtype,
+        options.seed,
     )
+    return design.network(n_inputs, targets)
 
 
-def _loss(options: argparse.Namespace, targets: Targets) -> Any:
-    if isinstance(targets, Classes) and not targets.binary:
-        return SoftmaxWithLoss(eps=0, label_smoothing=options.label_smoothing)
-    if options.label_smoothing:
-        raise CommandError("--label-smoothing goes with --loss softmax", 2)
-    return SigmoidWithLoss() if isinstance(targets, Classes) else LOSSES[options.loss or "mse"]()
-
-
-def fit_settings(options: argparse.Namespace) -> dict[str, Any]:
+def fit_settings(options: NetworkOptions) -> dict[str, Any]:
     """The keyword arguments of ``fit`` that options give."""
-    settings = {
-        name: getattr(options, name)
-        for name in ("epochs", "batch_size", "seed", "threads", "clip_norm", "patience", "max_steps")
-    }
-    settings |= {"shuffle": not options.no_shuffle, "optimizer": _optimizer(options)}
-    return settings
+    names = "epochs", "batch_size", "seed", "threads", "clip_norm", "patience", "max_steps"
+    settings = {name: getattr(options, name) for name in names}
+    return settings | {"shuffle": not options.no_shuffle, "optimizer": _optimizer(options)}
 
 
-def _optimizer(options: argparse.Namespace) -> Optimizer:
+def _optimizer(options: NetworkOptions) -> Optimizer:
     lr: Any = options.lr
     if options.schedule == "cosine":
         lr = schedules.cosine(lr, epochs=options.epochs)

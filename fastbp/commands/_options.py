@@ -4,14 +4,28 @@ import argparse
 import difflib
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
 from fastbp._team import set_num_threads
+from fastbp.activations import BY_NAME
+from fastbp.commands import CommandError
 from fastbp.json_file import check_writable
 
 MOST_THREADS = 1024
 STDOUT = "-"  # in place of a file's name
+T = TypeVar("T", bound="Options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a command was asked for: made once of the arguments and the file of options, and never written to."""
+
+    @classmethod
+    def of(cls: type[T], values: Mapping[str, Any]) -> T:
+        """From ``values`` as the command's parser has made them."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 class Parser(argparse.ArgumentParser):
@@ -108,6 +122,24 @@ def _number(text: str, expected: str, accept: Callable[[float], bool]) -> float:
     if not accept(number):
         raise argparse.ArgumentTypeError(f"must be {expected}, got {text!r}")
     return number
+
+
+def activation(text: str) -> str | tuple[str, ...]:
+    """The name of an activation function, or several with commas between."""
+    names = text.split(",")
+    for name in names:
+        if name not in BY_NAME:
+            near = did_you_mean(name.lower(), BY_NAME)
+            raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (choose from {', '.join(BY_NAME)}){near}")
+    return names[0] if len(names) == 1 else tuple(names)
+
+
+def check_activations(names: str | Sequence[str] | None, n_hidden: int) -> None:
+    """CommandError where there are several activations, and not one for each of the hidden layers."""
+    if names and not isinstance(names, str) and len(names) != n_hidden:
+        layers = f"{n_hidden} hidden layer{'s' * (n_hidden != 1)}"
+        expected = f"one name, or one for each of {layers}" if n_hidden else "none, where there is no hidden layer"
+        raise CommandError(f"--activation must be {expected}, got {len(names)}: {','.join(names)}", 2)
 
 
 def setting(text: str) -> tuple[str, float]:

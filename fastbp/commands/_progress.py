@@ -1,16 +1,14 @@
 """What a training run tells: a line an epoch, for people or for programs, and the totals."""
 
-import argparse
 import time
 from typing import Any
 
 from fastbp._progress import above_bars
-from fastbp.commands._model import Model
-from fastbp.commands._options import STDOUT
-from fastbp.commands._prepare import Prepared
 from fastbp.commands._report import print_line
-from fastbp.commands._targets import Classes
 from fastbp.history import History
+from fastbp.tables._model import Model
+from fastbp.tables._prepare import Prepared
+from fastbp.tables._targets import Classes
 
 LINES = 20  # of epochs, about, where --every says nothing else
 
@@ -24,21 +22,22 @@ class Progress:
     are the first, the last, and those in between that --every says.
     """
 
-    def __init__(self, options: argparse.Namespace, model: Model, data: Prepared) -> None:
+    def __init__(
+        self, model: Model, data: Prepared, *, epochs: int, every: int | None, as_json: bool, keeps_best: bool
+    ) -> None:
         self._model, self._data = model, data
-        self._options, self._as_json = options, options.json == STDOUT
+        self._epochs, self._as_json, self._keeps_best = epochs, as_json, keeps_best
         self._measure = "accuracy" if isinstance(model.targets, Classes) else "rmse"
-        self._every = options.every or -(-options.epochs // LINES)
+        self._every = every or -(-epochs // LINES)
         self._lines = 0  # the number of the last epoch that has one
         self._validation_loss: list[float] = []  # by epoch, with those before --resume
         self.epochs: list[dict[str, Any]] = []
         self.n_samples = len(data.x)
         self._start = time.perf_counter()
 
-    def begin(self, understood: dict[str, Any]) -> None:
+    def begin(self, told: dict[str, Any]) -> None:
         if self._as_json:
-            event = {"event": "start", "samples": self.n_samples, "options": shown(self._options)}
-            print_line(event | {"data": understood})
+            print_line({"event": "start", "samples": self.n_samples} | told)
 
     def __call__(self, history: History) -> None:
         epoch = {"epoch": len(history.loss), "loss": history.loss[-1]}
@@ -59,12 +58,12 @@ class Progress:
 
     def _print_last(self) -> None:
         self._lines = self.epochs[-1]["epoch"]
-        print(epoch_line(self.epochs[-1], self._options.epochs), flush=True)
+        print(epoch_line(self.epochs[-1], self._epochs), flush=True)
 
     def best(self) -> dict[str, Any] | None:
         """Of a run with --patience, the epoch whose weights the network has now."""
         losses = self._validation_loss
-        if self._options.patience is None or not losses:
+        if not self._keeps_best or not losses:
             return None
         best = {"epoch": losses.index(min(losses)) + 1, "validation_loss": min(losses)}
         return next((epoch for epoch in self.epochs if epoch["epoch"] == best["epoch"]), best)
@@ -82,11 +81,6 @@ class Progress:
         print(totals_line(len(self.epochs), totals))
         if best is not None:
             print(best_line(best))
-
-
-def shown(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of a run, as --json tells them."""
-    return dict(vars(options))
 
 
 def totals_of(progress: Progress, seconds: float, compile_seconds: float) -> dict[str, float]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.commands._data import Samples, targets_of
-from fastbp.commands._features import TableFeatures
-from fastbp.commands._model import Model
-from fastbp.commands._prepare import Prepared
-from fastbp.commands._targets import Classes
+from fastbp.tables._features import TableFeatures
+from fastbp.tables._model import Model
+from fastbp.tables._prepare import Prepared
+from fastbp.tables._samples import Samples
+from fastbp.tables._targets import Classes
 
 SHOWN = 8  # columns and classes of many
 
@@ -44,7 +44,7 @@ def _features(model: Model, samples: Samples) -> dict[str, Any]:
 
 
 def _target(model: Model, samples: Samples) -> dict[str, Any]:
-    targets, t = model.targets, targets_of(samples)
+    targets, t = model.targets, samples.targets
     told: dict[str, Any] = {"name": samples.target, "whole": t.dtype.kind == "i"}
     if isinstance(targets, Classes):
         counts = np.bincount(targets.encode(t), minlength=len(targets.values)).tolist()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastbp._extra import install
@@ -20,6 +21,17 @@ examples:
   fastbp bench --only "step 784" --json new.json --compare old.json
   fastbp bench --full --report report
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(types.Options):
+    full: bool
+    only: str
+    json: str | None
+    compare: str | None
+    report: str | None
+    readme: str | None
+    results: str | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +53,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Measure what the parsed ``options`` say, or read it from a file; print and write what they ask for."""
     for needed in SUITE:
         if importlib.util.find_spec(needed) is None:

@@ -8,6 +8,7 @@ where there are two classes.
 """
 
 import argparse
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,13 +17,13 @@ import numpy as np
 from fastbp._extra import install
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._answers import scores_of, shares_of
 from fastbp.commands._classes import class_measures, class_table
-from fastbp.commands._data import add_data_options, is_table, read_samples, targets_of
-from fastbp.commands._model import Model, add_model_argument, load_model
+from fastbp.commands._data import DataOptions, add_data_options, is_table, read_samples
+from fastbp.commands._model import add_model_argument
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
-from fastbp.commands._targets import Classes
 from fastbp.plots import confusion_figure
+from fastbp.tables._model import Model, load_model
+from fastbp.tables._targets import Classes
 
 EXAMPLES = """\
 examples:
@@ -30,6 +31,14 @@ examples:
   fastbp evaluate iris.safetensors --data test.csv --plot confusion.png
 """
 NAMES = {"balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "r2": "R2"}  # as they are read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    model: str
+    plot: str | None
+    json: str | None
+    threads: int | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,20 +50,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--threads", metavar="N", type=types.threads, help="threads to use, which changes no result")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print and write the measures."""
     check_picture(options.plot)
     model = load_model(options.model)
     classes = model.targets if isinstance(model.targets, Classes) else None
     if options.plot and classes is None:
         raise CommandError("--plot goes with classes, and this model predicts numbers", 2)
-    options.target = options.target or (model.targets.name if is_table(options.data) else None)
-    train, test = read_samples(options, missing=model.features.missing)
+    target = options.target or (model.targets.name if is_table(options.data) else None)
+    train, test = read_samples(replace(options, target=target), missing=model.features.missing)
     samples = test or train
     types.use_threads(options.threads)
-    encoded = model.targets.encode(targets_of(samples), samples.rows)
-    scores = scores_of(model, samples)
-    measures = {"samples": len(scores)} | _measured(model, scores, encoded)
+    encoded = model.targets.encode(samples.targets, samples.rows)
+    scores = model.outputs(samples.x, samples.rows, tell)
+    measures = {"samples": len(scores)} | model.evaluated(scores, encoded)
     if classes is not None:
         measures |= _of_classes(model, classes, scores, encoded)
     if options.json != types.STDOUT:
@@ -64,21 +73,12 @@ def run(options: argparse.Namespace) -> None:
         write_picture(options.plot, confusion_figure(model.found(scores), encoded, classes.values))
 
 
-def _measured(model: Model, scores: np.ndarray, encoded: np.ndarray) -> dict[str, Any]:
-    """As ``model.measured``; CommandError where a measure is beyond the largest float."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        measures = model.measured(scores, encoded)
-    if not np.isfinite(list(measures.values())).all():
-        raise CommandError("the network's outputs are so far from the targets that their distance is no finite number")
-    return measures
-
-
 def _of_classes(model: Model, classes: Classes, scores: np.ndarray, encoded: np.ndarray) -> dict[str, Any]:
     """What scikit-learn measures; without it, nothing but a word on how to have it."""
     if find_spec("sklearn") is None:
         tell(f"precision, recall and F1 of each class need scikit-learn: {install('sklearn')}")
         return {}
-    return class_measures(encoded, model.found(scores), shares_of(model, scores), classes.values)
+    return class_measures(encoded, model.found(scores), model.shares(scores), classes.values)
 
 
 def _text(measures: dict[str, Any]) -> str:

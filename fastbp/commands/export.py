@@ -9,6 +9,7 @@ are doubles then. PyTorch's state dict has the means and deviations beside the w
 import argparse
 import copy
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from fastbp._interface import Interface, Unit
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._features import TableFeatures, part_of
-from fastbp.commands._model import Model, add_model_argument, load_model
-from fastbp.commands._targets import Classes, Numbers
+from fastbp.commands._model import add_model_argument
+from fastbp.tables._model import Model, load_model
+from fastbp.tables._table_features import TableFeatures, part_of
+from fastbp.tables._targets import Classes, Numbers
 from fastbp.to_c import to_c
 from fastbp.to_numpy import to_numpy
 from fastbp.to_onnx import to_onnx
@@ -35,6 +37,13 @@ examples:
 SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".pt"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(types.Options):
+    model: str
+    format: str
+    output: str | None
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_argument(parser)
     add = parser.add_argument
@@ -42,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", metavar="FILE", type=types.output, help="(default: the model's name, and what its format ends in)")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Write the file, and say what it takes and gives."""
     model = load_model(options.model)
     suffix = SUFFIXES[options.format]

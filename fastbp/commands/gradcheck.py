@@ -9,16 +9,17 @@ softmax loss adds to probabilities, which its gradient ignores.
 """
 
 import argparse
+from dataclasses import dataclass
 
 import numpy as np
 
 import fastbp
 from fastbp import BinaryCrossEntropy, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp._load import load_checkpoint
 from fastbp._mlp import LOSSES
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._model import load_checked
 
 EXAMPLES = """\
 examples:
@@ -30,19 +31,30 @@ STEP = 1e-6  # error about STEP**2 from the formula, 1e-16 / STEP from rounding;
 LIMIT = 1e-6
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(types.Options):
+    model: str | None
+    layers: tuple[int, ...] | None
+    activation: str | tuple[str, ...] | None
+    loss: str | None
+    samples: int
+    entries: int
+    seed: int
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", nargs="?", help="a model file")
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
-    activation = f"of the new network (default: relu): {', '.join(BY_NAME)}"
-    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
+    activation = f"of the new network, or one for each hidden layer, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
+    add("--activation", metavar="NAME", type=types.activation, help=activation)
     add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
     add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
     add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")
     add("--seed", metavar="N", type=types.seed, default=0, help="of all that is drawn (default: %(default)s)")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print a table of the parameters; CommandError if a gradient is wrong."""
     rng = np.random.default_rng(options.seed)
     net = _network(options)
@@ -58,18 +70,19 @@ def run(options: argparse.Namespace) -> None:
         raise CommandError(f"the gradient of {', '.join(wrong)} is off by more than {LIMIT:g}")
 
 
-def _network(options: argparse.Namespace) -> Sequential:
+def _network(options: Options) -> Sequential:
     """The network to check, in float64 and without Dropout."""
-    if (options.model is None) == (options.layers is None):
-        raise CommandError("gradcheck needs either MODEL or --layers", 2)
-    if options.model is None:
+    if options.model is None and options.layers is not None:
         if len(options.layers) < 2:
             raise CommandError("--layers must be at least inputs and outputs", 2)
+        types.check_activations(options.activation, len(options.layers) - 2)
         loss = LOSSES[options.loss or "softmax"]()
         return fastbp.mlp(options.layers, options.activation or "relu", dtype=np.float64, seed=options.seed, loss=loss)
+    if options.model is None or options.layers is not None:
+        raise CommandError("gradcheck needs either MODEL or --layers", 2)
     if options.activation or options.loss:
         raise CommandError("--activation and --loss go with --layers, MODEL has its own", 2)
-    saved = load_checked(options.model).net
+    saved = load_checkpoint(options.model).net
     layers = [layer for layer in saved.layers.values() if not layer.draws]
     for layer in layers:
         for name in (*layer.parameters, *layer.buffers):

@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ examples:
 OPTIONAL = ("safetensors", "tqdm", "scikit-learn", "matplotlib", "polars", "pandas", "pooch", "onnx", "torch")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(types.Options):
+    json: str | None
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=types.output_or_stdout, help="write it there; - for stdout")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print and write it."""
     report = collected()
     if options.json != types.STDOUT:

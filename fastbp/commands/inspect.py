@@ -1,14 +1,16 @@
 """Show what a model file holds: layers, loss, dtype, how data are prepared, and where training stopped."""
 
 import argparse
+from dataclasses import dataclass
 from typing import Any
 
-from fastbp import Checkpoint
+from fastbp._load import Checkpoint, load_checkpoint
 from fastbp.commands import _options as types
-from fastbp.commands._features import TableFeatures, part_of
-from fastbp.commands._model import Model, add_model_argument, load_checked, model_of
+from fastbp.commands._model import add_model_argument
 from fastbp.commands._report import write_report
-from fastbp.commands._targets import Classes
+from fastbp.tables._model import Model, model_of
+from fastbp.tables._table_features import TableFeatures, part_of
+from fastbp.tables._targets import Classes
 
 EXAMPLES = """\
 examples:
@@ -18,14 +20,20 @@ examples:
 SHOWN = 8  # columns and classes of many
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(types.Options):
+    model: str
+    json: str | None
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=types.output_or_stdout, help="write it there; - for stdout")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print and write what the file holds."""
-    checkpoint = load_checked(options.model)
+    checkpoint = load_checkpoint(options.model)
     model = model_of(checkpoint, options.model)
     if options.json != types.STDOUT:
         print(model.net.summary())

@@ -7,8 +7,10 @@ that part is taken.
 import argparse
 import csv
 import io
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import numpy as np
@@ -16,11 +18,12 @@ import numpy as np
 from fastbp._files import write_whole
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._answers import scores_of, shares_of
-from fastbp.commands._data import add_data_options, read_samples
-from fastbp.commands._model import Model, add_model_argument, load_model
+from fastbp.commands._data import DataOptions, add_data_options, read_samples
+from fastbp.commands._model import add_model_argument
 from fastbp.commands._options import did_you_mean
-from fastbp.commands._targets import Classes
+from fastbp.commands._report import tell
+from fastbp.tables._model import Model, load_model
+from fastbp.tables._targets import Classes
 
 EXAMPLES = """\
 examples:
@@ -29,6 +32,15 @@ examples:
   fastbp predict iris.safetensors --data new.csv --keep id name
   fastbp predict digits.safetensors --data images.npy --output classes.npy
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    model: str
+    probabilities: bool
+    keep: tuple[str, ...]
+    output: str | None
+    threads: int | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--threads", metavar="N", type=types.threads, help="threads to use, which changes no result")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Write an answer for each sample."""
     if options.output and not options.output.endswith((".csv", ".npy")):
         raise CommandError(f"--output must end in .csv or .npy, got {options.output!r}", 2)
@@ -56,9 +68,9 @@ def run(options: argparse.Namespace) -> None:
     samples = test or train
     kept = _kept(options.keep, samples.x)
     types.use_threads(options.threads)
-    scores = scores_of(model, samples)
+    scores = model.outputs(samples.x, samples.rows, tell)
     answers = model.answers(scores)
-    shares = shares_of(model, scores) if options.probabilities else None
+    shares = model.shares(scores) if options.probabilities else None
     if options.output and options.output.endswith(".npy"):
         array = io.BytesIO()
         np.save(array, answers if shares is None else shares)
@@ -77,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
         write_whole(options.output, text.getvalue().encode())
 
 
-def _kept(names: list[str], x: Any) -> dict[str, Iterable[Any]]:
+def _kept(names: Collection[str], x: Any) -> dict[str, Iterable[Any]]:
     """The columns of those ``names``, as they are written in the data."""
     if names and isinstance(x, np.ndarray):
         raise CommandError("--keep goes with a table, .csv or .parquet, and the data are arrays", 2)
@@ -100,7 +112,7 @@ def _columns(model: Model, answers: np.ndarray, shares: np.ndarray | None) -> di
 
 
 def _write(file: TextIO, columns: dict[str, Iterable[Any]], dtype: str) -> None:
-    digits = np.finfo(dtype).precision + 2  # so many tell every number of the dtype from the next
+    digits = int((np.finfo(dtype).nmant + 1) * math.log10(2)) + 2  # so many tell every number of the dtype apart
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):

@@ -10,21 +10,33 @@ network.
 import argparse
 import sys
 import time
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from numba.core.event import TimingListener, install_listener
 
+from fastbp._load import load_checkpoint
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._data import SETS, Samples, add_data_options, read_samples
-from fastbp.commands._explosion import Explosion
-from fastbp.commands._model import Model, load_checked, model_of
-from fastbp.commands._network import add_network_options, choose_batch, complete, fit_settings, new_network
-from fastbp.commands._prepare import Prepared, prepare, prepare_as
-from fastbp.commands._progress import Progress, shown, totals_of
+from fastbp.commands._data import SETS, add_data_options, read_samples
+from fastbp.commands._network import (
+    NetworkOptions,
+    add_network_options,
+    batch_size,
+    completed,
+    fit_settings,
+    new_network,
+)
+from fastbp.commands._progress import Progress, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
 from fastbp.commands._understood import lines, understood
 from fastbp.history import History, TrainingState
+from fastbp.tables._errors import LossError
+from fastbp.tables._explosion import Explosion
+from fastbp.tables._model import Model, model_of
+from fastbp.tables._prepare import BALANCED, Preparation, Prepared, learn, prepare
+from fastbp.tables._samples import Samples
 
 EXAMPLES = """\
 examples:
@@ -35,6 +47,44 @@ examples:
   fastbp train --data houses.parquet --target price --hidden 64 32 --patience 10 --plot curves.png
   fastbp train --config run.toml --lr 0.01
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(NetworkOptions):
+    validation: float | None
+    drop: tuple[str, ...]
+    categorical: tuple[str, ...]
+    dates: bool
+    missing: tuple[str, ...]
+    fill_missing: bool
+    no_standardize: bool
+    scale: float | None
+    config: str | None
+    save: str | None
+    save_state: bool
+    resume: str | None
+    plot: str | None
+    json: str | None
+    every: int | None
+    no_progress: bool
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Options":
+        return super().of(completed(values))
+
+    def preparation(self) -> Preparation:
+        """What is asked of the way from samples to what the network is trained on."""
+        names = "loss", "drop", "categorical", "missing", "dates", "fill_missing", "scale", "validation", "seed"
+        asked = {name: getattr(self, name) for name in names}
+        return Preparation(**asked, standardize=not self.no_standardize, class_weight=self._class_weight())
+
+    def _class_weight(self) -> str | dict[str, float] | None:
+        words = [weight for weight in self.class_weight if isinstance(weight, str)]
+        if not words:
+            return dict(weight for weight in self.class_weight if not isinstance(weight, str)) or None
+        if len(self.class_weight) > 1:
+            raise CommandError("--class-weight is balanced or CLASS=X, not both", 2)
+        return BALANCED
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +114,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--no-progress", action="store_true", help="no progress bar on a terminal")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Train as the parsed ``options`` say, tell, and write the files that are asked for."""
-    complete(options)
+def run(options: Options) -> None:
+    """Train as the ``options`` say, tell, and write the files that are asked for."""
     if options.save_state and not options.save:
         raise CommandError("--save-state goes with --save", 2)
     check_picture(options.plot)
-    model, samples, data, state = _made(options)
+    options, model, samples, data, state = _made(options)
     if options.patience and data.held is None:
         raise CommandError("--patience needs samples to validate with, and --validation 0 leaves none", 2)
     if options.save:
@@ -82,29 +131,45 @@ def run(options: argparse.Namespace) -> None:
     _train(options, model, data, settings, told)
 
 
-def _made(options: argparse.Namespace) -> tuple[Model, Samples, Prepared, TrainingState | None]:
-    """The model to train, new or to go on with, its data as read and as prepared, and the state to go on from."""
-    if options.resume:
-        checkpoint = load_checked(options.resume)
-        if checkpoint.state is None:
-            raise CommandError(f"{options.resume} has no state to go on from: it was saved without --save-state", 2)
-        model = model_of(checkpoint, options.resume)
-        options.dtype = model.dtype
-        train, test = read_samples(options, weights=options.sample_weight, missing=model.features.missing)
-        data = prepare_as(model, options, train, test)
-        choose_batch(options, len(data.x))
-        return model, train, data, checkpoint.state
-    train, test = read_samples(options, weights=options.sample_weight, missing=options.missing)
-    data, features, targets = prepare(options, train, test)
-    choose_batch(options, len(data.x))
-    return Model(new_network(options, features.n_inputs, targets), features, targets), train, data, None
+def _made(options: Options) -> tuple[Options, Model, Samples, Prepared, TrainingState | None]:
+    """The options with what was open, and of which the data decide; the model to train, new or to go on with; its data
+    as read and as prepared; and the state to go on from."""
+    asked = options.preparation()
+    if not options.resume:
+        train, test = _read(options, options.missing)
+        features, targets = learn(asked, train, test)
+        data = prepare(asked, train, test, features, targets, options.dtype, tell)
+        options = replace(options, batch_size=batch_size(options, len(data.x)))
+        model = Model(new_network(options, features.n_inputs, targets), features, targets)
+        return options, model, train, data, None
+    checkpoint = load_checkpoint(options.resume)
+    if checkpoint.state is None:
+        raise CommandError(f"{options.resume} has no state to go on from: it was saved without --save-state", 2)
+    model = model_of(checkpoint, options.resume)
+    train, test = _read(options, model.features.missing)
+    data = prepare(asked, train, test, model.features, model.targets, model.dtype, tell)
+    options = replace(options, dtype=model.dtype, batch_size=batch_size(options, len(data.x)))
+    return options, model, train, data, checkpoint.state
 
 
-def _train(
-    options: argparse.Namespace, model: Model, data: Prepared, settings: dict[str, Any], told: dict[str, Any]
-) -> None:
-    progress = Progress(options, model, data)
-    progress.begin(told)
+def _read(options: Options, missing: Collection[str]) -> tuple[Samples, Samples | None]:
+    train, test = read_samples(options, weight=options.sample_weight, missing=missing)
+    if test is not None and options.validation is not None:
+        raise CommandError(f"--validation does not go with {options.data}, which has a test part", 2)
+    return train, test
+
+
+def _train(options: Options, model: Model, data: Prepared, settings: dict[str, Any], told: dict[str, Any]) -> None:
+    asked = asdict(options)
+    progress = Progress(
+        model,
+        data,
+        epochs=options.epochs,
+        every=options.every,
+        as_json=options.json == types.STDOUT,
+        keeps_best=options.patience is not None,
+    )
+    progress.begin({"options": asked, "data": told})
     start = time.perf_counter()
     with install_listener("numba:compile", TimingListener()) as compiling:
         try:
@@ -116,6 +181,8 @@ def _train(
                 progress=sys.stderr is not None and not options.no_progress,
                 **settings,
             )
+        except LossError:
+            raise
         except FloatingPointError as error:
             raise CommandError(str(error)) from None
         except (ValueError, TypeError) as error:  # settings that do not go together, as fit tells them
@@ -130,11 +197,11 @@ def _train(
     _write(options, model, history)
     progress.end(totals)
     if options.json != types.STDOUT:
-        report = {"options": shown(options), "data": told, "epochs": progress.epochs, "totals": totals}
+        report = {"options": asked, "data": told, "epochs": progress.epochs, "totals": totals}
         write_report(options.json, report)
 
 
-def _write(options: argparse.Namespace, model: Model, history: History) -> None:
+def _write(options: Options, model: Model, history: History) -> None:
     if options.save:
         model.save(options.save, history.state if options.save_state else None)
     if options.plot:

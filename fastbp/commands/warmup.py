@@ -19,6 +19,7 @@ from fastbp._progress import Bar, silence, why_not_kept
 from fastbp._slices import LEAST_SLICES, SLICE_BYTES
 from fastbp.activations import BY_NAME, named
 from fastbp.architecture import LOSSES
+from fastbp.commands._options import Options
 from fastbp.commands.info import cache
 from fastbp.optimizers import Optimizer
 
@@ -33,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """There is nothing to choose."""
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Use everything once, with a progress bar on a terminal, and say where the machine code is."""
     start = time.perf_counter()
     work = list(_work())

@@ -4,16 +4,6 @@ import pytest
 from numba.core import config
 from victim import Victim
 
-import fastbp
-
-
-@pytest.fixture
-def set_threads():
-    """``fastbp.set_num_threads``, undone after the test."""
-    before = fastbp.get_num_threads()
-    yield fastbp.set_num_threads
-    fastbp.set_num_threads(before)
-
 
 @pytest.fixture
 def victim(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from calls import python
+from teams import members
 
 import fastbp
 from fastbp import _team
@@ -41,10 +42,6 @@ print(heard, threading.active_count(), fastbp.get_num_threads())
 """
 
 pytestmark = pytest.mark.skipif(not THREADS_WORK, reason="one thread here")
-
-
-def members():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("fastbp-")]
 
 
 @pytest.fixture

@@ -1,19 +1,18 @@
 """How targets become what a loss takes, and outputs become answers again: kept in the model file."""
 
-import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from fastbp.commands._errors import DataError, no_such
-from fastbp.commands._standard import mean_std
-from fastbp.commands._tables import is_number
+from fastbp.tables._errors import DataError, Settings, no_such
+from fastbp.tables._frames import is_number
+from fastbp.tables._standard import mean_std
 
 MOST_UNASKED = 20  # classes; more different whole numbers are quantities, unless they are labels
 EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 
-OF_NUMBERS = ("mse", "mae", "huber")  # losses, as --loss names them
+OF_NUMBERS = ("mse", "mae", "huber")  # losses, by name
 
 
 @dataclass
@@ -131,18 +130,20 @@ def learn_targets(
     if loss in OF_NUMBERS or (loss is None and not _look_like_classes(entries)):
         return _numbers(name, entries, rows)
     if entries.ndim == 2:
-        raise DataError(f"target {name!r} is of shape {entries.shape}, and --loss {loss} needs a class a sample")
+        shape = f"target {name!r} is of shape {entries.shape}, and "
+        raise DataError(shape, Settings(loss=loss), " needs a class a sample")
     if kind == "f":
         row = int(np.argmax(entries != np.trunc(entries)))
         raise DataError(
-            f"target {name!r} is {entries[row]:g} in row {numbered[row]}, and --loss {loss} needs classes, "
-            f"which are text or whole numbers"
+            f"target {name!r} is {entries[row]:g} in row {numbered[row]}, and ",
+            Settings(loss=loss),
+            " needs classes, which are text or whole numbers",
         )
     values = np.unique(entries).tolist()
     if len(values) < 2:
         raise DataError(f"target {name!r} is always {values[0]!s}: there is nothing to learn")
     if loss == "sigmoid" and len(values) != 2:
-        raise DataError(f"--loss sigmoid needs two classes, target {name!r} has {len(values)}")
+        raise DataError(Settings(loss=loss), f" needs two classes, target {name!r} has {len(values)}")
     return Classes(name, values, binary=loss == "sigmoid")
 
 
@@ -189,10 +190,13 @@ def _check_text(name: str, entries: np.ndarray, loss: str | None, numbered: np.n
     n, row = int(strange.sum()), int(np.argmax(strange))
     cell = f"{entries[row]!r} in row {numbered[row]}"
     if loss in OF_NUMBERS and n == len(entries):
-        raise DataError(f"target {name!r} is text, and --loss {loss} needs numbers: it is {cell}")
+        raise DataError(f"target {name!r} is text, and ", Settings(loss=loss), f" needs numbers: it is {cell}")
     if n and (loss in OF_NUMBERS or n < len(entries) / 2):
         raise DataError(
             f"target {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, first "
-            f"{cell}: --missing {shlex.quote(entries[row])} --drop-missing-target leaves such rows out, "
-            f"--loss softmax takes all entries as classes"
+            f"{cell}: ",
+            Settings(missing=[entries[row]], drop_missing_target=True),
+            " leaves such rows out, ",
+            Settings(loss="softmax"),
+            " takes all entries as classes",
         )

@@ -1,10 +1,11 @@
-"""Tables of named columns from text files and .parquet, through polars or pandas, whichever is installed.
+"""Tables of named columns in frames of polars or pandas, and those that either reads from a file.
 
 Both are asked for the same two things: a column's entries as text, and as numbers. So a file is understood in the same
 way by either, and an entry of a text file keeps its spelling until it is known what its column holds.
 """
 
 import importlib.util
+import os
 import warnings
 from collections.abc import Collection
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from fastbp._extra import needed
-from fastbp.commands._errors import DataError, check_file
-from fastbp.commands._text import TextForm, TextTable, check_whole, open_text
+from fastbp.tables._errors import DataError, Settings, check_file
+from fastbp.tables._text import TextForm, TextTable, check_whole, open_text
 
+TEXT, DATES, VALUES = "text", "dates", "values"
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 MISSING = [
     "",
@@ -36,16 +38,22 @@ class Table:
     Attributes
     ----------
     names : of the columns
-    rows : the number of each row in the file, from 1, for messages
+    rows : what messages call each row: its number in the file, from 1, or its place in the frame, from 0
     decimal : the sign before the decimals of a number that is written as text
+    place : the file's name, a colon and a space before a message on the table as such; "" of a frame
     """
 
-    def __init__(self, frame: Any, names: list[str], decimal: str) -> None:
+    place = ""
+
+    def __init__(self, frame: Any, names: list[str], decimal: str, first: int = 1) -> None:
         self._frame, self.names, self.decimal = frame, names, decimal
-        self.rows = np.arange(1, len(frame) + 1)
+        self.rows = np.arange(first, first + len(frame))
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.place}{len(self)} rows of {', '.join(self.names):.200})"
 
     def keep(self, mask: np.ndarray) -> None:
         """Leave out the rows where ``mask`` (N,) is False."""
@@ -66,6 +74,10 @@ class Table:
         """The column's entries as they are written, "" where there is nothing."""
         raise NotImplementedError
 
+    def form(self, name: str) -> str:
+        """TEXT where entries have a spelling of their own; DATES or VALUES where the library has written them."""
+        raise NotImplementedError
+
     def _filter(self, mask: np.ndarray) -> None:
         raise NotImplementedError
 
@@ -73,16 +85,31 @@ class Table:
         raise NotImplementedError
 
 
-def read_table(path: str, form: TextForm | None = None) -> Table:
-    """Read the file ``path``, whose text is as ``form`` says.
+def read_table(
+    path: str | os.PathLike, *, separator: str | None = None, encoding: str | None = None, decimal: str = "."
+) -> Table:
+    """Read a table from a ``.csv``, ``.tsv`` (also ``.gz``) or ``.parquet`` file, by polars or else pandas.
 
-    Raises DataError where it is no table, ImportError without polars and pandas.
+    Parameters
+    ----------
+    path : of the file
+    separator : one character between the fields of text; found out if None
+    encoding : of text, as "cp1252"; what the file begins with says, else UTF-8, if None
+    decimal : "." or ",", the sign before the decimals of a number that is written as text
+
+    Raises
+    ------
+    ValueError
+        for a file that is not there, or is no table with a row in it
+    ImportError
+        without polars and pandas
     """
+    path = os.fspath(path)
+    form = TextForm(separator, encoding, decimal)
+    if not path.lower().endswith(SUFFIXES):
+        raise DataError(f"{path}: the name of a table's file ends in {', '.join(SUFFIXES)}")
     check_file(path)
-    form = form or TextForm()
-    use_pandas = importlib.util.find_spec("polars") is None and importlib.util.find_spec("pandas") is not None
-    library: type[PandasTable] | type[PolarsTable] = PandasTable if use_pandas else PolarsTable
-    needed(library.module, "tables")
+    library = installed()
     parquet = path.lower().endswith(".parquet")
     text = None if parquet else open_text(path, form)
     try:
@@ -95,7 +122,16 @@ def read_table(path: str, form: TextForm | None = None) -> Table:
         raise DataError(f"{path}: cannot be read: {' '.join(str(error).split()):.200}") from None
     if len(table) == 0:
         raise DataError(f"{path}: there are no rows in it")
+    table.place = f"{path}: "
     return table
+
+
+def installed() -> "type[PandasTable] | type[PolarsTable]":
+    """Polars's, or else pandas's; ImportError that names the extra without both."""
+    use_pandas = importlib.util.find_spec("polars") is None and importlib.util.find_spec("pandas") is not None
+    library: type[PandasTable] | type[PolarsTable] = PandasTable if use_pandas else PolarsTable
+    needed(library.module, "tables")
+    return library
 
 
 def is_missing(entries: np.ndarray) -> np.ndarray:
@@ -145,6 +181,12 @@ class PolarsTable(Table):
     def written(self, name: str) -> list[str]:
         return self._frame[name].cast(needed("polars", "tables").String).fill_null("").to_list()
 
+    def form(self, name: str) -> str:
+        dtype = self._frame[name].dtype
+        if dtype.is_temporal():
+            return DATES
+        return VALUES if dtype.is_numeric() or dtype == needed("polars", "tables").Boolean else TEXT
+
     def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
         entries = column if column.dtype.is_numeric() else self._entries(name, missing)
@@ -187,7 +229,7 @@ class PandasTable(Table):
         if column.dtype == object and any(isinstance(entry, (bytes, dict, list, np.ndarray)) for entry in column):
             raise _no_entries(name, "bytes or lists")
         text = column.astype("string").str.strip()
-        if column.dtype == "boolean":
+        if _is_truth(column):
             text = text.str.lower()  # as polars writes them
         return text.mask(text.isin([*MISSING, *missing]).fillna(False), needed("pandas", "tables").NA)
 
@@ -196,6 +238,10 @@ class PandasTable(Table):
 
     def written(self, name: str) -> list[str]:
         return self._frame[name].astype("string").fillna("").to_list()
+
+    def form(self, name: str) -> str:
+        kind = getattr(self._frame[name].dtype, "kind", "O")
+        return DATES if kind == "M" else VALUES if kind in "iuf" or _is_truth(self._frame[name]) else TEXT
 
     def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
@@ -209,5 +255,13 @@ class PandasTable(Table):
         return numbers.to_numpy(np.float64, na_value=np.nan), strange
 
 
+def _is_truth(column: Any) -> bool:
+    """Whether a column of pandas holds truth values; with missing ones among them, they are objects."""
+    if column.dtype != object:
+        return getattr(column.dtype, "kind", "O") == "b"
+    return needed("pandas.api.types", "tables").infer_dtype(column, skipna=True) == "boolean"
+
+
 def _no_entries(name: str, dtype: object) -> DataError:
-    return DataError(f"column {name!r} holds {dtype}, neither numbers nor text: leave it out with --drop")
+    neither = f"column {name!r} holds {dtype}, neither numbers nor text: leave it out with "
+    return DataError(neither, Settings(drop=None))

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fastbp.commands._errors import DataError
-from fastbp.commands._memory import memory, shown_size
+from fastbp import _arguments
+from fastbp.tables._errors import DataError, Settings
+from fastbp.tables._memory import memory, shown_size
 
+DECIMALS = ".", ","
 SEPARATORS = ",", ";", "\t", "|"  # that are looked for
 HEAD = 1 << 20  # bytes from which the form is found out
 RECORDS = 100  # of them
@@ -46,6 +48,31 @@ class TextForm:
     separator: str | None = None
     encoding: str | None = None
     decimal: str = "."
+
+    def __post_init__(self) -> None:
+        if self.separator is not None:
+            check_separator(self.separator, "separator ")
+        if self.encoding is not None:
+            check_encoding(self.encoding, "encoding ")
+        _arguments.choice("decimal", self.decimal, DECIMALS)
+
+
+def check_separator(separator: str, called: str = "") -> None:
+    """ValueError for what cannot stand between fields."""
+    one = isinstance(separator, str) and len(separator) == 1 and separator.isascii()
+    if not one or separator.isalnum() or separator in '"\n\r.-+':
+        raise ValueError(f"{called}must be one character that is in no number or name, or tab, got {separator!r}")
+
+
+def check_encoding(encoding: str, called: str = "") -> str:
+    """The name that Python has for an encoding of text; ValueError where it has none."""
+    try:
+        name = codecs.lookup(encoding).name
+        "a".encode(name)
+        codecs.getincrementaldecoder(name)
+    except (LookupError, ValueError, TypeError):
+        raise ValueError(f"{called}must name an encoding of text, as utf-16 or cp1252, got {encoding!r}") from None
+    return name
 
 
 @dataclass(frozen=True)
@@ -142,9 +169,8 @@ def _not_in(encoding: str, path: str, content: bytes = b"") -> DataError:
         guess = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     else:
         guess = "cp1252 (Windows) or latin-1"
-    return DataError(
-        f"{path}: it is no text in {encoding.removesuffix('-sig')}: say how it is with --encoding, as {guess}"
-    )
+    no_text = f"{path}: it is no text in {encoding.removesuffix('-sig')}: say how it is with "
+    return DataError(no_text, Settings(encoding=None), f", as {guess}")
 
 
 def _separator(path: str, text: str) -> str:
@@ -153,7 +179,8 @@ def _separator(path: str, text: str) -> str:
     if path.lower().endswith((".tsv", ".tsv.gz")) and ("\t" in found or not found):
         return "\t"
     if len(found) > 1:
-        raise DataError(f"{path}: fields may be separated by {' or '.join(map(repr, found))}: say it with --separator")
+        several = f"{path}: fields may be separated by {' or '.join(map(repr, found))}: say it with "
+        raise DataError(several, Settings(separator=None))
     return found[0] if found else ","
 
 

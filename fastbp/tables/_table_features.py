@@ -1,18 +1,17 @@
-"""How samples become the rows of numbers that a network takes: learnt from training data, kept in the model file."""
+"""How the columns of a table become the rows of numbers that a network takes."""
 
 import re
-import shlex
-from collections.abc import Collection
+import warnings
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fastbp.commands import _dates
-from fastbp.commands._errors import DataError, no_such
-from fastbp.commands._report import tell
-from fastbp.commands._standard import mean_std
-from fastbp.commands._tables import Table, is_missing
+from fastbp.tables import _dates
+from fastbp.tables._errors import DataError, Settings, no_such
+from fastbp.tables._frames import DATES, TEXT, Table, is_missing
+from fastbp.tables._standard import mean_std
 
 MOST_CATEGORIES = 1000  # in a column; more are names or numbers of the samples
 EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
@@ -77,11 +76,11 @@ class TableFeatures:
     def n_inputs(self) -> int:
         return sum(len(column.get("categories", "1")) for column in self.columns)
 
-    def transform(self, table: Table, dtype: str) -> np.ndarray:
+    def transform(self, table: Table, dtype: str, tell: Callable[[str], object] = warnings.warn) -> np.ndarray:
         """The table as (N, I) of ``dtype``.
 
-        Raises DataError for a column that lacks or holds what it should not. Categories not seen in training are
-        told on stderr.
+        Raises DataError for a column that lacks or holds what it should not. ``tell`` is called with a line on
+        categories not seen in training.
         """
         x = np.zeros((len(table), self.n_inputs), dtype)
         dates: dict[str, Any] = {}  # read once for all parts
@@ -91,9 +90,14 @@ class TableFeatures:
             if name not in table.names:
                 raise DataError(no_such("column", name, table.names))
             if "categories" in column:
-                at += self._categories_into(x, at, column, table)
+                at += self._categories_into(x, at, column, table, tell)
             else:
-                x[:, at] = self._numbers_of(column, table, dates)
+                with np.errstate(over="ignore"):
+                    x[:, at] = self._numbers_of(column, table, dates)
+                too_large = np.isinf(x[:, at])
+                if too_large.any():
+                    row = table.rows[np.argmax(too_large)]
+                    raise DataError(f"column {name!r} has a number in row {row} that is too large for {dtype}")
                 at += 1
         return x
 
@@ -102,7 +106,8 @@ class TableFeatures:
         if "part" in column:
             what = "date"
             if name not in dates:
-                dates[name] = _dates.numbers_of(table.text(name, self.missing), column["order"])
+                order = "ymd" if table.form(name) == DATES else column["order"]
+                dates[name] = _dates.numbers_of(table.text(name, self.missing), order)
             parts, strange = dates[name]
             numbers = parts[column["part"]]
         else:
@@ -118,111 +123,52 @@ class TableFeatures:
             raise DataError(f"column {name!r} is infinite in row {table.rows[np.argmax(np.isinf(numbers))]}")
         return (np.where(missing, column["mean"], numbers) - column["mean"]) / column["std"]
 
-    def _categories_into(self, x: np.ndarray, at: int, column: dict[str, Any], table: Table) -> int:
+    def _categories_into(
+        self, x: np.ndarray, at: int, column: dict[str, Any], table: Table, tell: Callable[[str], object]
+    ) -> int:
         """Write the inputs of a column of text from ``at`` on; returns their number."""
-        name, categories = column["name"], {category: n for n, category in enumerate(column["categories"])}
+        name, categories = column["name"], _Places(column["categories"])
         entries = table.text(name, self.missing)
         missing = is_missing(entries)
         if missing.any() and not self.fill:
             raise _missing(name, table.rows[missing])
-        places = np.array([categories.get(entry, -1) for entry in entries], np.intp)
+        find = categories.of if table.form(name) == TEXT else categories.of_value
+        places = np.array([find(entry) for entry in entries], np.intp)
         known = places >= 0
         x[np.flatnonzero(known), at + places[known]] = 1
         unknown = sorted(set(entries[~known & ~missing]))
         if unknown:
             few = ", ".join(map(repr, unknown[:3])) + ", ..." * (len(unknown) > 3)
             tell(f"column {name!r} has categories not seen in training, taken as none: {few}")
-        return len(categories)
+        return len(column["categories"])
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "table"} | asdict(self)
 
 
-@dataclass
-class ArrayFeatures:
-    """Samples that are numbers already, (N, ...): times ``scale``, or column by column (number - mean) / std.
+class _Places:
+    """The place of each category among the inputs of its column, -1 of what is none."""
 
-    The scale is the network's own, so that bytes can stay bytes.
-    """
+    def __init__(self, categories: list[str]) -> None:
+        self._places = {category: n for n, category in enumerate(categories)}
+        self._plain = {_plain(category): n for category, n in self._places.items()}
 
-    n_inputs: int
-    scale: float = 1.0
-    mean: list[float] = field(default_factory=list)
-    std: list[float] = field(default_factory=list)
-    missing = ()  # words that stand for no entry
+    def of(self, entry: str | None) -> int:
+        return -1 if entry is None else self._places.get(entry, -1)
 
-    @classmethod
-    def learn(cls, x: np.ndarray, rows: np.ndarray, *, standardize: bool, scale: float | None) -> "ArrayFeatures":
-        """From the ``rows`` of ``x``: bytes are scaled to 0..1, other numbers standardised unless there is a scale."""
-        n_inputs = int(np.prod(x.shape[1:]))
-        if scale is not None or x.dtype == np.uint8 or not standardize:
-            default = 1 / 255 if x.dtype == np.uint8 else 1.0
-            return cls(n_inputs, default if scale is None else scale)
-        _check_finite(x)
-        samples = x[rows].reshape(len(rows), n_inputs)
-        mean, std = mean_std(samples, lambda k: f"column {k + 1} of the samples")
-        return cls(n_inputs, 1.0, mean.tolist(), std.tolist())
-
-    def transform(self, x: np.ndarray, dtype: str) -> np.ndarray:
-        """``x`` as (N, I), not yet multiplied by ``scale``."""
-        if x.ndim < 2 or int(np.prod(x.shape[1:])) != self.n_inputs:
-            raise DataError(f"the samples are of shape {x.shape}, the network has {self.n_inputs} inputs")
-        x = x.reshape(len(x), self.n_inputs)
-        _check_finite(x)
-        if not self.mean:
-            return x
-        return ((x - np.array(self.mean)) / np.array(self.std)).astype(dtype)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": "array"} | asdict(self)
+    def of_value(self, entry: str | None) -> int:
+        """Of a number or a truth value: a frame writes 1 as 1.0 and True as true where training data had it so."""
+        place = self.of(entry)
+        return place if entry is None or place >= 0 else self._plain.get(_plain(entry), -1)
 
 
-Features = TableFeatures | ArrayFeatures
-
-
-def _check_finite(x: np.ndarray) -> None:
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        row, *place = np.argwhere(~np.isfinite(x))[0]
-        value, column = x[(row, *place)], f", column {place[0] + 1}" if len(place) == 1 else ""
-        raise DataError(f"the samples have a number that is not finite: {value} in row {row + 1}{column}")
+def _plain(entry: str) -> str:
+    return entry.lower().removesuffix(".0")
 
 
 def part_of(column: dict[str, Any]) -> str:
     """``"year of "`` and the like before the name of a column of dates, which has an entry for each part."""
     return f"{column['part']} of " if "part" in column else ""
-
-
-def inputs_of(features: Features, x: Any, dtype: str) -> np.ndarray:
-    """Samples, a table or an array, as the network takes them, (N, I); DataError where they do not fit."""
-    if isinstance(features, TableFeatures):
-        if isinstance(x, np.ndarray):
-            raise DataError("the model was trained on a table, and the data are arrays")
-        return features.transform(x, dtype)
-    if not isinstance(x, np.ndarray):
-        raise DataError("the model was trained on arrays, and the data are a table")
-    return features.transform(x, dtype)
-
-
-def features_from(description: dict[str, Any]) -> Features:
-    """What ``to_json`` has told of. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
-    fields = {name: value for name, value in description.items() if name != "kind"}
-    if description["kind"] == "table":
-        table = TableFeatures(**fields)
-        for column in table.columns:
-            if "categories" in column:
-                column["categories"] = [str(category) for category in column["categories"]]
-            else:
-                column.update(mean=float(column["mean"]), std=float(column["std"]))
-            column["name"] = str(column["name"])
-            if "part" in column and (column["part"] not in _dates.PARTS or column["order"] not in _dates.ORDERS):
-                raise ValueError(f"a part of a date is {column!r:.80}")
-        table.missing = [str(word) for word in table.missing]
-        return table
-    array = ArrayFeatures(**fields)
-    array.scale, array.mean, array.std = float(array.scale), list(map(float, array.mean)), list(map(float, array.std))
-    if {len(array.mean), len(array.std)} not in ({0}, {array.n_inputs}):
-        raise ValueError(f"{array.n_inputs} inputs with {len(array.mean)} means and {len(array.std)} deviations")
-    return array
 
 
 def _standard(table: Table, name: str, numbers: np.ndarray, rows: np.ndarray, standardize: bool) -> dict[str, float]:
@@ -234,7 +180,10 @@ def _standard(table: Table, name: str, numbers: np.ndarray, rows: np.ndarray, st
     if len(seen) and abs(mean[0]) >= EXACT and (seen == seen[0]).all() and len(set(table.text(name)[rows])) > 1:
         raise DataError(
             f"column {name!r} has different numbers near {mean[0]:.6g}, which float64 cannot tell apart: "
-            f"leave it out with --drop, or take its entries as categories with --categorical {name}"
+            f"leave it out with ",
+            Settings(drop=None),
+            ", or take its entries as categories with ",
+            Settings(categorical=[name]),
         )
     return {"mean": float(mean[0]), "std": float(std[0])}
 
@@ -248,18 +197,28 @@ def _order_of_dates(
     """
     present = entries[~is_missing(entries)]
     first, n = int(np.argmax(strange)), int(strange.sum())
-    cell, option = f"{entries[first]!r} in row {table.rows[first]}", shlex.quote(name)
-    ways = f"--drop {option} leaves the column out, --categorical {option} takes each entry as a category"
+    cell = f"{entries[first]!r} in row {table.rows[first]}"
+    ways = (
+        Settings(drop=[name]),
+        " leaves the column out, ",
+        Settings(categorical=[name]),
+        " takes each entry as a category",
+    )
     orders = _dates.orders_of(present)
     if table.decimal == "." and all(WITH_COMMA.fullmatch(entry) for entry in present):
-        raise DataError(f"column {name!r} has numbers with a comma, as {cell}: --decimal , reads them; {ways}")
+        with_comma = f"column {name!r} has numbers with a comma, as {cell}: "
+        raise DataError(with_comma, Settings(decimal=","), " reads them; ", *ways)
     if np.isfinite(numbers).sum() > n:
         raise DataError(
             f"column {name!r} has numbers, and {n} {'entry that is' if n == 1 else 'entries that are'} none, "
-            f"first {cell}: --missing {shlex.quote(entries[first])} takes it as missing; {ways}"
+            f"first {cell}: ",
+            Settings(missing=[entries[first]]),
+            " takes it as missing; ",
+            *ways,
         )
     if orders and not dates:
-        raise DataError(f"column {name!r} has dates, as {cell}: --dates takes year, month, day of week; {ways}")
+        has_dates = f"column {name!r} has dates, as {cell}: "
+        raise DataError(has_dates, Settings(dates=True), " takes year, month, day of week; ", *ways)
     if len(orders) > 1:
         raise DataError(f"column {name!r} has dates that can be read in two ways, as {cell}: write them as 2024-12-31")
     return orders[0] if orders else None
@@ -270,7 +229,8 @@ def _categories(name: str, entries: np.ndarray) -> list[str]:
     if len(categories) > MOST_CATEGORIES:
         raise DataError(
             f"column {name!r} is text with {len(categories)} different entries, more than {MOST_CATEGORIES}: "
-            f"leave it out with --drop"
+            f"leave it out with ",
+            Settings(drop=None),
         )
     return categories
 
@@ -279,5 +239,8 @@ def _missing(name: str, rows: np.ndarray) -> DataError:
     n = len(rows)
     return DataError(
         f"column {name!r} has {n} missing {'entry' if n == 1 else 'entries'}, the first in row {rows[0]}: "
-        f"fill them in, leave the column out with --drop, or train with --fill-missing"
+        f"fill them in, leave the column out with ",
+        Settings(drop=None),
+        ", or train with ",
+        Settings(fill_missing=True),
     )

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from fastbp.commands._errors import DataError, check_file, no_such
-from fastbp.commands._memory import memory, shown_size
+from fastbp.tables._errors import DataError, check_file, no_such
+from fastbp.tables._memory import memory, shown_size
 
 T = TypeVar("T")
 LARGEST_HEADER = 10_000  # bytes, NumPy's own bound

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.commands._errors import DataError
+from fastbp.tables._errors import DataError
 
 ROWS_AT_A_TIME = 4096
 LEAST_STEPS = 4  # between neighbouring float64 that a spread must have

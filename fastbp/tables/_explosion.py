@@ -2,18 +2,18 @@
 
 import math
 
-from fastbp.commands import CommandError
-from fastbp.commands._model import Model
-from fastbp.commands._prepare import Prepared
-from fastbp.commands._targets import Classes
 from fastbp.history import History
+from fastbp.tables._errors import LossError, Settings
+from fastbp.tables._model import Model
+from fastbp.tables._prepare import Prepared
+from fastbp.tables._targets import Classes
 
 ABSURD = 1e6  # times the loss of guessing: no start is so bad
 RISEN = 1e3  # times the loss of guessing, and times the lowest loss so far: noise does not reach so far
 
 
 class Explosion:
-    """A callback of ``fit`` that raises CommandError where an epoch's loss is absurd, or rose by orders of magnitude.
+    """A callback of ``fit`` that raises LossError where an epoch's loss is absurd, or rose by orders of magnitude.
 
     Guessing, which knows the targets and no inputs, has a loss of log K for K classes, and of 1 for numbers, which are
     standardised; weights multiply it.
@@ -29,7 +29,11 @@ class Explosion:
         loss, lowest = history.loss[-1], min(history.loss)
         if loss > ABSURD * self._guess or loss > RISEN * max(self._guess, lowest):
             rose = f"has risen from {lowest:.4g} to" if loss > lowest else "is"
-            raise CommandError(
+            raise LossError(
                 f"the loss {rose} {loss:.4g} in epoch {len(history.loss)}, where guessing has {self._guess:.2g}: "
-                f"try a lower --lr, --clip-norm 1, and inputs that are standardised or scaled"
+                f"try a lower ",
+                Settings(lr=None),
+                ", ",
+                Settings(clip_norm=1),
+                ", and inputs that are standardised or scaled",
             )

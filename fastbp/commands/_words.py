@@ -1,0 +1,25 @@
+"""Errors of the library in the words of the command line: its options in place of Python's settings."""
+
+import shlex
+from typing import Any
+
+from fastbp.tables._errors import DataError, Settings
+
+
+def on_the_command_line(error: DataError) -> str:
+    return "".join(_options(part) if isinstance(part, Settings) else str(part) for part in error.args)
+
+
+def _options(settings: Settings) -> str:
+    return " ".join(_option(name.replace("_", "-"), value) for name, value in settings.values.items())
+
+
+def _option(name: str, value: Any) -> str:
+    if value is False:
+        return f"--no-{name}"
+    if value is None or value is True:
+        return f"--{name}"
+    if isinstance(value, dict):
+        value = [f"{key}={number:g}" for key, number in value.items()]
+    values = value if isinstance(value, list) else [value]
+    return " ".join([f"--{name}", *(shlex.quote(str(word)) for word in values)])
