@@ -14,16 +14,19 @@ from fastbp._team import get_num_threads, set_num_threads
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
+from fastbp.batch_normalization import BatchNormalization
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.gradient import numerical_gradient
 from fastbp.history import History, TrainingState
 from fastbp.huber import Huber
+from fastbp.layer_normalization import LayerNormalization
 from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.model_file import ModelFileError
 from fastbp.plots import plot_confusion, plot_weights
+from fastbp.scale import Scale
 from fastbp.sequential import Sequential
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
@@ -37,15 +40,18 @@ __all__ = [
     *activations.__all__,
     "AddLayer",
     "Affine",
+    "BatchNormalization",
     "BinaryCrossEntropy",
     "Checkpoint",
     "Dropout",
     "History",
     "Huber",
+    "LayerNormalization",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "ModelFileError",
     "MulLayer",
+    "Scale",
     "Sequential",
     "SigmoidWithLoss",
     "Softmax",

@@ -31,12 +31,7 @@ class Activation(Layer):
     of_output: bool = True  # whether the derivative is computed from the output, not from x
     number: float = 1.0  # what the kernels take beside the elements
 
-    # How other software says it: a class of torch.nn with the names of its arguments and of ours; the bodies of a C
-    # function of ``REAL x`` and of a Python function of an array ``x`` of DTYPE, where ``number`` is the number. In C,
-    # ``@f`` ends the names of mathematical functions.
-    torch: ClassVar[tuple[str, dict[str, str]]]
-    c: str
-    numpy: str
+    c: str  # the body of a function of one ``REAL x``, and ``number``
 
     def __init__(self) -> None:
         self.out: np.ndarray | None = None
@@ -86,12 +81,11 @@ class Activation(Layer):
         """The word of ``names`` for it."""
         return [word for word, own in self.names.items() if all(getattr(self, name) == own[name] for name in own)][-1]
 
-    def onnx(self, node: Any, x: str) -> str:
-        """Add the function of ``x`` to an ONNX graph by ``node(operator, *inputs)``; returns the name of the result.
-
-        An input that is a number becomes a constant of the network's dtype.
-        """
-        raise NotImplementedError
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        if getattr(module, "beta", 1) != 1:
+            raise TypeError(f"{module!r} has a beta, which {cls.__name__} has not")
+        return super().from_module(module)
 
 
 class OfInput(Activation):

@@ -8,6 +8,7 @@ network still is so.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
@@ -23,9 +24,11 @@ from fastbp._operand import Operand
 from fastbp._pin import pin
 from fastbp.softmax import Softmax
 
+NO_PARAMETERS = "layers must hold at least one Affine, or another layer with parameters"
+
 
 class Params(dict):
-    """Parameters by name. An array assigned to a name is written into the parameter, so that it trains."""
+    """Parameters or buffers by name. An array assigned to a name is written into the parameter, so that it trains."""
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         if value is not self.get(name):  # as after ``params[name] -= step``
@@ -72,18 +75,21 @@ class Binding:
     Attributes
     ----------
     vector : (P,) all parameters, of the dtype that NumPy's promotion makes of them
-    params : views of the vector by name
-    names : of the parameters of each layer, by the layer's attributes, in the order of the layers
-    layers, loss : copies that nobody else has, with views of the vector
+    kept : (B,) all buffers, what layers keep and do not train, of the same dtype
+    params, buffers : views of the two vectors by name
+    names : of the parameters and buffers of each layer, by the layer's attributes, in the order of the layers
+    layers, loss : copies that nobody else has, with views of the vectors
     n_inputs, n_outputs : columns of the network's input and of its scores
-    widths : columns of each layer's output
+    shapes : of an output sample of each layer
 
     Raises TypeError and ValueError where layers are no network.
     """
 
     def __init__(self, layers: Mapping[str, Any], loss: Any, before: Binding | None = None) -> None:
         self.vector: np.ndarray
+        self.kept: np.ndarray
         self.params: Params
+        self.buffers: Params
         self._arrays: list[tuple[Any, str, Any]]  # a layer, its attribute, and what that was
         self._of, self._values, self._live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self._live, loss)
@@ -96,24 +102,26 @@ class Binding:
         ]
         if before is not None and before._has(given):
             self.vector, self.params, self._arrays = before.vector, before.params, before._arrays
+            self.kept, self.buffers = before.kept, before.buffers
         else:
             self._take(layers, given)
         self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
-        self.names = [{a: name for a, name in names.items() if name in self.params} for names in self.names]
-        self._pin = pin("params", self.vector)
+        arrays = self.params | self.buffers
+        self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
+        self._pin = pin("params", self.vector), pin("buffers", self.kept)
         self._settings = [setting for part in (*self._live, loss) if (setting := _settings_of(part))]
         *self.layers, self.loss = map(_made_again, (*self._live, loss))
-        self._give_views()
+        self._give_views(arrays)
         self.n_inputs = next(layer.n_inputs for layer in self.layers if layer.n_inputs is not None)
-        self.widths: list[int] = []
-        columns = self.n_inputs
+        self.shapes: list[tuple[int, ...]] = []
+        shape: tuple[int, ...] = (self.n_inputs,)
         for name, layer in zip(layers, self.layers, strict=True):
             try:
-                columns = layer.out_columns(columns)
+                shape = layer.out_shape(shape)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
-            self.widths.append(columns)
-        self.n_outputs = columns
+            self.shapes.append(shape)
+        self.n_outputs = math.prod(shape)
 
     def _has(self, arrays: list[tuple[Any, str, Any]]) -> bool:
         return len(arrays) == len(self._arrays) and all(
@@ -121,37 +129,38 @@ class Binding:
         )
 
     def _take(self, layers: Mapping[str, Any], given: list[tuple[Any, str, Any]]) -> None:
-        """Copy the parameters into a new vector, and make the layers' arrays views of it."""
-        arrays: dict[str, np.ndarray] = {}
+        """Copy parameters and buffers into new vectors, and make the layers' arrays views of these."""
+        parameters: dict[str, np.ndarray] = {}
+        buffers: dict[str, np.ndarray] = {}
         owners: list[tuple[str, np.ndarray]] = []
         places: dict[tuple[int, str], str] = {}
         for (name, layer), names in zip(layers.items(), self.names, strict=True):
             for (attribute, called), array in zip(names.items(), layer.checked(), strict=True):
                 if array is not None:
-                    arrays[called] = array
+                    (parameters if attribute in layer.parameters else buffers)[called] = array
                     owners.append((f"{attribute} of {name}", array))
                     places[id(layer), attribute] = called
+        if not parameters:
+            raise ValueError(NO_PARAMETERS)
         _check_apart(owners)
-        dtype = _check.computed_in(_check.result_type(*arrays.values()))
-        self.vector = np.concatenate([array.astype(dtype, copy=False).ravel() for array in arrays.values()])
-        self.params, at = Params(), 0
-        for called, array in arrays.items():
-            dict.__setitem__(self.params, called, self.vector[at : at + array.size].reshape(array.shape))
-            at += array.size
+        dtype = _check.computed_in(_check.result_type(*parameters.values()))
+        self.vector, self.params = _in_one(parameters, dtype)
+        self.kept, self.buffers = _in_one(buffers, dtype)
+        arrays = self.params | self.buffers
         self._arrays = []
         for layer, attribute, array in given:
-            own = self.params.get(places.get((id(layer), attribute), ""))
+            own = arrays.get(places.get((id(layer), attribute), ""))
             # What another thread has assigned meanwhile stays, and is seen at the next look. (No other thread's
             # assignment is lost unseen: the comparison at the next look is with what stands here.)
             if getattr(layer, attribute) is array:
                 setattr(layer, attribute, own)
             self._arrays.append((layer, attribute, own))
 
-    def _give_views(self) -> None:
+    def _give_views(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Give the copies of the layers views of their own."""
         for layer, names in zip(self.layers, self.names, strict=True):
             for attribute, called in names.items():
-                setattr(layer, attribute, self.params[called].view())
+                setattr(layer, attribute, arrays[called].view())
 
     def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
@@ -170,15 +179,18 @@ class Binding:
         return (
             self.vector.dtype == other.vector.dtype
             and [*map(type, self.layers), type(self.loss)] == [*map(type, other.layers), type(other.loss)]
-            and [(name, a.shape) for name, a in self.params.items()]
-            == [(name, a.shape) for name, a in other.params.items()]
+            and self._shapes_of_arrays() == other._shapes_of_arrays()
         )
 
+    def _shapes_of_arrays(self) -> list[list[tuple[str, tuple[int, ...]]]]:
+        return [[(name, array.shape) for name, array in own.items()] for own in (self.params, self.buffers)]
+
     def check_writable(self) -> None:
-        """ValueError where a parameter is read-only."""
+        """ValueError where a parameter or a buffer is read-only."""
         for _, _, array in self._arrays:
             if array is not None and not array.flags.writeable:
-                raise ValueError(_read_only(*(n for n, a in self.params.items() if not a.flags.writeable)))
+                arrays = self.params | self.buffers
+                raise ValueError(_read_only(*(n for n, a in arrays.items() if not a.flags.writeable)))
 
     def forward(self, p: Lowering, x: int) -> Operand:
         """Write the forward pass for the rows at ``x``, and hang the backward passes on ``p``; returns the scores."""
@@ -188,6 +200,17 @@ class Binding:
         return operand
 
 
+def _in_one(arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> tuple[np.ndarray, Params]:
+    """A flat vector of ``dtype`` that holds these arrays, and views of it by their names."""
+    pieces = [array.astype(dtype, copy=False).ravel() for array in arrays.values()]
+    vector = np.concatenate([np.zeros(0, dtype), *pieces])
+    views, at = Params(), 0
+    for called, array in arrays.items():
+        dict.__setitem__(views, called, vector[at : at + array.size].reshape(array.shape))
+        at += array.size
+    return vector, views
+
+
 def _check_layers(layers: list[Any], loss: Any) -> None:
     seen: set[int] = set()
     for layer in layers:
@@ -195,8 +218,8 @@ def _check_layers(layers: list[Any], loss: Any) -> None:
         if id(layer) in seen:
             raise ValueError(f"layers must be different objects, got {layer!r} twice")
         seen.add(id(layer))
-    if not any(getattr(layer, "parameters", ()) for layer in layers):
-        raise ValueError("layers must hold at least one Affine")
+    if not any(layer.parameters for layer in layers):
+        raise ValueError(NO_PARAMETERS)
     if isinstance(loss, type) or not hasattr(loss, "as_targets"):
         raise TypeError(f"loss must be a loss layer of fastbp, got {_arguments.shown(loss)}")
 
@@ -250,7 +273,7 @@ def _settings_of(part: Any) -> tuple[Any, Any, Any] | None:
     names = [
         name
         for name in (*(_arguments_of(part) or {}), "stream")
-        if hasattr(part, name) and name not in getattr(part, "parameters", ())
+        if hasattr(part, name) and not (isinstance(part, Layer) and name in (*part.parameters, *part.buffers))
     ]
     if not names:
         return None

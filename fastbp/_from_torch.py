@@ -1,30 +1,18 @@
 """From PyTorch: networks of its modules and state dicts."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastbp import _arguments
-from fastbp.activations import BY_NAME, CLASSES, Activation, named
+from fastbp._tensor import as_array
+from fastbp.activations import BY_NAME, named
 from fastbp.affine import Affine
-from fastbp.dropout import Dropout
+from fastbp.architecture import KINDS
 from fastbp.sequential import Sequential
-from fastbp.torch_weights import as_array
 
-_BY_MODULE = {cls.torch[0]: cls for cls in CLASSES}  # an activation by its class of torch.nn
-_TO_LAYERS: dict[str, Callable[[Any], Any]] = {  # a module of torch.nn to layers
-    "Linear": lambda module: [_affine("weight", module.weight, "bias", module.bias)],
-    "Dropout": lambda module: [Dropout(module.p)],
-    "Identity": lambda module: [],
-    "Flatten": lambda module: [],  # an Affine takes any sample as a row
-} | {name: lambda module: [_activation(module)] for name in _BY_MODULE}
-
-
-def _activation(module: Any) -> Activation:
-    cls = _BY_MODULE[type(module).__name__]
-    if getattr(module, "beta", 1) != 1:
-        raise TypeError(f"{module!r} has a beta, which {cls.__name__} has not")
-    return cls(**{ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()})
+_BY_MODULE: dict[str, Any] = {cls.torch[0]: cls for cls in KINDS}  # a layer by its class of torch.nn
+_NO_LAYERS = ("Identity", "Flatten")  # an Affine takes any sample as a row
 
 
 def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) -> Sequential:
@@ -32,10 +20,10 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
 
     Parameters
     ----------
-    source : ``torch.nn.Sequential``, nested ones too, of Linear, Dropout, Identity, Flatten and the activations that
-        are layers here, after the scale that ``to_torch`` may have put first; or a state dict: a mapping from names to
-        tensors or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its layers come in the
-        mapping's order, but by number where all names are numbers.
+    source : ``torch.nn.Sequential``, nested ones too, of Linear, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten and
+        the activations that are layers here, after the scale that ``to_torch`` may have put first; or a state dict: a
+        mapping from names to tensors or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its
+        layers come in the mapping's order, but by number where all names are numbers.
     activation : one of ``mlp``'s or "identity", after each layer of a state dict but the last:
         a state dict does not tell. "relu" if None; a module has its own.
     loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
@@ -71,11 +59,13 @@ def _layers(nn: Any, module: Any, name: str) -> list[Any]:
     kind = type(module).__name__
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         return [layer for key, child in module.named_children() for layer in _layers(nn, child, f"{name}.{key}")]
-    rows = kind != "Flatten" or (module.start_dim, module.end_dim) == (1, -1)
-    if kind in _TO_LAYERS and type(module) is getattr(nn, kind) and rows:
-        return _TO_LAYERS[kind](module)
+    if type(module) is getattr(nn, kind, None) or type(module).__module__ == "fastbp._torch_modules":
+        if kind in _BY_MODULE:
+            return [_BY_MODULE[kind].from_module(module)]
+        if kind in _NO_LAYERS and (kind != "Flatten" or (module.start_dim, module.end_dim) == (1, -1)):
+            return []
     raise TypeError(
-        f"{name} is {module!r:.80}; supported are Sequential, {', '.join(_TO_LAYERS)} "
+        f"{name} is {module!r:.80}; supported are Sequential, {', '.join((*_BY_MODULE, *_NO_LAYERS))} "
         "(softmax is part of the loss here; of other modules, pass state_dict() and activation)"
     )
 

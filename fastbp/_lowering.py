@@ -107,8 +107,12 @@ class Lowering:
 
     def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
         """Address of a buffer of ``most_rows`` x ``columns`` elements; the same one for the same ``key``."""
+        return self.array(key, (max(1, self.most_rows * columns),), dtype)
+
+    def array(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype | None = None) -> int:
+        """Address of an array of the program's own, zeros at first; the same one for the same ``key``."""
         if key not in self._buffers:
-            self._buffers[key] = np.zeros(max(1, self.most_rows * columns), dtype or self.dtype)
+            self._buffers[key] = np.zeros(shape, dtype or self.dtype)
         return self._buffers[key].ctypes.data
 
     def keep(self, array: np.ndarray) -> int:

@@ -1,6 +1,6 @@
 """Networks of fully connected layers, from their sizes."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastbp import _arguments
+from fastbp._layer import Layer
 from fastbp.activations import BY_NAME, Activation, named
 from fastbp.affine import Affine
+from fastbp.batch_normalization import BatchNormalization
 from fastbp.dropout import Dropout
 from fastbp.huber import Huber
+from fastbp.layer_normalization import LayerNormalization
 from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.sequential import Sequential
@@ -34,10 +37,17 @@ LOSSES: dict[str, Any] = {
 }
 
 
+NORMALIZATIONS: dict[str, Callable[[np.ndarray, np.ndarray], Layer]] = {
+    "batch": lambda gamma, beta: BatchNormalization(gamma, beta, running_var=np.ones_like(gamma), eps=1e-5),
+    "layer": LayerNormalization,
+}
+
+
 def mlp(
     sizes: Sequence[int],
     activation: str | Sequence[str] = "relu",
     *,
+    normalization: str | None = None,
     dropout: float | Sequence[float] = 0.0,
     dtype: DTypeLike = np.float32,
     seed: Any = None,
@@ -52,6 +62,9 @@ def mlp(
     activation : "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "elu", "mish" or "softplus", with He's initial
         weights (normal, standard deviation sqrt(2 / inputs): He et al. 2015); "sigmoid", "tanh" or "selu", with
         Xavier's (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book); or a list, one for each hidden layer
+    normalization : "batch" or "layer", for a BatchNormalization or LayerNormalization after each Affine but the last,
+        before the activation, as in the book; None for none. They begin, and compute, as PyTorch's: running variances
+        with ones, and eps is 1e-5.
     dropout : probability in 0..1 to drop a hidden unit while training; or one for each hidden layer
     dtype : float32 or float64
     seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
@@ -71,6 +84,8 @@ def mlp(
     sizes = _sizes(sizes)
     activations = _activations(activation, len(sizes) - 2)
     dropped = _dropout(dropout, len(sizes) - 2)
+    if normalization is not None:
+        _arguments.choice("normalization", normalization, NORMALIZATIONS)
     kind = _arguments.float_type("dtype", dtype)
     if isinstance(loss, str):
         loss = LOSSES[_arguments.choice("loss", loss, LOSSES)]()
@@ -82,7 +97,9 @@ def mlp(
         W = (np.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
         affines.append(Affine(W, np.zeros(n_outputs, kind)))
     layers: list[Any] = affines[:1]
-    for layer, p, affine in zip(activations, dropped, affines[1:], strict=True):
+    for layer, p, n_units, affine in zip(activations, dropped, sizes[1:-1], affines[1:], strict=True):
+        if normalization is not None:
+            layers.append(NORMALIZATIONS[normalization](np.ones(n_units, kind), np.zeros(n_units, kind)))
         layers.append(layer)
         if p:
             layers.append(Dropout(p))  # whose masks follow from the seed of fit or step

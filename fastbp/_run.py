@@ -86,7 +86,8 @@ class Run:
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
         self._first_rate: float | None = None
-        self.best_loss, self.best_parameters, self.waited = math.inf, np.zeros(0, self.dtype), 0
+        self.best_loss, self.waited = math.inf, 0
+        self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
         self.words = np.zeros(STEP_WORDS, np.int64)
@@ -96,6 +97,18 @@ class Run:
     @property
     def parameters(self) -> np.ndarray:
         return self.binding.vector
+
+    @property
+    def buffers(self) -> np.ndarray:
+        return self.binding.kept
+
+    @property
+    def _vectors(self) -> tuple[np.ndarray, ...]:
+        """All that steps change."""
+        return self.parameters, self.buffers, self.first, self.second
+
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self.parameters).all() and np.isfinite(self.buffers).all())
 
     def _checked(self, state: TrainingState | None) -> TrainingState | None:
         if state is None:
@@ -112,8 +125,10 @@ class Run:
             ("parameters", "parameters of another network"),
             ("first", "states of another optimizer"),
             ("second", "states of another optimizer"),
+            ("buffers", "buffers of another network"),
         ):
             own, kept = getattr(self, name), getattr(state, name)
+            kept = _or_empty(kept, self.dtype)
             if kept.shape != own.shape or kept.dtype != own.dtype:
                 raise ValueError(
                     f"resume does not fit: its {name} are {kept.size} numbers of {kept.dtype}, "
@@ -131,13 +146,13 @@ class Run:
         state = self.resume
         self.net.scale = self.scale
         if state is not None:
-            for name in ("parameters", "first", "second"):
-                getattr(self, name)[...] = getattr(state, name)
+            self._restore([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
             self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
             lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
             self.history = History(**lists)
             self.best_loss, self.waited = state.best_loss, state.waited
             self.best_parameters = state.best_parameters.copy()
+            self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
         self.words[SEED] = self.seed
 
     def _lower(self) -> None:
@@ -209,15 +224,17 @@ class Run:
             self.best_parameters.copy(),
             self.waited,
             type(self.optimizer).__name__,
+            _or_none(self.buffers),
+            _or_none(self.best_buffers),
         )
 
     def _advance(self, steps: int) -> np.ndarray:
         """Do ``steps`` steps and return their losses; FloatingPointError where one is not finite."""
         lrs = self._rates(steps)
         losses = np.zeros(steps)
-        before = [a.copy() for a in (self.parameters, self.first, self.second)]
+        before = [a.copy() for a in self._vectors]
         done = self.execute(lrs, losses)
-        if done < steps or not np.isfinite(self.parameters).all():
+        if done < steps or not self._is_finite():
             self._fail(before, lrs, losses, done)
         self.step += steps
         return losses
@@ -238,15 +255,15 @@ class Run:
     def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
         """Go back to the last finite parameters, and say where the run stopped."""
         problem = f"the loss is {losses[done]}" if done < len(losses) else ""
-        if not np.isfinite(self.parameters).all():
+        if not self._is_finite():
             self._restore(before)
             good = before
             for i in range(done):  # again from the chunk's beginning, one by one: the same bits
                 self.execute(lrs[i : i + 1], losses[i : i + 1])
-                if not np.isfinite(self.parameters).all():
+                if not self._is_finite():
                     problem = "the parameters are no longer finite"
                     break
-                good = [a.copy() for a in (self.parameters, self.first, self.second)]
+                good = [a.copy() for a in self._vectors]
                 self.step += 1
             self._restore(good)
         else:
@@ -268,7 +285,7 @@ class Run:
 
     def _restore(self, saved: list[np.ndarray]) -> None:
         self._epoch_of_order = -1
-        for own, kept in zip((self.parameters, self.first, self.second), saved, strict=True):
+        for own, kept in zip(self._vectors, saved, strict=True):
             own[...] = kept
 
     def train(
@@ -324,7 +341,8 @@ class Run:
                     if patience is not None:
                         self.waited += 1
                         if loss < self.best_loss:
-                            self.best_loss, self.best_parameters, self.waited = loss, self.parameters.copy(), 0
+                            self.best_loss, self.waited = loss, 0
+                            self.best_parameters, self.best_buffers = self.parameters.copy(), self.buffers.copy()
                             self.history.best_epoch = len(self.history.val_loss) - 1
                         stopped = self.waited >= patience
                 now = time.perf_counter()
@@ -336,6 +354,7 @@ class Run:
         self.history.state = self.state()
         if patience is not None and self.best_parameters.size:
             self.parameters[...] = self.best_parameters
+            self.buffers[...] = self.best_buffers
         return self.history
 
     def _validate(self, validation: Part) -> float:
@@ -362,3 +381,11 @@ class Run:
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
         self.partial_loss = float(sums[-1]) if self.step % self.per_epoch else 0.0
         return finished
+
+
+def _or_empty(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    return np.zeros(0, dtype) if vector is None else vector
+
+
+def _or_none(vector: np.ndarray) -> np.ndarray | None:
+    return vector.copy() if vector.size else None

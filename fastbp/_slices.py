@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -27,7 +28,7 @@ def rows_of_slice(binding: Binding, n_rows: int) -> int:
     parameters = binding.vector
     if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in binding.layers):
         return 0
-    widths = [width for layer, width in zip(binding.layers, binding.widths, strict=True) if layer.parameters]
+    widths = [math.prod(s) for layer, s in zip(binding.layers, binding.shapes, strict=True) if layer.parameters]
     columns = binding.n_inputs + 2 * sum(widths)
     rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)
     if n_rows >= LEAST_SLICES * rows:

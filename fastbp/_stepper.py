@@ -73,6 +73,8 @@ class Batch:
         for key, at in p.buffers().items():
             names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
         names |= p.functions | {self.x.ctypes.data: "x", self.t.ctypes.data: "t", self.weights.ctypes.data: "weights"}
+        for name, buffer in binding.buffers.items():
+            names[buffer.ctypes.data] = name
         for name, parameter in binding.params.items():
             names[parameter.ctypes.data] = name
             if p.gradients.size:
@@ -86,7 +88,7 @@ class Stepper:
     def __init__(self, binding: Binding, given: Any) -> None:
         self.binding, self.given, self.optimizer = binding, given, get_optimizer(given)
         dtype = binding.vector.dtype
-        self._one = dtype.type(1)
+        self._one, self._keeps = dtype.type(1), bool(binding.kept.size)
         self._team: _team.Team | None = None  # the last that knew the product
         self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
         self._gradients = np.zeros(0, dtype)
@@ -155,7 +157,15 @@ class Stepper:
         loss = take_step(team.address, batch.address, self._address, self._one)
         if loss != loss:
             self._tell(batch)
+        if self._keeps and not np.isfinite(self.binding.kept).all():
+            raise self._not_finite("running statistics")
         return loss
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"step {self.steps} left {what} that are not finite: write those of before into net.params and "
+            "net.buffers, and take a smaller learning rate"
+        )
 
     def _set_rate(self, lr: float) -> None:
         self._words[program.LR : program.LR + 1].view(np.float64)[0] = lr
@@ -198,10 +208,7 @@ class Stepper:
     def _tell(self, batch: Batch) -> None:
         """Raise for what a step came to that is no number."""
         if batch.words[program.NOT_FINITE]:
-            raise FloatingPointError(
-                f"step {self.steps} left parameters that are not finite: assign net.params those of before, and take a "
-                "smaller learning rate"
-            )
+            raise self._not_finite("parameters")
         self._check_targets(batch)  # a label out of range
         loss = self._words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
         rows = np.arange(len(batch.x))

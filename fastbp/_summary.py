@@ -23,7 +23,7 @@ def _rows(net: Network) -> list[tuple[str, str, str]]:
     parameters = net._bound()
     rows = [] if net.scale == 1 else [("scale", f"{net.scale:.6g}", "0")]
     for name, layer in net.layers.items():
-        arrays = [a for a in (getattr(layer, "W", None), getattr(layer, "b", None)) if a is not None]
+        arrays = [a for a in (getattr(layer, name) for name in layer.parameters) if a is not None]
         shapes = " + ".join(str(a.shape) for a in arrays)
         rows.append((name, shapes or "-", f"{sum(a.size for a in arrays):,}"))
     rows.append((type(net.loss_layer).__name__, "-", "0"))

@@ -19,3 +19,23 @@ class Scale(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.scale:g}"
+
+
+class ColumnScale(torch.nn.Module):
+    """``x factor + shift``, a number each for every column: parameters if ``trained``, else buffers."""
+
+    def __init__(self, columns: int, trained: bool) -> None:
+        super().__init__()
+        self.trained = trained
+        for name in ("factor", "shift"):
+            empty = torch.empty(columns, device="meta")
+            if trained:
+                self.register_parameter(name, torch.nn.Parameter(empty))
+            else:
+                self.register_buffer(name, empty)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.factor + self.shift
+
+    def extra_repr(self) -> str:
+        return f"{len(self.factor)}{'' if self.trained else ', trained=False'}"

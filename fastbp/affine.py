@@ -12,6 +12,7 @@ from fastbp._attributes import remembered
 from fastbp._layer import Layer
 from fastbp._lowering import Lowering
 from fastbp._operand import Operand
+from fastbp._tensor import as_array
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward
 from fastbp.kernels.gemm import LINEAR, NOTHING
@@ -41,6 +42,15 @@ class Affine(Layer):
     """
 
     parameters = ("W", "b")
+    torch = "Linear", {"weight": "W", "bias": "b"}
+    c = """\
+    /* y = x W + b, where W has a row for each input; b may be NULL. */
+    for (size_t o = 0; o < n_outputs; o++)
+        y[o] = b ? b[o] : 0;
+    for (size_t i = 0; i < n_inputs; i++)
+        for (size_t o = 0; o < n_outputs; o++)
+            y[o] += x[i] * W[i * n_outputs + o];
+"""
 
     x: np.ndarray | None = remembered(0)
     original_x_shape: tuple[int, ...] | None = remembered(1)
@@ -128,10 +138,11 @@ class Affine(Layer):
     def n_inputs(self) -> int:
         return self.W.shape[0]
 
-    def out_columns(self, columns: int) -> int:
-        if self.W.shape[0] != columns:
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.W.shape[0] != math.prod(shape):
+            columns = " x ".join(map(str, shape))
             raise ValueError(f"W of shape {self.W.shape} does not fit the {columns} outputs of the layers before")
-        return self.W.shape[1]
+        return self.W.shape[1:]
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""
@@ -158,6 +169,20 @@ class Affine(Layer):
 
         p.on_backward(self, backward)
         return Operand(y, (n_outputs,))
+
+    @property
+    def numpy(self) -> str:  # type: ignore[override]
+        return "x @ W" if self.b is None else "x @ W + b"
+
+    def onnx(self, node: Any, x: str) -> str:
+        return node("Gemm", x, self.W, *([] if self.b is None else [self.b]))
+
+    def to_module(self, nn: Any) -> Any:
+        return nn.Linear(*self.W.shape, bias=self.b is not None, device="meta")
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        return cls(as_array("weight", module.weight).T, None if module.bias is None else as_array("bias", module.bias))
 
     def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """``W`` (I, O) and ``b`` (O,) as they are now, in arrays of their own; b has no elements where there is none.

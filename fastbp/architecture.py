@@ -7,25 +7,31 @@ argument's name; an array is described by its shape. This is a description of ``
     {"class": "Affine", "W": [64, 50], "b": [50]}
 """
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from fastbp._attributes import arguments_of
+from fastbp._layer import Layer, Numbering
 from fastbp.activations import CLASSES
 from fastbp.affine import Affine
+from fastbp.batch_normalization import BatchNormalization
 from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
 from fastbp.huber import Huber
+from fastbp.layer_normalization import LayerNormalization
 from fastbp.mean_absolute_error import MeanAbsoluteError
 from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.network import Network
+from fastbp.scale import Scale
 from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 
-KINDS: tuple[type, ...] = (Affine, *CLASSES, Dropout)
+KINDS: tuple[type[Layer], ...] = (Affine, *CLASSES, Dropout, BatchNormalization, LayerNormalization, Scale)
 LAYERS = {cls.__name__: cls for cls in KINDS}
 OF_NUMBERS: tuple[type, ...] = (BinaryCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber)
 LOSSES: dict[str, type] = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, *OF_NUMBERS)}
@@ -49,8 +55,8 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, np.ndarray):
         return list(value.shape)
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, bool, np.bool_)):
+        return value if isinstance(value, str) else bool(value)
     return int(value) if isinstance(value, Integral) else float(value)
 
 
@@ -68,23 +74,57 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = array(name, value)
-        elif value is not None and name in getattr(cls, "parameters", ()):
+        elif value is not None and name in (*getattr(cls, "parameters", ()), *getattr(cls, "buffers", ())):
             raise ValueError(f"{name} of {cls.__name__} must be the shape of an array, got {value!r:.80}")
-        elif type(value) not in (int, float, str, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
+        elif type(value) not in (int, float, str, bool, type(None)) or (type(value) is int and abs(value) >= 1 << 63):
             raise ValueError(f"{name} of {cls.__name__} is {value!r:.80}")
     return cls(**given)
 
 
-def predicting(net: Network) -> list[tuple[str, Any]]:
-    """The layers of ``net``, each with its class's name, without those that do nothing when predicting.
+@dataclass(frozen=True)
+class Step:
+    """A layer as an export writes it: its class's name, and its arrays by the attributes that they are."""
 
-    Raises TypeError for layers and losses that the tables do not have, ValueError for parameters that are not finite.
+    kind: str
+    layer: Any
+    arrays: dict[str, str]
+
+    def argument(self, name: str) -> Any:
+        """An argument of the layer's constructor, or an activation's number: an array's name, a float, or None."""
+        value = getattr(self.layer, name)
+        return self.arrays[name] if isinstance(value, np.ndarray) else None if value is None else float(value)
+
+    def arguments_in(self, text: str) -> list[str]:
+        """Those of the names above that occur in a ``text``."""
+        return [name for name in (*arguments_of(type(self.layer)), "number") if re.search(rf"\b{name}\b", text)]
+
+
+def predicting(net: Network) -> tuple[list[Step], dict[str, np.ndarray]]:
+    """The layers of ``net`` for an export, and their arrays by name.
+
+    Those that do nothing when predicting are left out, and a layer is folded into the one before where both are one
+    then. Raises TypeError for layers and losses that the tables do not have, ValueError for parameters that are not
+    finite.
     """
     known(net.loss_layer, LOSSES)
-    for name, array in net.params.items():
+    for name, array in (net.params | net.buffers).items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")
-    return [(known(layer, LAYERS), layer) for layer in net.layers.values() if not isinstance(layer, Dropout)]
+    layers: list[Any] = []
+    for layer in net.layers.values():
+        known(layer, LAYERS)
+        if layer.draws:
+            continue
+        folded = layer.folded(layers[-1]) if layers else None
+        layers[-1:] = [folded] if folded is not None else [*layers[-1:], layer]
+    steps: list[Step] = []
+    arrays: dict[str, np.ndarray] = {}
+    numbering = Numbering()
+    for layer in layers:
+        own = {ours: name for ours, name in numbering(layer).items() if getattr(layer, ours) is not None}
+        steps.append(Step(type(layer).__name__, layer, own))
+        arrays |= {name: getattr(layer, ours) for ours, name in own.items()}
+    return steps, arrays
 
 
 def probabilities_of(net: Network) -> str | None:

@@ -45,6 +45,8 @@ class Dropout(Layer):
     step : number of masks drawn so far; set it to have one drawn again
     """
 
+    torch = "Dropout", {"p": "p"}
+    draws = True
     mixes_rows = True  # random numbers are counted through the batch
 
     p: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))

@@ -94,6 +94,8 @@ class TrainingState:
     best_loss, best_parameters, waited : of early stopping: the lowest validation loss, infinite if there was none, a
         copy of the parameters it was measured with, and the epochs since
     optimizer : name of the optimizer's class, None where it is not known
+    buffers, best_buffers : copies of the flat vector of what layers keep beside parameters, such as running means, and
+        as it was with ``best_parameters``; None where there is none
     """
 
     step: int
@@ -109,3 +111,5 @@ class TrainingState:
     best_parameters: np.ndarray = field(repr=False)
     waited: int
     optimizer: str | None = None
+    buffers: np.ndarray | None = field(repr=False, default=None)
+    best_buffers: np.ndarray | None = field(repr=False, default=None)

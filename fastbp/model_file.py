@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastbp import _arguments, _check, _tensor_file
+from fastbp._binding import Binding
 from fastbp._layer import Layer, Numbering
 from fastbp._tensor_file import ModelFileError
 from fastbp.architecture import LAYERS, LOSSES, describe, make
@@ -24,7 +25,7 @@ from fastbp.network import Network
 COUNTS = ("step", "seed", "n_samples", "batch_size", "waited")
 TEXTS = ("optimizer",)
 NUMBERS = ("partial_loss", "best_loss")
-VECTORS = ("parameters", "first", "second", "best_parameters")
+VECTORS = ("parameters", "first", "second", "best_parameters", "buffers", "best_buffers")
 DEFAULTS = {part.name: part.default for part in fields(TrainingState) if part.default is not MISSING}
 
 N = TypeVar("N", bound=Network)
@@ -38,10 +39,10 @@ def save(
     state: TrainingState | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    parameters = net._bound()
-    tensors: dict[str, np.ndarray] = dict(net.params)
+    binding = net._binding()
+    tensors: dict[str, np.ndarray] = dict(binding.params | binding.buffers)
     description: dict[str, Any] = {
-        "dtype": parameters.dtype.name,
+        "dtype": binding.vector.dtype.name,
         "layers": [describe(layer, LAYERS) for layer in net.layers.values()],
         "loss": describe(net.loss_layer, LOSSES),
         "state": None,
@@ -52,7 +53,7 @@ def save(
     if state is not None:
         if not isinstance(state, TrainingState):
             raise TypeError(f"state must be the state of a History, got {state!r}")
-        _check_vectors(state, parameters)
+        _check_vectors(state, binding)
         kept = [name for name in (*COUNTS, *TEXTS, *NUMBERS, *VECTORS) if not _is_default(state, name)]
         description["state"] = {name: getattr(state, name) for name in kept if name in COUNTS or name in TEXTS}
         tensors |= {f"state.{name}": getattr(state, name) for name in kept if name in VECTORS}
@@ -96,7 +97,7 @@ def _read(
         raise ValueError(f"there are tensors of no layer: {', '.join(tensors):.80}, {NEWER}")
     net = kind(layers, loss, scale=scale)
     if resumed is not None:
-        _check_vectors(resumed, net._bound())
+        _check_vectors(resumed, net._binding())
     return net, resumed, extra
 
 
@@ -118,7 +119,7 @@ class _Taken:
         return array
 
     def parameter(self, names: Mapping[str, str], attribute: str, shape: list) -> np.ndarray:
-        """The parameter that is an ``attribute`` of a layer, of those with ``names``."""
+        """The parameter or buffer that is an ``attribute`` of a layer, of those with ``names``."""
         name = names.get(attribute)
         if name is None:
             raise ValueError(f"{attribute} must be a number, got {shape!r:.80}")
@@ -170,13 +171,15 @@ def _check_names(what: str, given: Mapping[str, Any], needed: Iterable[str], opt
         raise ValueError(f"{what} has {', '.join(unknown):.80}, {NEWER}")
 
 
-def _check_vectors(state: TrainingState, parameters: np.ndarray) -> None:
-    """ValueError unless ``state`` is of a network with ``parameters``."""
+def _check_vectors(state: TrainingState, binding: Binding) -> None:
+    """ValueError unless ``state`` is of a network with these parameters and buffers."""
     for name in VECTORS:
-        vector = getattr(state, name)
-        sizes = {parameters.size} if name == "parameters" else {0, parameters.size}
-        if vector.size not in sizes or vector.dtype != parameters.dtype:
+        vector, own = getattr(state, name), binding.kept if name in ("buffers", "best_buffers") else binding.vector
+        if vector is None:
+            vector = np.zeros(0, own.dtype)
+        sizes = {own.size} if name in ("parameters", "buffers") else {0, own.size}
+        if vector.size not in sizes or vector.dtype != own.dtype:
             raise ValueError(
                 f"state does not fit the network: its {name} are {vector.size} numbers of {vector.dtype}, "
-                f"the network has {parameters.size} of {parameters.dtype}"
+                f"the network has {own.size} of {own.dtype}"
             )

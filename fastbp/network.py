@@ -16,7 +16,6 @@ from fastbp._blocks import in_blocks
 from fastbp._claim import Claim
 from fastbp._layer import Numbering
 from fastbp._pin import pin
-from fastbp.dropout import Dropout
 from fastbp.gradient import numerical_gradient
 from fastbp.softmax_with_loss import SoftmaxWithLoss
 
@@ -99,6 +98,11 @@ class Network:
             raise ValueError(f"params must hold {', '.join(own)}, got {', '.join(map(str, arrays)) or 'none'}")
         own.update(arrays)
 
+    @property
+    def buffers(self) -> Params:
+        """What layers keep beside the parameters, such as running means, by name, as views of one vector."""
+        return self._binding().buffers
+
     def __getstate__(self) -> dict[str, Any]:
         own = ("_training", "_passing", "_last_binding")  # with this network's addresses and locks
         return {name: value for name, value in self.__dict__.items() if name not in own}
@@ -131,7 +135,7 @@ class Network:
         layers = [*self.layers.values(), self.loss_layer]
         copies = [copy.copy(layer) for layer in layers]
         for layer in layers:
-            if draws and isinstance(layer, Dropout):
+            if draws and getattr(layer, "draws", False):
                 layer.step += 1  # that mask is the copy's
         return copies
 
@@ -220,7 +224,7 @@ class Network:
             numbering = Numbering()
             for layer in layers:
                 for attribute, name in numbering(layer).items():
-                    if getattr(layer, attribute) is not None:
+                    if attribute in layer.parameters and getattr(layer, attribute) is not None:
                         gradients[name] = getattr(layer, f"d{attribute}")
         finally:
             passing.end()
@@ -228,6 +232,16 @@ class Network:
         return gradients
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
-        """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking."""
+        """Return the gradient of the loss for each of ``params`` by central differences: slow, for checking.
+
+        The loss is that of training, where batch normalisation goes by the batch, but without dropout.
+        """
         net = copy.deepcopy(self)  # whose parameters nobody else reads while they are varied
-        return {name: numerical_gradient(lambda _: net.loss(x, t), p) for name, p in net.params.items()}
+        return {name: numerical_gradient(lambda _: net._trained_loss(x, t), p) for name, p in net.params.items()}
+
+    def _trained_loss(self, x: ArrayLike, t: ArrayLike) -> Any:
+        """The mean loss that ``gradient`` is the gradient of, but nothing is drawn."""
+        out = self._scaled(x)
+        for layer in self.layers.values():
+            out = layer.predict(out) if layer.draws else layer.forward(out)
+        return self.loss_layer.forward(out, t)

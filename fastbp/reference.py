@@ -22,17 +22,20 @@ from fastbp.gradient import numerical_gradient
 __all__ = [
     "AddLayer",
     "Affine",
+    "BatchNormalization",
     "BinaryCrossEntropy",
     "Dropout",
     "Elu",
     "Gelu",
     "Huber",
+    "LayerNormalization",
     "LeakyRelu",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Mish",
     "MulLayer",
     "Relu",
+    "Scale",
     "Selu",
     "Sigmoid",
     "SigmoidWithLoss",
@@ -336,6 +339,70 @@ def random_bits(seed, stream, step, n):
     for word in (seed, stream, step):
         key = mixed((key ^ np.uint64(word)) + golden)
     return mixed(key + golden * np.arange(1, n + 1, dtype=np.uint64)) >> np.uint64(11)
+
+
+class Scale:
+    """``x factor + shift``, by column."""
+
+    def __init__(self, factor, shift):
+        self.factor, self.shift = factor, shift
+
+    def forward(self, x):
+        self.x = x
+        return x * self.factor + self.shift
+
+    def backward(self, dout):
+        self.dfactor, self.dshift = (dout * self.x).sum(axis=0), dout.sum(axis=0)
+        return dout * self.factor
+
+
+class BatchNormalization:
+    """Columns of mean 0 and variance 1 over the batch, or by the running statistics, then ``gamma`` and ``beta``."""
+
+    def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None, eps=10e-7):
+        self.gamma, self.beta, self.momentum, self.eps = gamma, beta, momentum, eps
+        self.running_mean, self.running_var = running_mean, running_var
+
+    def forward(self, x, train_flg=True):
+        rows = x.reshape(len(x), -1)
+        if self.running_mean is None:
+            self.running_mean, self.running_var = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+        self.trained = train_flg
+        if train_flg:
+            mean, var = rows.mean(axis=0), rows.var(axis=0)
+            self.running_mean = self.momentum * self.running_mean + (1 - self.momentum) * mean
+            self.running_var = self.momentum * self.running_var + (1 - self.momentum) * var
+        else:
+            mean, var = self.running_mean, self.running_var
+        self.std = np.sqrt(var + self.eps)
+        self.xn = (rows - mean) / self.std
+        return (self.gamma * self.xn + self.beta).reshape(x.shape)
+
+    def backward(self, dout):
+        rows = dout.reshape(len(dout), -1)
+        self.dgamma, self.dbeta = (rows * self.xn).sum(axis=0), rows.sum(axis=0)
+        g = rows * self.gamma
+        if self.trained:
+            g = g - g.mean(axis=0) - self.xn * (g * self.xn).mean(axis=0)
+        return (g / self.std).reshape(dout.shape)
+
+
+class LayerNormalization:
+    """Rows of mean 0 and variance 1, then ``gamma`` and ``beta``."""
+
+    def __init__(self, gamma, beta, eps=1e-5):
+        self.gamma, self.beta, self.eps = gamma, beta, eps
+
+    def forward(self, x):
+        self.std = np.sqrt(x.var(axis=1, keepdims=True) + self.eps)
+        self.xn = (x - x.mean(axis=1, keepdims=True)) / self.std
+        return self.gamma * self.xn + self.beta
+
+    def backward(self, dout):
+        self.dgamma, self.dbeta = (dout * self.xn).sum(axis=0), dout.sum(axis=0)
+        g = dout * self.gamma
+        mean, along = g.mean(axis=1, keepdims=True), (g * self.xn).mean(axis=1, keepdims=True)
+        return (g - mean - self.xn * along) / self.std
 
 
 class Softmax:

@@ -1,5 +1,6 @@
 """``net.to_c``: a network as one file of C99."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -8,28 +9,16 @@ from typing import Any
 import numpy as np
 
 from fastbp import _check, _summary
+from fastbp._activation import Activation
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface
 from fastbp._source import c_string, comment, hex_number, number_lines
-from fastbp.activations import Activation
-from fastbp.affine import Affine
-from fastbp.architecture import predicting, probabilities_of
+from fastbp.architecture import Step, predicting, probabilities_of
 from fastbp.network import Network
 
 # In all that follows REAL is the type of the numbers, and f the ending of its constants and mathematical functions;
 # IN and OUT are the types of what is taken and given, double where that has a unit of its own.
 _FUNCTIONS = {
-    "affine": """
-/* y = x W + b, where W has a row for each input; b may be NULL. */
-static void affine(size_t n_inputs, size_t n_outputs, const REAL *x, const REAL *W, const REAL *b, REAL *y)
-{
-    for (size_t o = 0; o < n_outputs; o++)
-        y[o] = b ? b[o] : 0;
-    for (size_t i = 0; i < n_inputs; i++)
-        for (size_t o = 0; o < n_outputs; o++)
-            y[o] += x[i] * W[i * n_outputs + o];
-}
-""",
     "sigmoid": """
 /* 1 / (1 + exp(-x)), without overflow for any x. */
 static void sigmoid(size_t n, REAL *x)
@@ -104,7 +93,8 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
     dtype = net._bound().dtype
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
-    fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, interface))
+    layers, own = predicting(net)
+    fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, layers, interface))
     probabilities = None if interface.outputs else probabilities_of(net)
     fields["proba"] = fields["proba_declared"] = ""
     if probabilities is not None:
@@ -112,7 +102,7 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
         fields["proba"] = _PROBA.format(made=_MADE[probabilities].format(**fields), **fields)
 
     used = fields["steps"] + fields["proba"]
-    functions = dict(_function(layer) for _, layer in predicting(net) if isinstance(layer, Activation))
+    functions = dict(map(_function, layers))
     functions |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
     fields["functions"] = "".join(functions.values())
     mathematics = "@f(" in fields["functions"]
@@ -130,31 +120,44 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
         text = re.sub(rf"\b{word}\b", kinds[word], text)
     text = text.replace("@f", ending)
     # Names and numbers last, so that nothing in them is taken for one of the marks.
-    numbers = "\n\n".join(_array(name, array) for name, array in _arrays(net, interface).items())
+    numbers = "\n\n".join(_array(name, array) for name, array in _arrays(own, interface).items())
     head, _, tail = text.partition("@names@numbers")
     text = head + "".join(_strings(name, list_) for name, list_ in lists.items()) + numbers + tail
     write_whole(path, text.encode("ascii"))
 
 
-def _function(layer: Activation) -> tuple[str, str]:
-    """The name and the text of an activation function."""
-    number = ", REAL number" if _takes_number(layer) else ""
-    name = f"{layer.word}_of"
-    return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {layer.c}\n}}\n"
+def _function(step: Step) -> tuple[str, str]:
+    """The name and the text of the function of a layer: of one number, or of a row."""
+    text = step.layer.c
+    if isinstance(step.layer, Activation):
+        name, number = f"{step.layer.word}_of", ", REAL number" if step.arguments_in(text) else ""
+        return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {text}\n}}\n"
+    taken = [f"size_t {size}, " for size in _sizes(text)] + ["const REAL *x, "]
+    for name in step.arguments_in(text):
+        is_number = isinstance(step.argument(name), float)
+        taken.append(f"REAL {name}, " if is_number else f"const REAL *{name}, ")
+    name = step.layer.word
+    return name, f"\nstatic void {name}({''.join(taken)}REAL *y)\n{{\n{text}}}\n"
 
 
-def _takes_number(layer: Activation) -> bool:
-    return re.search(r"\bnumber\b", layer.c) is not None
+def _sizes(text: str) -> dict[str, int]:
+    """Which of the numbers of inputs and outputs a function's ``text`` needs, by their places among these."""
+    return {name: place for place, name in enumerate(("n_inputs", "n_outputs")) if name in text}
 
 
-def _number(layer: Activation, real: Any) -> str:
-    """The argument for the number of an activation that has one."""
-    return f", {hex_number(real(layer.number))}@f" if _takes_number(layer) else ""
+def _call(step: Step, sizes: tuple[int, int], real: Any, x: str, y: str) -> str:
+    """The call of a layer's function from ``x`` to ``y``."""
+    text = step.layer.c
+    given: list[Any] = [sizes[place] for place in _sizes(text).values()] + [x]
+    for name in step.arguments_in(text):
+        value = step.argument(name)
+        given.append("NULL" if value is None else f"{hex_number(real(value))}@f" if isinstance(value, float) else value)
+    return f"{step.layer.word}({', '.join(map(str, [*given, y]))});"
 
 
-def _arrays(net: Network, interface: Interface) -> dict[str, np.ndarray]:
+def _arrays(own: dict[str, np.ndarray], interface: Interface) -> dict[str, np.ndarray]:
     """The constants of the file by name."""
-    arrays: dict[str, np.ndarray] = dict(net.params)
+    arrays = dict(own)
     for name, unit in (("input", interface.inputs), ("output", interface.outputs)):
         if unit is not None:
             arrays |= {f"{name}_mean": unit.mean, f"{name}_std": unit.std}
@@ -172,33 +175,33 @@ def _strings(name: str, texts: Sequence[str | int]) -> str:
     return f"const char *const {name}[{len(texts)}] = {{\n{lines}}};\n\n"
 
 
-def _steps(net: Network, interface: Interface) -> list[str]:
+def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
     """The statements that compute ``scores`` of one row of ``x``."""
-    real, n_affine, last = net._bound().dtype.type, 0, sum(isinstance(layer, Affine) for layer in net.layers.values())
-    x, n = "x", net.n_inputs
+    real, n_rows, last = net.dtype.type, 0, sum(not isinstance(step.layer, Activation) for step in layers)
+    x, shape = "x", (net.n_inputs,)
     steps = []
     taken = "x[i]"
     if interface.inputs is not None:
         taken = "(REAL)((x[i] - input_mean[i]) / input_std[i])"
     if net.scale != 1:
         taken += f" * {hex_number(real(net.scale))}@f"
-    layers = predicting(net)
-    if taken != "x[i]" or not isinstance(layers[0][1], Affine):
-        x = "h0"
+    if taken != "x[i]" or isinstance(layers[0].layer, Activation):
+        x, n = "h0", math.prod(shape)
         steps += [f"REAL h0[{n}];", f"for (size_t i = 0; i < {n}; i++)", f"    h0[i] = {taken};"]
     result = "scores" if interface.outputs is None else f"h{last}"
-    for _, layer in layers:
-        if isinstance(layer, Affine):
-            n_affine += 1
-            inputs, given = n, x
-            n, x = layer.W.shape[1], result if n_affine == last else f"h{n_affine}"
-            if x != "scores":
-                steps.append(f"REAL {x}[{n}];")
-            b = "NULL" if layer.b is None else f"b{n_affine}"
-            steps.append(f"affine({inputs}, {n}, {given}, W{n_affine}, {b}, {x});")
+    for step in layers:
+        n = math.prod(shape)
+        shape = step.layer.out_shape(shape)
+        if isinstance(step.layer, Activation):  # in place
+            number = f", {hex_number(real(step.layer.number))}@f" if step.arguments_in(step.layer.c) else ""
+            steps += [f"for (size_t i = 0; i < {n}; i++)", f"    {x}[i] = {step.layer.word}_of({x}[i]{number});"]
         else:
-            call = f"{layer.word}_of({x}[i]{_number(layer, real)})"
-            steps += [f"for (size_t i = 0; i < {n}; i++)", f"    {x}[i] = {call};"]
+            n_rows += 1
+            given, x = x, result if n_rows == last else f"h{n_rows}"
+            if x != "scores":
+                steps.append(f"REAL {x}[{math.prod(shape)}];")
+            steps.append(_call(step, (n, math.prod(shape)), real, given, x))
     if interface.outputs is not None:
+        n = math.prod(shape)
         steps += [f"for (size_t i = 0; i < {n}; i++)", f"    scores[i] = {x}[i] * output_std[i] + output_mean[i];"]
     return steps

@@ -11,9 +11,7 @@ from fastbp import _summary
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface
 from fastbp._source import comment, number_lines
-from fastbp.activations import Activation
-from fastbp.affine import Affine
-from fastbp.architecture import predicting, probabilities_of
+from fastbp.architecture import Step, predicting, probabilities_of
 from fastbp.network import Network
 
 _FUNCTIONS = {
@@ -64,17 +62,18 @@ def predict_proba(x):
 
 def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
     sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
-    code = "\n".join(f"    x = {step}" for step in _steps(net, interface))
+    layers, arrays = predicting(net)
+    code = "\n".join(f"    x = {step}" for step in _steps(net, layers, interface))
     functions = ""
     probabilities = None if interface.outputs else probabilities_of(net)
     if probabilities is not None:
         call = "predict(x)" if probabilities == "identity" else f"{probabilities}(predict(x))"
         functions = _PROBABILITIES.format(call=call, **sizes)
     used = code + functions
-    own = dict(_function(layer) for _, layer in predicting(net) if isinstance(layer, Activation))
+    own = dict(_function(step) for step in layers if _is_function(step))
     own |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
     functions += "".join(f"\n{text}" for text in own.values())
-    numbers = [_array(name, array, "") for name, array in net.params.items()]
+    numbers = [_array(name, array, "") for name, array in arrays.items()]
     for name, unit in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
         if unit is not None:
             numbers += [
@@ -86,34 +85,36 @@ def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN
     write_whole(path, text.encode("ascii"))
 
 
-def _steps(net: Network, interface: Interface) -> list[str]:
+def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
     """What ``x`` becomes, one after the other."""
-    steps, n_affine = ["np.asarray(x, DTYPE)"], 0
+    steps = ["np.asarray(x, DTYPE)"]
     if interface.inputs is not None:
         steps = ["((np.asarray(x, np.float64) - INPUT_MEAN) / INPUT_STD).astype(DTYPE)"]
     if net.scale != 1:
         steps.append(f"x * DTYPE({float(net.scale)!r})")
-    for _, layer in predicting(net):
-        if isinstance(layer, Affine):
-            n_affine += 1
-            steps.append(f"x @ W{n_affine}" + ("" if layer.b is None else f" + b{n_affine}"))
+    for step in layers:
+        text = step.layer.numpy
+        arguments = {name: step.argument(name) for name in step.arguments_in(text)}
+        if _is_function(step):
+            steps.append(f"{step.layer.word}_of({', '.join(map(str, ('x', *arguments.values())))})")
         else:
-            number = f", {float(layer.number)!r}" if _takes_number(layer) else ""
-            steps.append(f"{layer.word}_of(x{number})")
+            for name, argument in arguments.items():
+                text = re.sub(rf"\b{name}\b", str(argument), text)
+            steps.append(text)
     if interface.outputs is not None:
         steps.append("x * OUTPUT_STD + OUTPUT_MEAN")
     return steps
 
 
-def _function(layer: Activation) -> tuple[str, str]:
-    """The name and the text of an activation function."""
-    name = f"{layer.word}_of"
-    number = ", number" if _takes_number(layer) else ""
-    return name, f"\ndef {name}(x{number}):\n    {layer.numpy}\n"
+def _is_function(step: Step) -> bool:
+    """Whether the layer's text is the body of a function, not an expression."""
+    return "return " in step.layer.numpy
 
 
-def _takes_number(layer: Activation) -> bool:
-    return re.search(r"\bnumber\b", layer.numpy) is not None
+def _function(step: Step) -> tuple[str, str]:
+    """The name and the text of the function of a layer."""
+    name, text = f"{step.layer.word}_of", step.layer.numpy
+    return name, f"\ndef {name}({', '.join(('x', *step.arguments_in(text)))}):\n    {text}\n"
 
 
 def _array(name: str, array: np.ndarray, more: str) -> str:

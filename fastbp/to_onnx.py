@@ -11,7 +11,6 @@ from fastbp import _check
 from fastbp._extra import needed
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface, Unit
-from fastbp.affine import Affine
 from fastbp.architecture import predicting, probabilities_of
 from fastbp.network import Network
 
@@ -30,7 +29,7 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
     from onnx import helper, numpy_helper
 
     nodes: list[Any] = []
-    constants: dict[str, np.ndarray] = dict(net.params)
+    layers, constants = predicting(net)
     dtype = net._bound().dtype
     number, double = (helper.np_dtype_to_tensor_dtype(kind) for kind in (dtype, _check.FLOAT64))
 
@@ -38,21 +37,22 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
         return output
 
-    def node(layer: str, operator: str, *inputs: Any) -> str:
-        """Add an operator of a layer's; inputs that are no names are numbers."""
+    def node(layer: str, operator: str, *inputs: Any, **attributes: Any) -> str:
+        """Add an operator of a layer's; inputs that are no names are its arrays and numbers."""
         names = []
         for given in inputs:
-            if not isinstance(given, str):
-                constants[f"{layer}_number{len(constants)}"] = np.asarray(given, dtype)
-                given = f"{layer}_number{len(constants) - 1}"
-            names.append(given)
-        return add(operator, names, f"{layer}_{len(nodes)}", f"{layer}_{operator}{len(nodes)}")
+            name = given if isinstance(given, str) else next((n for n, a in constants.items() if a is given), None)
+            if name is None:
+                name = f"{layer}_number{len(constants)}"
+                constants[name] = np.asarray(given, dtype)
+            names.append(name)
+        return add(operator, names, f"{layer}_{len(nodes)}", f"{layer}_{operator}{len(nodes)}", **attributes)
 
     def unit(name: str, of: Unit) -> list[str]:
         constants.update({f"{name}_mean": of.mean, f"{name}_std": of.std})
         return [f"{name}_mean", f"{name}_std"]
 
-    x, layers, n_affine = "x", predicting(net), 0
+    x = "x"
     if interface.inputs is not None:
         mean, std = unit("input", interface.inputs)
         x = add("Div", [add("Sub", ["x", mean], "x_centred", "Centre"), std], "x_standardised", "Standardise")
@@ -60,15 +60,10 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
     if net.scale != 1:
         constants["scale"] = np.array(net.scale, dtype)
         x = add("Mul", [x, "scale"], "x_scaled", "Scale")
-    for place, (kind, layer) in enumerate(layers, 1):
-        y = "scores" if place == len(layers) and interface.outputs is None else f"y{place}"
-        if isinstance(layer, Affine):
-            n_affine += 1
-            own = [f"{letter}{n_affine}" for letter in "Wb" if getattr(layer, letter) is not None]
-            x = add("Gemm", [x, *own], y, f"{kind}{place}")
-        else:
-            layer.onnx(partial(node, f"{kind}{place}"), x)
-            x = nodes[-1].output[0] = y
+    for place, step in enumerate(layers, 1):
+        step.layer.onnx(partial(node, f"{step.kind}{place}"), x)
+        x = "scores" if place == len(layers) and interface.outputs is None else f"y{place}"
+        nodes[-1].output[0] = x
     if interface.outputs is not None:
         mean, std = unit("output", interface.outputs)
         x = add("Cast", [x], "y_cast", "CastOutputs", to=double)
@@ -78,13 +73,14 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         operator, attributes = _PROBABILITIES[_known_probabilities(net, interface)]
         outputs[add(operator, ["scores"], "probabilities", "Probabilities", **attributes)] = number
 
+    used = {name for made in nodes for name in made.input}
     n_inputs, n_outputs = net.n_inputs, net.n_outputs
     graph = helper.make_graph(
         nodes,
         "fastbp",
         [helper.make_tensor_value_info("x", number if interface.inputs is None else double, ["N", n_inputs])],
         [helper.make_tensor_value_info(name, kind, ["N", n_outputs]) for name, kind in outputs.items()],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        [numpy_helper.from_array(array, name) for name, array in constants.items() if name in used],
     )
     model = helper.make_model(
         graph, producer_name="fastbp", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]

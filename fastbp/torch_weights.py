@@ -13,26 +13,16 @@ from numpy.typing import ArrayLike
 
 from fastbp import _check
 from fastbp._extra import needed
-from fastbp.affine import Affine
+from fastbp._tensor import as_array
 from fastbp.architecture import LAYERS, known
-from fastbp.dropout import Dropout
 from fastbp.network import Network
-
-
-def _module(nn: Any, layer: Any) -> Any:
-    """The module of torch.nn that is a layer, its weights still to come."""
-    known(layer, LAYERS)
-    if isinstance(layer, Affine):
-        return nn.Linear(*layer.W.shape, bias=layer.b is not None, device="meta")
-    if isinstance(layer, Dropout):
-        return nn.Dropout(float(layer.p))
-    name, arguments = layer.torch
-    return getattr(nn, name)(**{theirs: getattr(layer, ours) for theirs, ours in arguments.items()})
 
 
 def to_torch(net: Network) -> Any:
     torch = needed("torch", "torch")
-    modules = {str(place): _module(torch.nn, layer) for place, layer in enumerate(net.layers.values())}
+    for layer in net.layers.values():
+        known(layer, LAYERS)
+    modules = {str(place): layer.to_module(torch.nn) for place, layer in enumerate(net.layers.values())}
     if net.scale != 1:
         from fastbp._torch_modules import Scale
 
@@ -44,31 +34,34 @@ def to_torch(net: Network) -> Any:
 
 
 def state_dict(net: Network) -> dict[str, np.ndarray]:
-    return {name: np.array(array.T, order="C") for name, array in _parameters(net)}
+    arrays = {name: np.array(array.T, order="C") for name, array in _arrays(net)}
+    return arrays | {name: np.array(0) for name in _unused(net)}
 
 
 def load_state_dict(net: Network, state: Mapping[str, ArrayLike]) -> None:
-    own = dict(_parameters(net))
-    if own.keys() != state.keys():
-        missing, unknown = [name for name in own if name not in state], [name for name in state if name not in own]
+    own, unused = dict(_arrays(net)), set(_unused(net))
+    if own.keys() != state.keys() - unused:
+        missing = [name for name in own if name not in state]
+        unknown = [name for name in state if name not in own and name not in unused]
         raise ValueError(f"state must have the names {list(own)}: it lacks {missing}, and has {unknown}")
-    given = {name: as_array(name, value) for name, value in state.items()}
+    given = {name: as_array(name, value) for name, value in state.items() if name in own}
     for name, array in given.items():
         _check.same_shape(name, array, own[name].T.shape, "the parameter")
     for name, array in given.items():
         own[name][...] = array.T
 
 
-def _parameters(net: Network) -> Iterator[tuple[str, np.ndarray]]:
-    """The parameters by torch's names: those of a Sequential of the same layers."""
+def _arrays(net: Network) -> Iterator[tuple[str, np.ndarray]]:
+    """Parameters and buffers by torch's names: those of a Sequential of the same layers."""
     net._bound()
     for place, layer in enumerate(net.layers.values()):
-        if isinstance(layer, Affine):
-            yield f"{place}.weight", layer.W
-            if layer.b is not None:
-                yield f"{place}.bias", layer.b
+        for theirs, ours in layer.torch[1].items():
+            if ours in (*layer.parameters, *layer.buffers) and getattr(layer, ours) is not None:
+                yield f"{place}.{theirs}", getattr(layer, ours)
 
 
-def as_array(name: str, value: Any) -> np.ndarray:
-    """A tensor on any device, or any array."""
-    return _check.as_real(name, value.detach().cpu() if hasattr(value, "detach") else value)
+def _unused(net: Network) -> Iterator[str]:
+    """The names of what torch has beside these."""
+    for place, layer in enumerate(net.layers.values()):
+        for theirs in layer.torch_unused:
+            yield f"{place}.{theirs}"

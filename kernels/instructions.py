@@ -153,6 +153,103 @@ class DropoutGradient(NamedTuple):
     keep: float
 
 
+class BatchNormalization(NamedTuple):
+    """z and y of ``normalization`` by the moments of the batch, which ``statistics`` (STATISTICS, columns) receives."""
+
+    x: int
+    gamma: int
+    beta: int
+    statistics: int
+    z: int
+    y: int
+    rows: int
+    columns: int
+    eps: float
+    partial: int
+
+
+class BatchNormalizationGradient(NamedTuple):
+    """d becomes dx; dgamma and dbeta get their gradients, or, if ``descends``, are parameters that take a step."""
+
+    d: int
+    z: int
+    gamma: int
+    statistics: int
+    dgamma: int
+    dbeta: int
+    rows: int
+    columns: int
+    partial: int
+    adds: int
+    descends: int
+
+
+class MovingAverages(NamedTuple):
+    """running = momentum running + (1 - momentum) batch, of the mean and the variance in ``statistics``."""
+
+    statistics: int
+    running_mean: int
+    running_var: int
+    columns: int
+    momentum: float
+
+
+class LayerNormalization(NamedTuple):
+    """z and y of ``normalization`` by the moments of each row; ``scales`` (N,) receives 1 / sqrt(var + eps)."""
+
+    x: int
+    gamma: int
+    beta: int
+    z: int
+    scales: int
+    y: int
+    rows: int
+    columns: int
+    eps: float
+
+
+class LayerNormalizationGradient(NamedTuple):
+    """As ``BatchNormalizationGradient``."""
+
+    d: int
+    z: int
+    gamma: int
+    scales: int
+    dgamma: int
+    dbeta: int
+    rows: int
+    columns: int
+    partial: int
+    adds: int
+    descends: int
+
+
+class ScaleColumns(NamedTuple):
+    """y = x factor + shift; y may be x, and shift NOTHING."""
+
+    x: int
+    factor: int
+    shift: int
+    y: int
+    rows: int
+    columns: int
+
+
+class ScaleColumnsGradient(NamedTuple):
+    """As ``BatchNormalizationGradient``."""
+
+    d: int
+    x: int
+    factor: int
+    dfactor: int
+    dshift: int
+    rows: int
+    columns: int
+    partial: int
+    adds: int
+    descends: int
+
+
 # Losses write the mean loss to the step's words, and its gradient to dx (N, K). ``losses`` (N,) float64 is scratch.
 
 

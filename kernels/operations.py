@@ -14,6 +14,7 @@ from . import instructions as of
 from ._jit import kernel
 from .affine import sum_rows
 from .batch import gather, gather_kind, gather_sparse
+from .columns import parts_of_columns, scale_columns, scale_columns_back
 from .deviance import deviance, sum_of_weights
 from .dropout import dropout_backward, dropout_forward
 from .element_losses import element_loss
@@ -21,6 +22,14 @@ from .elementwise import apply_function, apply_function_back
 from .gemm import NO_EPILOGUE, NOTHING, gemm
 from .instructions import operands
 from .memory import bits_of_float, float_of_bits, like, load, store, view
+from .normalization import (
+    STATISTICS,
+    batch_normalization,
+    batch_normalization_back,
+    layer_normalization,
+    layer_normalization_back,
+    move_averages,
+)
 from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .penalty import l2_penalty
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
@@ -146,6 +155,92 @@ def dropout(team, row, step, one):
 def dropout_gradient(team, row, step, one):
     i = operands(of.DropoutGradient, row)
     dropout_backward(team, _matrix(i.dy, 1, i.n, one), _mask(i.mask, i.n), i.keep, _matrix(i.dx, 1, i.n, one))
+
+
+@kernel(inline=True)
+def _rate(step, descends, one):
+    """What gradients are multiplied by on their way to where they go: the parameters, if ``descends``."""
+    return like(-float_of_bits(load(step + 8 * LR)) if descends else 1.0, one)
+
+
+@kernel(inline=True)
+def _partial(at, n_rows, n_columns):
+    """The room for sums of columns at an address."""
+    parts = parts_of_columns((n_rows, n_columns))
+    return view(at, parts * 2 * n_columns, 1.0).reshape(parts, 2, n_columns)
+
+
+@operation(of.BatchNormalization)
+def normalize_batch(team, row, step, one):
+    i = operands(of.BatchNormalization, row)
+    x, z = _matrix(i.x, i.rows, i.columns, one), _matrix(i.z, i.rows, i.columns, one)
+    y = _matrix(i.y, i.rows, i.columns, one)
+    gamma, beta = view(i.gamma, i.columns, one), view(i.beta, i.columns, one)
+    statistics = _matrix(i.statistics, STATISTICS, i.columns, one)
+    batch_normalization(team, x, i.eps, gamma, beta, statistics, z, y, _partial(i.partial, i.rows, i.columns))
+
+
+@operation(of.BatchNormalizationGradient)
+def normalize_batch_gradient(team, row, step, one):
+    i = operands(of.BatchNormalizationGradient, row)
+    d, z, gamma = (
+        _matrix(i.d, i.rows, i.columns, one),
+        _matrix(i.z, i.rows, i.columns, one),
+        view(i.gamma, i.columns, one),
+    )
+    statistics, partial = _matrix(i.statistics, STATISTICS, i.columns, one), _partial(i.partial, i.rows, i.columns)
+    rate, adds = _rate(step, i.descends, one), i.adds + i.descends > 0
+    dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
+    batch_normalization_back(team, d, z, gamma, statistics, False, partial, rate, adds, dgamma, dbeta)
+
+
+@operation(of.MovingAverages)
+def moving_averages(team, row, step, one):
+    i = operands(of.MovingAverages, row)
+    running_mean, running_var = view(i.running_mean, i.columns, one), view(i.running_var, i.columns, one)
+    move_averages(_matrix(i.statistics, STATISTICS, i.columns, one), running_mean, running_var, i.momentum)
+
+
+@operation(of.LayerNormalization)
+def normalize_rows(team, row, step, one):
+    i = operands(of.LayerNormalization, row)
+    x, z = _matrix(i.x, i.rows, i.columns, one), _matrix(i.z, i.rows, i.columns, one)
+    gamma, beta, scales = view(i.gamma, i.columns, one), view(i.beta, i.columns, one), view(i.scales, i.rows, one)
+    layer_normalization(team, x, i.eps, gamma, beta, z, scales, _matrix(i.y, i.rows, i.columns, one))
+
+
+@operation(of.LayerNormalizationGradient)
+def normalize_rows_gradient(team, row, step, one):
+    i = operands(of.LayerNormalizationGradient, row)
+    d, z = _matrix(i.d, i.rows, i.columns, one), _matrix(i.z, i.rows, i.columns, one)
+    gamma, scales, partial = (
+        view(i.gamma, i.columns, one),
+        view(i.scales, i.rows, one),
+        _partial(i.partial, i.rows, i.columns),
+    )
+    rate, adds = _rate(step, i.descends, one), i.adds + i.descends > 0
+    dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
+    layer_normalization_back(team, d, z, gamma, scales, partial, rate, adds, dgamma, dbeta)
+
+
+@operation(of.ScaleColumns)
+def scale(team, row, step, one):
+    i = operands(of.ScaleColumns, row)
+    factor, shift = view(i.factor, i.columns, one), view(i.shift, i.columns, one)
+    scale_columns(team, _matrix(i.x, i.rows, i.columns, one), factor, shift, _matrix(i.y, i.rows, i.columns, one))
+
+
+@operation(of.ScaleColumnsGradient)
+def scale_gradient(team, row, step, one):
+    i = operands(of.ScaleColumnsGradient, row)
+    d, x, factor = (
+        _matrix(i.d, i.rows, i.columns, one),
+        _matrix(i.x, i.rows, i.columns, one),
+        view(i.factor, i.columns, one),
+    )
+    rate, adds, partial = _rate(step, i.descends, one), i.adds + i.descends > 0, _partial(i.partial, i.rows, i.columns)
+    dfactor, dshift = view(i.dfactor, i.columns, one), view(i.dshift, i.columns, one)
+    scale_columns_back(team, d, x, factor, partial, rate, adds, dfactor, dshift)
 
 
 @kernel(inline=True)

@@ -96,6 +96,25 @@ def _reduction(name: str, combine, neutral: float, *, take=None, wide: bool = Fa
     return intrinsic(reduction)
 
 
+@intrinsic
+def wide_dot(typingctx, a, b, count, one):
+    """The sum of the products of ``count`` elements from two addresses on, in float64."""
+
+    def codegen(context, builder, signature, arguments):
+        a, b, count, one = arguments
+        v, wide = Vectors(builder, one.type), Vectors(builder, ir.DoubleType())
+        lanes = ISA.lanes(v.bytes)
+        a, b = v.pointer(a), v.pointer(b)
+
+        def visit(so_far, at, mask):
+            pair = v.load(v.at(a, at), lanes, mask), v.load(v.at(b, at), lanes, mask)
+            return wide.fmuladd(v.widened(pair[0]), v.widened(pair[1]), so_far)
+
+        return in_chains(v, count, wide.zero(lanes), visit, builder.fadd)
+
+    return types.float64(types.int64, types.int64, types.int64, one), codegen
+
+
 # Of a row that holds NaN: NaN, any of its elements, or -inf. (What softmax makes of such a row is NaN all the same.)
 row_max = _reduction("row_max", _larger, float("-inf"))
 row_sum = _reduction("row_sum", _sum, 0.0)

@@ -32,6 +32,15 @@ def affine(inputs, outputs, dtype, bias=True):
     return fastbp.Affine(W.astype(dtype), rng.standard_normal(outputs).astype(dtype) if bias else None)
 
 
+def normalizing(kind, k, dtype, **options):
+    """A layer of numbers for each column, none of which is 0 or 1."""
+    rng = np.random.default_rng(k)
+    numbers = [(1 + 0.3 * rng.standard_normal(k)).astype(dtype) for _ in range(2)]
+    if kind is fastbp.BatchNormalization:
+        options = {"running_mean": rng.standard_normal(k), "running_var": rng.uniform(0.5, 2, k)} | options
+    return kind(*numbers, **options)
+
+
 NETWORKS = {
     "all layers": lambda dtype: [
         affine(30, 40, dtype),
@@ -53,6 +62,23 @@ NETWORKS = {
         fastbp.Tanh(),
         affine(30, 4, dtype),
         fastbp.Relu(),
+    ],
+    "normalised": lambda dtype: [
+        normalizing(fastbp.Scale, 30, dtype, trained=False),
+        affine(30, 20, dtype, bias=False),
+        normalizing(fastbp.BatchNormalization, 20, dtype),
+        fastbp.Relu(),
+        normalizing(fastbp.BatchNormalization, 20, dtype),
+        affine(20, 9, dtype),
+        normalizing(fastbp.LayerNormalization, 9, dtype),
+        fastbp.Tanh(),
+        affine(9, 4, dtype),
+        normalizing(fastbp.Scale, 4, dtype),
+    ],
+    "normalised at both ends": lambda dtype: [
+        normalizing(fastbp.BatchNormalization, 30, dtype),
+        affine(30, 4, dtype),
+        normalizing(fastbp.BatchNormalization, 4, dtype),
     ],
     "wide": lambda dtype: [affine(300, 50, dtype), fastbp.Relu(), affine(50, 10, dtype)],
 }

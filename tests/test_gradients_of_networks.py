@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import FLOATS, assert_within, eps
 
 import fastbp
+from fastbp._layer import Numbering
 from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 from fastbp.schedules import warm_up
@@ -21,6 +22,12 @@ ACTIVATIONS = {
     "leaky_relu": lambda: fastbp.LeakyRelu(0.1),
     "sigmoid": fastbp.Sigmoid,
     "tanh": fastbp.Tanh,
+}
+# With an eps at which a rounding error grows little more than threefold.
+NORMALIZATIONS = {
+    "batch": lambda gamma, beta: fastbp.BatchNormalization(gamma, beta, eps=0.1),
+    "layer": lambda gamma, beta: fastbp.LayerNormalization(gamma, beta, eps=0.1),
+    "scale": fastbp.Scale,
 }
 LOSSES = ("labels", "one-hot", "soft", "binary", "binary of scores", "squared")
 WITH_KINKS = (fastbp.Relu, fastbp.LeakyRelu)
@@ -65,17 +72,24 @@ def problems(draw, dtype=np.float64):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dropouts = st.sampled_from([None, None, 0.0, 0.3])
     activations = st.sampled_from([None, *ACTIVATIONS])
+    normalizations = st.sampled_from([None, None, None, *NORMALIZATIONS])
 
     def dropout():
         p = draw(dropouts)
         return [] if p is None else [fastbp.Dropout(p)]
 
-    layers = dropout()
+    def normalization(n):
+        name = draw(normalizations)
+        gamma, beta = (1 + 0.3 * rng.standard_normal(n)).astype(dtype), (0.3 * rng.standard_normal(n)).astype(dtype)
+        return [NORMALIZATIONS[name](gamma, beta)] if name else []
+
+    layers = [*dropout(), *normalization(widths[0])]
     for n_inputs, n_outputs in pairwise(widths):
         W = (rng.standard_normal((n_inputs, n_outputs)) / math.sqrt(n_inputs)).astype(dtype)
         b = (0.3 * rng.standard_normal(n_outputs)).astype(dtype) if draw(st.booleans()) else None
         name = draw(activations)
-        layers += [fastbp.Affine(W, b), *([ACTIVATIONS[name]()] if name else []), *dropout()]
+        layers += [fastbp.Affine(W, b), *normalization(n_outputs)]
+        layers += [*([ACTIVATIONS[name]()] if name else []), *dropout()]
     if kind == "binary":
         layers.append(fastbp.Sigmoid())
     loss = {
@@ -105,8 +119,10 @@ def gradient_while_training(net, *batch, **draw):
     dout = net.loss_layer.backward()
     for layer in reversed(net.layers.values()):
         dout = layer.backward(dout)
-    affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
-    named = {f"{letter}{n}": getattr(a, f"d{letter}") for n, a in enumerate(affines, 1) for letter in "Wb"}
+    numbering, named = Numbering(), {}
+    for layer in net.layers.values():
+        own = numbering(layer)
+        named |= {own[name]: getattr(layer, f"d{name}") for name in layer.parameters}
     return loss, {name: g for name, g in named.items() if g is not None}
 
 
@@ -151,11 +167,18 @@ def test_gradient_of_the_network_is_that_of_its_layers(problem):
 
 def torch_loss(torch, net, params, x, t, weights):
     """The loss of ``net`` in torch, with its parameters from ``params`` and the last masks of its Dropouts."""
-    F, out, n = torch.nn.functional, x, 0
+    F, out, numbering = torch.nn.functional, x, Numbering()
     for layer in net.layers.values():
+        first, second = [params.get(name) for name in numbering(layer).values()][:2] or (None, None)
         if isinstance(layer, fastbp.Affine):
-            n += 1
-            out = F.linear(out, params[f"W{n}"].T, params.get(f"b{n}"))
+            out = F.linear(out, first.T, second)
+        elif isinstance(layer, fastbp.BatchNormalization):  # torch's own takes no batch of one row
+            mean, var = out.mean(dim=0), out.var(dim=0, unbiased=False)
+            out = (out - mean) / (var + layer.eps).sqrt() * first + second
+        elif isinstance(layer, fastbp.LayerNormalization):
+            out = F.layer_norm(out, out.shape[1:], first, second, layer.eps)
+        elif isinstance(layer, fastbp.Scale):
+            out = out * first + second
         elif isinstance(layer, fastbp.Dropout):
             out = out * torch.tensor(layer.mask) / (1 - layer.p)
         elif isinstance(layer, fastbp.LeakyRelu):

@@ -28,6 +28,11 @@ EXAMPLES = {  # of each layer and loss, arguments that are not the defaults
     "Selu": fastbp.Selu,
     "Mish": fastbp.Mish,
     "Softplus": fastbp.Softplus,
+    "BatchNormalization": lambda: fastbp.BatchNormalization(
+        np.full(3, 2.0), np.full(3, 0.5), 0.8, np.arange(3.0), np.ones(3), eps=1e-5
+    ),
+    "LayerNormalization": lambda: fastbp.LayerNormalization(np.full(3, 2.0), np.full(3, 0.5), 1e-3),
+    "Scale": lambda: fastbp.Scale(np.full(3, 2.0), np.full(3, 0.5), trained=False),
     "Dropout": lambda: fastbp.Dropout(0.25, seed=2**63 - 1),
     "SoftmaxWithLoss": lambda: fastbp.SoftmaxWithLoss(eps=1e-7, label_smoothing=0.1),
     "SigmoidWithLoss": fastbp.SigmoidWithLoss,

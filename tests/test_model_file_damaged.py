@@ -173,7 +173,7 @@ MADE = {
     "an argument too many": (layer(1, more=1), r"LeakyRelu takes \['slope'\]"),
     "an argument too few": (lambda d, table: d["layers"][1].pop("slope"), r"LeakyRelu takes \['slope'\]"),
     "text for a number": (layer(1, slope="0.1"), "slope must be a finite number, got '0.1'"),
-    "True for a number": (layer(2, p=True), "p of Dropout is True"),
+    "True for a number": (layer(2, p=True), "p must be a finite number in 0..1, got True"),
     "null for a number": (layer(1, slope=None), "slope must be a finite number, got None"),
     "a list for a number": (layer(1, slope=[3]), r"slope must be a number, got \[3\]"),
     "a number too large": (layer(1, slope=10**400), "slope of LeakyRelu is 1000"),

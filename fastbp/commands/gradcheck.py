@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastbp
-from fastbp import BinaryCrossEntropy, Dropout, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp import BinaryCrossEntropy, Sequential, SigmoidWithLoss, SoftmaxWithLoss
 from fastbp._load import load_checkpoint
 from fastbp._mlp import LOSSES
 from fastbp.activations import BY_NAME
-from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 
@@ -84,11 +83,11 @@ def _network(options: Options) -> Sequential:
     if options.activation or options.loss:
         raise CommandError("--activation and --loss go with --layers, MODEL has its own", 2)
     saved = load_checkpoint(options.model).net
-    layers = [layer for layer in saved.layers.values() if not isinstance(layer, Dropout)]
+    layers = [layer for layer in saved.layers.values() if not layer.draws]
     for layer in layers:
-        if isinstance(layer, Affine):
-            layer.W = layer.W.astype(np.float64)
-            layer.b = None if layer.b is None else layer.b.astype(np.float64)
+        for name in (*layer.parameters, *layer.buffers):
+            array = getattr(layer, name)
+            setattr(layer, name, None if array is None else array.astype(np.float64))
     if isinstance(saved.loss_layer, SoftmaxWithLoss):
         saved.loss_layer.eps = 0.0
     return Sequential(layers, saved.loss_layer)
@@ -116,9 +115,9 @@ def checked(
         for n, place in enumerate(places):
             value = numbers[place]
             numbers[place] = value + STEP
-            above = float(net.loss(x, t))
+            above = float(net._trained_loss(x, t))
             numbers[place] = value - STEP
-            below = float(net.loss(x, t))
+            below = float(net._trained_loss(x, t))
             numbers[place] = value
             by_differences[n] = (above - below) / (2 * STEP)
         largest = float(np.abs(gradient).max())

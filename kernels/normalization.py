@@ -1,0 +1,201 @@
+"""Batch and layer normalisation: columns, or rows, of mean 0 and variance 1, then a factor and a shift for each column.
+
+Ioffe & Szegedy 2015 (arXiv 1502.03167) and Ba, Kiros & Hinton 2016 (arXiv 1607.06450)::
+
+    z = (x - mean) / sqrt(var + eps)        over the rows of the batch, or over the columns of each row
+    y = z factor + shift
+
+    g = dy factor
+    dx = (g - mean(g) - z mean(g z)) / sqrt(var + eps)       with means over the same
+
+``var`` is the mean squared deviation. Moments are taken in float64, those of parts of a batch joined by the formula of
+Chan, Golub & LeVeque 1983 (The American Statistician 37(3)), in the order of the parts: the bits do not depend on the
+number of threads.
+"""
+
+import math
+
+import numpy as np
+
+from ._jit import kernel
+from .columns import add_up_part, part_of_columns, parts_of_columns, put_gradients
+from .memory import address, like
+from .reduce import sum_of_squares, wide_dot, wide_sum
+from .team import package, spread
+
+# Rows of the statistics of columns: mean, variance and 1 / sqrt(var + eps); what the backward pass computes dx by.
+MEAN, VAR, SCALE, BY, OFF, ALONG = range(6)
+STATISTICS = 6
+
+
+@kernel
+def _moments(x, partial, part, member):
+    """Leave the mean of each column over the rows of a part, and the sum of the squared deviations from it."""
+    begin, end = part_of_columns(x.shape, part)
+    means, squares = partial[part, 0], partial[part, 1]
+    means[:] = 0
+    squares[:] = 0
+    for n in range(begin, end):
+        row = x[n]
+        for k in range(row.size):
+            means[k] += np.float64(row[k])
+    for k in range(means.size):
+        means[k] /= end - begin
+    for n in range(begin, end):
+        row = x[n]
+        for k in range(row.size):
+            deviation = np.float64(row[k]) - means[k]
+            squares[k] += deviation * deviation
+
+
+@kernel
+def _join_moments(shape, partial):
+    """Join the moments of all parts into those of the first."""
+    means, squares = partial[0, 0], partial[0, 1]
+    for part in range(1, partial.shape[0]):
+        begin, end = part_of_columns(shape, part)
+        own_means, own_squares = partial[part, 0], partial[part, 1]
+        share = (end - begin) / end
+        for k in range(means.size):
+            apart = own_means[k] - means[k]
+            means[k] += apart * share
+            squares[k] += own_squares[k] + apart * apart * share * begin
+
+
+@kernel
+def _apply(x, statistics, factor, shift, z, y, part, member):
+    begin, end = part_of_columns(x.shape, part)
+    mean, scale = statistics[MEAN], statistics[SCALE]
+    for n in range(begin, end):
+        row, standard, out = x[n], z[n], y[n]
+        for k in range(row.size):
+            standard[k] = (row[k] - mean[k]) * scale[k]
+        for k in range(row.size):
+            out[k] = standard[k] * factor[k] + shift[k]
+
+
+@kernel
+def normalize_by(team, x, statistics, factor, shift, z, y):
+    """``z`` and ``y`` of the formulas above by the MEAN and SCALE of given ``statistics``."""
+    spread(team, parts_of_columns(x.shape), package(_apply, (x, statistics, factor, shift, z, y)))
+
+
+@kernel
+def batch_normalization(team, x, eps, factor, shift, statistics, z, y, partial):
+    """Batch normalisation by the batch's own moments.
+
+    x, z, y : (N, K), N >= 1, C-contiguous, three arrays; z and y are overwritten
+    factor, shift : (K,)
+    statistics : (STATISTICS, K), of which MEAN, VAR and SCALE are overwritten
+    partial : float64 of ``shape_of_partial(N, K)``, overwritten
+    """
+    spread(team, parts_of_columns(x.shape), package(_moments, (x, partial)))
+    _join_moments(x.shape, partial)
+    means, squares = partial[0, 0], partial[0, 1]
+    mean, var, scale = statistics[MEAN], statistics[VAR], statistics[SCALE]
+    for k in range(means.size):
+        variance = squares[k] / x.shape[0]
+        mean[k], var[k], scale[k] = means[k], variance, 1.0 / math.sqrt(variance + eps)
+    normalize_by(team, x, statistics, factor, shift, z, y)
+
+
+@kernel
+def move_averages(statistics, running_mean, running_var, momentum):
+    """``running = momentum running + (1 - momentum) batch`` for the mean and the variance (K,)."""
+    mean, var = statistics[MEAN], statistics[VAR]
+    for k in range(mean.size):
+        running_mean[k] = momentum * running_mean[k] + (1.0 - momentum) * mean[k]
+        running_var[k] = momentum * running_var[k] + (1.0 - momentum) * var[k]
+
+
+@kernel
+def _add_up(d, z, partial, part, member):
+    add_up_part(d, z, partial, part)
+
+
+@kernel
+def _back_columns(d, z, statistics, part, member):
+    begin, end = part_of_columns(d.shape, part)
+    by, off, along = statistics[BY], statistics[OFF], statistics[ALONG]
+    for n in range(begin, end):
+        row, standard = d[n], z[n]
+        for k in range(row.size):
+            row[k] = by[k] * row[k] - off[k] - along[k] * standard[k]
+
+
+@kernel
+def batch_normalization_back(team, d, z, factor, statistics, constant, partial, rate, adds, of_factor, of_shift):
+    """The gradients of ``batch_normalization`` by that with respect to y, which becomes that with respect to x.
+
+    d : (N, K), overwritten
+    z, factor, statistics : as the forward pass left them; BY, OFF and ALONG are overwritten
+    constant : whether MEAN and SCALE did not come from the batch, so that no gradient goes through them
+    partial : as in the forward pass
+    rate, adds, of_factor, of_shift : see ``columns.put_gradients``; ``of_factor`` may be ``factor``
+    """
+    parts = parts_of_columns(d.shape)
+    spread(team, parts, package(_add_up, (d, z, partial)))
+    by, off, along = statistics[BY], statistics[OFF], statistics[ALONG]
+    by[:] = statistics[SCALE] * factor  # before the factor may be overwritten
+    put_gradients(partial, rate, adds, of_factor, of_shift)
+    sums, products = partial[0, 0], partial[0, 1]
+    share = 0.0 if constant else 1.0 / d.shape[0]
+    for k in range(sums.size):
+        off[k], along[k] = sums[k] * share * by[k], products[k] * share * by[k]
+    spread(team, parts, package(_back_columns, (d, z, statistics)))
+
+
+@kernel
+def _rows(x, eps, factor, shift, z, scales, y, part, member):
+    begin, end = part_of_columns(x.shape, part)
+    one = x.dtype.type(1)
+    for n in range(begin, end):
+        row, standard, out = x[n], z[n], y[n]
+        mean = like(wide_sum(address(row), row.size, one) / row.size, one)
+        for k in range(row.size):
+            standard[k] = row[k] - mean
+        scale = like(1.0 / math.sqrt(sum_of_squares(address(standard), row.size, one) / row.size + eps), one)
+        scales[n] = scale
+        for k in range(row.size):
+            standard[k] *= scale
+        for k in range(row.size):
+            out[k] = standard[k] * factor[k] + shift[k]
+
+
+@kernel
+def layer_normalization(team, x, eps, factor, shift, z, scales, y):
+    """Layer normalisation.
+
+    x, z, y : (N, K), C-contiguous, three arrays; z and y are overwritten
+    factor, shift : (K,)
+    scales : (N,), overwritten with 1 / sqrt(var + eps) of each row
+    """
+    spread(team, parts_of_columns(x.shape), package(_rows, (x, eps, factor, shift, z, scales, y)))
+
+
+@kernel
+def _back_rows(d, z, factor, scales, partial, part, member):
+    add_up_part(d, z, partial, part)
+    begin, end = part_of_columns(d.shape, part)
+    one = d.dtype.type(1)
+    for n in range(begin, end):
+        row, standard, scale = d[n], z[n], scales[n]
+        for k in range(row.size):
+            row[k] *= factor[k]
+        off = like(wide_sum(address(row), row.size, one) / row.size, one)
+        along = like(wide_dot(address(row), address(standard), row.size, one) / row.size, one)
+        for k in range(row.size):
+            row[k] = scale * (row[k] - off - along * standard[k])
+
+
+@kernel
+def layer_normalization_back(team, d, z, factor, scales, partial, rate, adds, of_factor, of_shift):
+    """The gradients of ``layer_normalization`` by that with respect to y, which becomes that with respect to x.
+
+    d : (N, K), overwritten
+    z, factor, scales : as the forward pass left them
+    partial : float64 of ``columns.shape_of_partial(N, K)``, overwritten
+    rate, adds, of_factor, of_shift : see ``columns.put_gradients``; ``of_factor`` may be ``factor``
+    """
+    spread(team, parts_of_columns(d.shape), package(_back_rows, (d, z, factor, scales, partial)))
+    put_gradients(partial, rate, adds, of_factor, of_shift)
