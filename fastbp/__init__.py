@@ -6,26 +6,21 @@ from pathlib import Path as _Path
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
-from fastbp import activations, datasets, optimizers, schedules
+from fastbp import activations, datasets, losses, optimizers, schedules
 from fastbp._mlp import mlp
 from fastbp._team import get_num_threads, set_num_threads
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
-from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.gradient import numerical_gradient
 from fastbp.history import History, TrainingState
-from fastbp.huber import Huber
-from fastbp.mean_absolute_error import MeanAbsoluteError
-from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.losses import *  # noqa: F403
 from fastbp.model_file import Checkpoint, ModelFileError, load, load_checkpoint
 from fastbp.plots import plot_confusion, plot_weights
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 from fastbp.torch_weights import from_torch
 from fastbp.two_layer_net import TwoLayerNet
 
@@ -33,21 +28,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     *activations.__all__,
+    *losses.__all__,
     "AddLayer",
     "Affine",
-    "BinaryCrossEntropy",
     "Checkpoint",
     "Dropout",
     "History",
-    "Huber",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
     "ModelFileError",
     "MulLayer",
     "Sequential",
-    "SigmoidWithLoss",
     "Softmax",
-    "SoftmaxWithLoss",
     "TrainingState",
     "TwoLayerNet",
     "cross_entropy_error",

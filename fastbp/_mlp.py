@@ -11,27 +11,10 @@ from fastbp import _arguments
 from fastbp.activations import BY_NAME, Activation, named
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout
-from fastbp.huber import Huber
-from fastbp.mean_absolute_error import MeanAbsoluteError
-from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.losses import loss_layer
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
 FIRST_GAIN = 2.0  # without a hidden layer
-
-
-def _softmax() -> SoftmaxWithLoss:
-    return SoftmaxWithLoss(eps=0)
-
-
-LOSSES: dict[str, Any] = {
-    "softmax": _softmax,
-    "sigmoid": SigmoidWithLoss,
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "huber": Huber,
-}
 
 
 def mlp(
@@ -72,8 +55,7 @@ def mlp(
     activations = _activations(activation, len(sizes) - 2)
     dropped = _dropout(dropout, len(sizes) - 2)
     kind = _arguments.float_type("dtype", dtype)
-    if isinstance(loss, str):
-        loss = LOSSES[_arguments.choice("loss", loss, LOSSES)]()
+    loss = loss_layer(loss)
     rng = _arguments.generator("seed", seed)
     affines = []
     gains = [layer.gain for layer in activations]

@@ -13,22 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from fastbp import activations, losses
 from fastbp._attributes import arguments_of
-from fastbp.activations import CLASSES
 from fastbp.affine import Affine
-from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
-from fastbp.huber import Huber
-from fastbp.mean_absolute_error import MeanAbsoluteError
-from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
-KINDS: tuple[type, ...] = (Affine, *CLASSES, Dropout)
+KINDS: tuple[type, ...] = (Affine, *activations.CLASSES, Dropout)
 LAYERS = {cls.__name__: cls for cls in KINDS}
-OF_NUMBERS: tuple[type, ...] = (BinaryCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber)
-LOSSES: dict[str, type] = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, *OF_NUMBERS)}
+LOSSES: dict[str, type] = {cls.__name__: cls for cls in losses.CLASSES}
 
 
 def known(part: Any, table: Mapping[str, type]) -> str:
@@ -85,9 +78,3 @@ def predicting(net: Sequential) -> list[tuple[str, Any]]:
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network cannot be exported")
     return [(known(layer, LAYERS), layer) for layer in net.layers.values() if not isinstance(layer, Dropout)]
-
-
-def probabilities_of(net: Sequential) -> str | None:
-    """What makes probabilities of the scores: "softmax", "sigmoid", "identity", or None where the loss has none."""
-    names = {SoftmaxWithLoss: "softmax", SigmoidWithLoss: "sigmoid", BinaryCrossEntropy: "identity"}
-    return names.get(type(net.lastLayer))

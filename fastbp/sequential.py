@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check, _classes, _summary
+from fastbp import _arguments, _check, _summary
 from fastbp._binding import Binding, Params
 from fastbp._blocks import in_blocks
 from fastbp._claim import Claim, in_training
 from fastbp._conversions import Conversions
 from fastbp._layer import Numbering
+from fastbp._loss import LABELS
 from fastbp._pin import pin
 from fastbp._stepper import Batch, Stepper
 from fastbp.dropout import Dropout
 from fastbp.fit import fit
 from fastbp.gradient import numerical_gradient
+from fastbp.losses import loss_layer
 from fastbp.optimizers import Optimizer
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
 
 class Sequential(Conversions):
@@ -32,7 +33,7 @@ class Sequential(Conversions):
     ----------
     layers : the layers in their order, at least one of them an Affine
         Their parameters become views of one flat vector, of the dtype that NumPy's promotion makes of them all.
-    loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
+    loss : the loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if none is given
     scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
 
     Attributes
@@ -62,7 +63,7 @@ class Sequential(Conversions):
             kind = type(layer).__name__
             numbers[kind] = numbers.get(kind, 0) + 1
             self.layers[f"{kind}{numbers[kind]}"] = layer
-        self.lastLayer = SoftmaxWithLoss(eps=0) if loss is None else loss
+        self.lastLayer = loss_layer(loss)
         self.scale = scale
         self._begin_afresh()
 
@@ -154,7 +155,7 @@ class Sequential(Conversions):
         AffineForward     x=x W=W1 b=0 y=Affine1.y rows=2 inputs=4 outputs=3 function=none number=0
         """
         binding = self._binding()
-        labels = binding.loss.has_classes
+        labels = binding.loss.targets == LABELS
         n_rows = _arguments.integer("batch_size", batch_size, 1)
         targets = np.zeros(
             n_rows if labels else (n_rows, binding.n_outputs), np.intp if labels else binding.vector.dtype
@@ -217,8 +218,8 @@ class Sequential(Conversions):
         Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
         of numbers, such as MeanSquaredError.
         """
-        _classes.must_have_classes(self.lastLayer, "classes")
-        return _classes.found(self.lastLayer, np.atleast_2d(self.predict(x)))
+        self.lastLayer.must_be_of_classes("classes")
+        return self.lastLayer.found(np.atleast_2d(self.predict(x)))
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
@@ -241,12 +242,12 @@ class Sequential(Conversions):
         Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
         ValueError for no samples, for shapes that do not fit, and for labels out of range.
         """
-        _classes.must_have_classes(self.lastLayer, "accuracy")
+        self.lastLayer.must_be_of_classes("accuracy")
         scores = np.atleast_2d(self.predict(x))
         if len(scores) == 0:
             raise ValueError("x must hold at least one sample, got none")
-        labels = _classes.as_labels(self.lastLayer, t, scores.shape)
-        return float(np.mean(_classes.found(self.lastLayer, scores) == labels))
+        labels = self.lastLayer.as_labels(t, scores.shape)
+        return float(np.mean(self.lastLayer.found(scores) == labels))
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.

@@ -13,13 +13,13 @@ from fastbp._interface import PLAIN, Interface
 from fastbp._source import c_string, comment, hex_number, number_lines
 from fastbp.activations import Activation
 from fastbp.affine import Affine
-from fastbp.architecture import predicting, probabilities_of
+from fastbp.architecture import predicting
 from fastbp.sequential import Sequential
+from fastbp.softmax import Softmax
 
 # In all that follows REAL is the type of the numbers, and f the ending of its constants and mathematical functions;
 # IN and OUT are the types of what is taken and given, double where that has a unit of its own.
-_FUNCTIONS = {
-    "affine": """
+_AFFINE = """
 /* y = x W + b, where W has a row for each input; b may be NULL. */
 static void affine(size_t n_inputs, size_t n_outputs, const REAL *x, const REAL *W, const REAL *b, REAL *y)
 {
@@ -29,32 +29,7 @@ static void affine(size_t n_inputs, size_t n_outputs, const REAL *x, const REAL 
         for (size_t o = 0; o < n_outputs; o++)
             y[o] += x[i] * W[i * n_outputs + o];
 }
-""",
-    "sigmoid": """
-/* 1 / (1 + exp(-x)), without overflow for any x. */
-static void sigmoid(size_t n, REAL *x)
-{
-    for (size_t i = 0; i < n; i++) {
-        REAL e = exp@f(-fabs@f(x[i]));
-        x[i] = (x[i] < 0 ? e : 1) / (1 + e);
-    }
-}
-""",
-    "softmax": """
-static void softmax(size_t n, REAL *x)
-{
-    REAL largest = x[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    for (size_t i = 0; i < n; i++) {
-        x[i] = exp@f(x[i] - largest);
-        sum += x[i];
-    }
-    for (size_t i = 0; i < n; i++)
-        x[i] /= sum;
-}
-""",
-}
+"""
 _FILE = """\
 /* A network of {n_inputs} inputs and {n_outputs} outputs, computed in {dtype}.
  *
@@ -88,14 +63,6 @@ void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
     {prefix}predict(rows, x, probabilities);
 {made}}}
 """
-_MADE = {  # what makes probabilities of scores to the statement that does it in place
-    "softmax": """\
-    for (size_t row = 0; row < rows; row++)
-        softmax({n_outputs}, probabilities + row * {n_outputs});
-""",
-    "sigmoid": "    sigmoid(rows * {n_outputs}, probabilities);\n",
-    "identity": "",
-}
 
 
 def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
@@ -105,16 +72,14 @@ def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: 
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, interface))
-    probabilities = None if interface.outputs else probabilities_of(net)
-    fields["proba"] = fields["proba_declared"] = ""
-    if probabilities is not None:
-        fields["proba_declared"] = _PROBA_DECLARED.format(**fields)
-        fields["proba"] = _PROBA.format(made=_MADE[probabilities].format(**fields), **fields)
-
-    used = fields["steps"] + fields["proba"]
     functions = dict(_function(layer) for _, layer in predicting(net) if isinstance(layer, Activation))
-    functions |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
-    fields["functions"] = "".join(functions.values())
+    fields["proba"] = fields["proba_declared"] = ""
+    if net.lastLayer.is_of_classes and not interface.outputs:
+        link = net.lastLayer.link and net.lastLayer.link()
+        fields["proba_declared"] = _PROBA_DECLARED.format(**fields)
+        fields["proba"] = _PROBA.format(made=_made(link, net.n_outputs), **fields)
+        functions |= [_function(link)] if link else []
+    fields["functions"] = _AFFINE + "".join(functions.values())
     mathematics = "@f(" in fields["functions"]
     fields["includes"] = "#include <math.h>\n#include <stddef.h>" if mathematics else "#include <stddef.h>"
     fields["library"] = " (link with -lm)" if mathematics else ""
@@ -136,8 +101,21 @@ def to_c(net: Sequential, path: str | os.PathLike, prefix: str = "", interface: 
     write_whole(path, text.encode("ascii"))
 
 
-def _function(layer: Activation) -> tuple[str, str]:
-    """The name and the text of an activation function."""
+def _made(link: Any, n_outputs: int) -> str:
+    """The statement that makes probabilities of scores in their place, by a ``link`` or by none."""
+    if link is None:
+        return ""
+    if isinstance(link, Softmax):
+        each, made = "row < rows; row++", f"{link.word}_of({n_outputs}, probabilities + row * {n_outputs});"
+        return f"    for (size_t row = 0; {each})\n        {made}\n"
+    each, made = f"i < rows * {n_outputs}; i++", f"probabilities[i] = {link.word}_of(probabilities[i]);"
+    return f"    for (size_t i = 0; {each})\n        {made}\n"
+
+
+def _function(layer: Activation | Softmax) -> tuple[str, str]:
+    """The name and the text of an activation function, or of the softmax of a row."""
+    if isinstance(layer, Softmax):
+        return f"{layer.word}_of", f"\nstatic void {layer.word}_of(size_t n, REAL *x)\n{{\n    {layer.c}\n}}\n"
     number = ", REAL number" if _takes_number(layer) else ""
     name = f"{layer.word}_of"
     return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {layer.c}\n}}\n"

@@ -12,22 +12,9 @@ from fastbp._interface import PLAIN, Interface
 from fastbp._source import comment, number_lines
 from fastbp.activations import Activation
 from fastbp.affine import Affine
-from fastbp.architecture import predicting, probabilities_of
+from fastbp.architecture import predicting
 from fastbp.sequential import Sequential
 
-_FUNCTIONS = {
-    "sigmoid": '''
-def sigmoid(x):
-    """1 / (1 + exp(-x)), without overflow for any x."""
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, DTYPE(1)) / (1 + e)
-''',
-    "softmax": """
-def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-""",
-}
 _MODULE = '''\
 """A network of {n_inputs} inputs and {n_outputs} outputs, computed in {dtype}; it needs NumPy and nothing else.
 
@@ -64,15 +51,13 @@ def predict_proba(x):
 def to_numpy(net: Sequential, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
     sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     code = "\n".join(f"    x = {step}" for step in _steps(net, interface))
-    functions = ""
-    probabilities = None if interface.outputs else probabilities_of(net)
-    if probabilities is not None:
-        call = "predict(x)" if probabilities == "identity" else f"{probabilities}(predict(x))"
+    functions, own = "", [layer for _, layer in predicting(net) if isinstance(layer, Activation)]
+    if net.lastLayer.is_of_classes and not interface.outputs:
+        link = net.lastLayer.link and net.lastLayer.link()
+        call = f"{link.word}_of(predict(x))" if link else "predict(x)"
         functions = _PROBABILITIES.format(call=call, **sizes)
-    used = code + functions
-    own = dict(_function(layer) for _, layer in predicting(net) if isinstance(layer, Activation))
-    own |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
-    functions += "".join(f"\n{text}" for text in own.values())
+        own += [link] if link else []
+    functions += "".join(f"\n{text}" for text in dict(map(_function, own)).values())
     numbers = [_array(name, array, "") for name, array in net.params.items()]
     for name, unit in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
         if unit is not None:
@@ -104,14 +89,14 @@ def _steps(net: Sequential, interface: Interface) -> list[str]:
     return steps
 
 
-def _function(layer: Activation) -> tuple[str, str]:
-    """The name and the text of an activation function."""
+def _function(layer: Any) -> tuple[str, str]:
+    """The name and the text of an activation function, or of softmax."""
     name = f"{layer.word}_of"
     number = ", number" if _takes_number(layer) else ""
     return name, f"\ndef {name}(x{number}):\n    {layer.numpy}\n"
 
 
-def _takes_number(layer: Activation) -> bool:
+def _takes_number(layer: Any) -> bool:
     return re.search(r"\bnumber\b", layer.numpy) is not None
 
 

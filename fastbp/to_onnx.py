@@ -12,17 +12,11 @@ from fastbp._extra import needed
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface, Unit
 from fastbp.affine import Affine
-from fastbp.architecture import predicting, probabilities_of
+from fastbp.architecture import predicting
 from fastbp.sequential import Sequential
 
 # Of 2022, for the runtimes of the years since: the first in which onnxruntime has PRelu for float64.
 OPSET, IR_VERSION = 16, 8
-
-_PROBABILITIES: dict[str, tuple[str, dict[str, Any]]] = {
-    "softmax": ("Softmax", {"axis": -1}),
-    "sigmoid": ("Sigmoid", {}),
-    "identity": ("Identity", {}),
-}
 
 
 def to_onnx(
@@ -40,7 +34,7 @@ def to_onnx(
         nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
         return output
 
-    def node(layer: str, operator: str, *inputs: Any) -> str:
+    def node(layer: str, operator: str, *inputs: Any, **attributes: Any) -> str:
         """Add an operator of a layer's; inputs that are no names are numbers."""
         names = []
         for given in inputs:
@@ -48,7 +42,7 @@ def to_onnx(
                 constants[f"{layer}_number{len(constants)}"] = np.asarray(given, dtype)
                 given = f"{layer}_number{len(constants) - 1}"
             names.append(given)
-        return add(operator, names, f"{layer}_{len(nodes)}", f"{layer}_{operator}{len(nodes)}")
+        return add(operator, names, f"{layer}_{len(nodes)}", f"{layer}_{operator}{len(nodes)}", **attributes)
 
     def unit(name: str, of: Unit) -> list[str]:
         constants.update({f"{name}_mean": of.mean, f"{name}_std": of.std})
@@ -77,8 +71,11 @@ def to_onnx(
         x = add("Add", [add("Mul", [x, std], "y_scaled", "Unscale"), mean], "scores", "Uncentre")
     outputs = {"scores": number if interface.outputs is None else double}
     if probabilities:
-        operator, attributes = _PROBABILITIES[_known_probabilities(net, interface)]
-        outputs[add(operator, ["scores"], "probabilities", "Probabilities", **attributes)] = number
+        net.lastLayer.must_be_of_classes("probabilities")
+        link, of_link = net.lastLayer.link, partial(node, "Probabilities")
+        link().onnx(of_link, "scores") if link else of_link("Identity", "scores")
+        nodes[-1].output[0] = "probabilities"
+        outputs["probabilities"] = number
 
     n_inputs, n_outputs = net.n_inputs, net.n_outputs
     graph = helper.make_graph(
@@ -95,10 +92,3 @@ def to_onnx(
     helper.set_model_props(model, {key: json.dumps(list(list_)) for key, list_ in names.items() if list_ is not None})
     onnx.checker.check_model(model)
     write_whole(path, model.SerializeToString(deterministic=True))
-
-
-def _known_probabilities(net: Sequential, interface: Interface) -> str:
-    name = None if interface.outputs else probabilities_of(net)
-    if name is None:
-        raise TypeError(f"{type(net.lastLayer).__name__} is no loss of classes: its network has no probabilities")
-    return name

@@ -172,7 +172,7 @@ class SoftmaxLossOfLabels(NamedTuple):
     """Softmax and cross-entropy against labels (N,); y (N, K) receives the probabilities; weights (N,) or NOTHING."""
 
     x: int
-    labels: int
+    targets: int
     weights: int
     y: int
     dx: int
@@ -199,7 +199,7 @@ class SoftmaxLossOfRows(NamedTuple):
 
 
 class ElementLoss(NamedTuple):
-    """A loss of ``element_losses`` against targets (N, K)."""
+    """A loss of ``element_losses`` against targets (N, K), by the addresses of its kernels, the last or NOTHING."""
 
     x: int
     targets: int
@@ -208,7 +208,9 @@ class ElementLoss(NamedTuple):
     rows: int
     columns: int
     losses: int
-    kind: int
+    function: int
+    slope: int
+    in_one_go: int
     number: float
 
 

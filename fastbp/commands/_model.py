@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import Sequential
-from fastbp._classes import has_probabilities
+from fastbp._loss import LABELS
 from fastbp.commands import CommandError
 from fastbp.commands._description import check_numbers
 from fastbp.commands._features import ArrayFeatures, Features, features_from
@@ -54,10 +54,8 @@ class Model:
         return np.concatenate(pieces)
 
     def found(self, scores: np.ndarray) -> np.ndarray:
-        """The numbers of the classes that ``scores`` (N, K) say; of one output, 1 where it is likelier than 0."""
-        if scores.shape[1] == 1:
-            return (self.net.lastLayer.probabilities(scores)[:, 0] > 0.5).astype(np.intp)
-        return np.argmax(scores, axis=1)
+        """The numbers of the classes that ``scores`` (N, K) say."""
+        return self.net.lastLayer.found(scores)
 
     def answers(self, scores: np.ndarray) -> np.ndarray:
         """Scores as classes (N,), or as numbers (N,) or (N, K)."""
@@ -127,8 +125,8 @@ def model_of(checkpoint: Checkpoint, path: str) -> Model:
 
 
 def _plain_targets(net: Sequential, n_outputs: int) -> Targets:
-    if net.lastLayer.has_classes:
-        return Classes("class", list(range(n_outputs)))
-    if n_outputs == 1 and has_probabilities(net.lastLayer):
-        return Classes("class", [0, 1], binary=True)
+    n_classes = net.lastLayer.n_classes(n_outputs)
+    binary = n_classes > n_outputs
+    if binary or net.lastLayer.targets == LABELS:  # else each output is a probability of its own
+        return Classes("class", list(range(n_classes)), binary)
     return Numbers("target", [0.0] * n_outputs, [1.0] * n_outputs)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastbp
-from fastbp import Sequential, SigmoidWithLoss, SoftmaxWithLoss, TwoLayerNet, schedules
-from fastbp._mlp import LOSSES
-from fastbp.activations import BY_NAME
+from fastbp import Sequential, TwoLayerNet, activations, losses, schedules
+from fastbp._loss import NUMBERS, Loss
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS
@@ -36,11 +35,12 @@ FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
-    activation = f"after each hidden layer (default: relu): {', '.join(BY_NAME)}"
-    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
+    activation = f"after each hidden layer (default: relu): {', '.join(activations.BY_NAME)}"
+    add("--activation", metavar="NAME", choices=activations.BY_NAME, help=activation)
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
-    loss = "softmax or sigmoid (of two classes) for classes, mse, mae or huber for numbers (default: by the target)"
-    add("--loss", choices=LOSSES, help=loss)
+    numbers = ", ".join(losses.words(NUMBERS))
+    loss = f"softmax or sigmoid (of two classes) for classes, one of {numbers} for numbers (default: by the target)"
+    add("--loss", choices=losses.BY_NAME, help=loss)
     add("--label-smoothing", metavar="X", type=types.share, help="of softmax (default: 0)")
     epochs, rates = _listed(EPOCHS), _listed(LEARNING_RATES)
     add(
@@ -129,12 +129,13 @@ def new_network(options: argparse.Namespace, n_inputs: int, targets: Targets) ->
     )
 
 
-def _loss(options: argparse.Namespace, targets: Targets) -> Any:
-    if isinstance(targets, Classes) and not targets.binary:
-        return SoftmaxWithLoss(eps=0, label_smoothing=options.label_smoothing)
+def _loss(options: argparse.Namespace, targets: Targets) -> Loss:
+    loss: Any = losses.named(options.loss or ("softmax" if isinstance(targets, Classes) else "mse"))
     if options.label_smoothing:
-        raise CommandError("--label-smoothing goes with --loss softmax", 2)
-    return SigmoidWithLoss() if isinstance(targets, Classes) else LOSSES[options.loss or "mse"]()
+        if not hasattr(loss, "label_smoothing"):
+            raise CommandError("--label-smoothing goes with --loss softmax", 2)
+        loss.label_smoothing = options.label_smoothing
+    return loss
 
 
 def fit_settings(options: argparse.Namespace) -> dict[str, Any]:

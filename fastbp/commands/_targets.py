@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from fastbp._loss import NUMBERS, PROBABILITIES
 from fastbp.commands._errors import DataError, no_such
 from fastbp.commands._standard import mean_std
 from fastbp.commands._tables import is_number
+from fastbp.losses import words
 
 MOST_UNASKED = 20  # classes; more different whole numbers are quantities, unless they are labels
 EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 
-OF_NUMBERS = ("mse", "mae", "huber")  # losses, as --loss names them
+OF_NUMBERS = words(NUMBERS)  # losses, as --loss names them
+OF_TWO = words(PROBABILITIES)  # of two classes and one output
 
 
 @dataclass
@@ -141,9 +144,9 @@ def learn_targets(
     values = np.unique(entries).tolist()
     if len(values) < 2:
         raise DataError(f"target {name!r} is always {values[0]!s}: there is nothing to learn")
-    if loss == "sigmoid" and len(values) != 2:
-        raise DataError(f"--loss sigmoid needs two classes, target {name!r} has {len(values)}")
-    return Classes(name, values, binary=loss == "sigmoid")
+    if loss in OF_TWO and len(values) != 2:
+        raise DataError(f"--loss {loss} needs two classes, target {name!r} has {len(values)}")
+    return Classes(name, values, binary=loss in OF_TWO)
 
 
 def whole(numbers: np.ndarray) -> np.ndarray:

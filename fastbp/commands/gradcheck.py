@@ -13,9 +13,8 @@ import argparse
 import numpy as np
 
 import fastbp
-from fastbp import BinaryCrossEntropy, Dropout, Sequential, SigmoidWithLoss, SoftmaxWithLoss
-from fastbp._mlp import LOSSES
-from fastbp.activations import BY_NAME
+from fastbp import Dropout, Sequential, SoftmaxWithLoss, activations, losses
+from fastbp._loss import LABELS, PROBABILITIES
 from fastbp.affine import Affine
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -35,9 +34,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", nargs="?", help="a model file")
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
-    activation = f"of the new network (default: relu): {', '.join(BY_NAME)}"
-    add("--activation", metavar="NAME", choices=BY_NAME, help=activation)
-    add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
+    activation = f"of the new network (default: relu): {', '.join(activations.BY_NAME)}"
+    add("--activation", metavar="NAME", choices=activations.BY_NAME, help=activation)
+    add("--loss", choices=losses.BY_NAME, help="of the new network (default: softmax)")
     add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
     add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")
     add("--seed", metavar="N", type=types.seed, default=0, help="of all that is drawn (default: %(default)s)")
@@ -66,8 +65,8 @@ def _network(options: argparse.Namespace) -> Sequential:
     if options.model is None:
         if len(options.layers) < 2:
             raise CommandError("--layers must be at least inputs and outputs", 2)
-        loss = LOSSES[options.loss or "softmax"]()
-        return fastbp.mlp(options.layers, options.activation or "relu", dtype=np.float64, seed=options.seed, loss=loss)
+        words = options.activation or "relu", options.loss or "softmax"
+        return fastbp.mlp(options.layers, words[0], dtype=np.float64, seed=options.seed, loss=words[1])
     if options.activation or options.loss:
         raise CommandError("--activation and --loss go with --layers, MODEL has its own", 2)
     saved = load_checked(options.model).net
@@ -82,9 +81,9 @@ def _network(options: argparse.Namespace) -> Sequential:
 
 
 def _targets(net: Sequential, n: int, n_outputs: int, rng: np.random.Generator) -> np.ndarray:
-    if net.lastLayer.has_classes:
+    if net.lastLayer.targets == LABELS:
         return rng.integers(0, n_outputs, n)
-    if isinstance(net.lastLayer, (SigmoidWithLoss, BinaryCrossEntropy)):
+    if net.lastLayer.targets == PROBABILITIES:
         return rng.integers(0, 2, (n, n_outputs)).astype(np.float64)
     return rng.standard_normal((n, n_outputs))
 
