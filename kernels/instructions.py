@@ -215,7 +215,7 @@ class ElementLoss(NamedTuple):
 
 
 class DevianceLoss(NamedTuple):
-    """A loss of ``deviance``; ``total`` is the address of a float64 that receives the sum of the batch's weights."""
+    """A loss of ``deviance``, by its addresses; at ``total``, a float64 receives the sum of the batch's weights."""
 
     x: int
     targets: int
@@ -225,7 +225,8 @@ class DevianceLoss(NamedTuple):
     rows: int
     columns: int
     losses: int
-    kind: int
+    function: int
+    output: int
     total: int
 
 

@@ -213,7 +213,7 @@ def deviance_loss(team, row, step, one):
     y, dx = _matrix(i.y, i.rows, i.columns, one), _matrix(i.dx, i.rows, i.columns, one)
     weights, losses = _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
     total = sum_of_weights(weights, load(step + 8 * ROWS))
-    store(step + 8 * LOSS, bits_of_float(deviance(team, i.kind, x, t, weights, total, y, dx, losses)))
+    store(step + 8 * LOSS, bits_of_float(deviance(team, i.function, i.output, x, t, weights, total, y, dx, losses)))
     store(i.total, bits_of_float(total))
 
 
