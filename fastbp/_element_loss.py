@@ -1,5 +1,8 @@
 """The layer around a loss of elements: real targets of the shape of the outputs, and a mean over all of them."""
 
+from __future__ import annotations
+
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,14 @@ from fastbp._lowering import Lowering, function_address, in_one_go_address, loss
 from fastbp.kernels import instructions as of
 from fastbp.kernels.element_losses import element_loss_backward, element_loss_forward
 from fastbp.kernels.gemm import LINEAR, NOTHING
+
+
+@cache
+def _kernels(cls: Any, dtype: np.dtype) -> tuple[int, int, int]:
+    """Addresses of a class's loss, of what makes its outputs, and of its slope by these, compiled for ``dtype``."""
+    output = function_address(cls.link.kernel, dtype) if cls.link else LINEAR
+    slope = cls.kernel_slope_of_output or cls.kernel_slope
+    return loss_address(cls.kernel, dtype), output, loss_address(slope, dtype)
 
 
 class ElementLoss(Loss):
@@ -45,18 +56,20 @@ class ElementLoss(Loss):
         x, dtype = _check.operand("x", x)
         t = _check.as_real("t", t)
         targets = self._targets_for("x", x, t)
-        self._check_values(x)
-        self._check_targets(targets)
-        rows = targets.shape
-        weights = as_weights(sample_weight, rows[0], x.dtype)
-        y, partial = np.empty(x.shape, x.dtype), np.empty(rows[0])
+        if self.targets == PROBABILITIES:
+            self._check_values(x)
+            _check_probabilities(targets)
+        rows, kind = targets.shape, x.dtype
+        weights = as_weights(sample_weight, rows[0], kind)
+        y, partial = np.empty(x.shape, kind), np.empty(rows[0])
         # x, t and the weights are this call's own views or copies, y and partial are new: all stay until it returns.
+        cls: Any = type(self)
         team = _team.current().address
-        function = loss_address(self.kernel, x.dtype)
-        output = function_address(self.link.kernel, x.dtype) if self.link else LINEAR
-        arrays = x.reshape(rows), targets, weights, float(self.number), y.reshape(rows), partial
-        loss = as_loss(element_loss_forward(team, function, output, *arrays), dtype)
-        self._remember(loss, _check.of_type(y, dtype), t, sample_weight, y.dtype, (targets, weights))
+        function, output, _ = _kernels(cls, kind)
+        scores, outputs = (x, y) if x.ndim == 2 else (x.reshape(rows), y.reshape(rows))
+        mean = element_loss_forward(team, function, output, scores, targets, weights, self.number, outputs, partial)
+        loss = as_loss(mean, dtype)
+        self._remember(loss, _check.of_type(y, dtype), t, sample_weight, kind, (targets, weights))
         return loss
 
     def backward(self, dout: float = 1) -> np.ndarray:
@@ -73,15 +86,15 @@ class ElementLoss(Loss):
         y, dtype = _check.operand("y", given)
         taken = self._taken(last, y)
         targets = taken[0] if taken else self._targets_for("y", y, _check.as_real("t", t))
-        rows = targets.shape
-        weights = taken[1] if taken else as_weights(sample_weight, rows[0], y.dtype)
-        share = y.dtype.type(as_factor(dout) / rows[0])
-        dx = np.empty(y.shape, y.dtype)
+        rows, kind = targets.shape, y.dtype
+        weights = taken[1] if taken else as_weights(sample_weight, rows[0], kind)
+        share = kind.type(as_factor(dout) / rows[0])
+        dx = np.empty(y.shape, kind)
         # y, t and the weights are this call's own views or copies, dx is new: all stay until it returns.
-        team = _team.current().address
-        slope = loss_address(self.kernel_slope_of_output or self.kernel_slope, y.dtype)
-        arrays = y.reshape(rows), targets, weights, share, float(self.number), dx.reshape(rows)
-        element_loss_backward(team, slope, *arrays)
+        cls: Any = type(self)
+        team, slope = _team.current().address, _kernels(cls, kind)[2]
+        outputs, gradient = (y, dx) if y.ndim == 2 else (y.reshape(rows), dx.reshape(rows))
+        element_loss_backward(team, slope, outputs, targets, weights, share, self.number, gradient)
         return _check.of_type(dx, dtype)
 
     def _targets_for(self, name: str, x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -89,22 +102,18 @@ class ElementLoss(Loss):
 
         Raises ValueError where shapes do not fit.
         """
-        if x.ndim not in (1, 2) or x.size == 0:
-            raise ValueError(f"{name} must be (N, K) or (N,), of samples that are not empty, got shape {x.shape}")
-        n_rows = x.shape[0]
-        if t.shape != x.shape and not (x.size == n_rows and t.shape in ((n_rows,), (n_rows, 1))):
+        shape = x.shape
+        if len(shape) not in (1, 2) or 0 in shape:
+            raise ValueError(f"{name} must be (N, K) or (N,), of samples that are not empty, got shape {shape}")
+        n_rows, n_columns = shape if len(shape) == 2 else (*shape, 1)
+        if t.shape != shape and not (n_columns == 1 and t.shape in ((n_rows,), (n_rows, 1))):
             raise ValueError(
-                f"t of shape {t.shape} does not fit {name} of shape {x.shape}: both must have the same shape"
+                f"t of shape {t.shape} does not fit {name} of shape {shape}: both must have the same shape"
             )
-        return _check.ready(t, x.dtype).reshape(n_rows, x.size // n_rows)
+        return _check.ready(t, x.dtype).reshape(n_rows, n_columns)
 
     def _check_values(self, x: np.ndarray) -> None:
-        """Raise ValueError for values of ``x`` that the loss does not allow."""
-
-    def _check_targets(self, targets: np.ndarray) -> None:
-        """Raise ValueError for values of targets that the loss does not allow."""
-        if self.targets == PROBABILITIES:
-            _check.within("t", targets, 0.0, 1.0, "outside 0..1 (for classes there is SoftmaxWithLoss)")
+        """Raise ValueError for values of ``x`` that a loss of probabilities does not allow."""
 
     def as_targets(self, t: ArrayLike, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
         t = _check.as_real("t", t)
@@ -113,7 +122,8 @@ class ElementLoss(Loss):
                 f"t of shape {t.shape} does not fit outputs of shape {shape}: both must have the same shape"
             )
         targets = _check.ready(t, dtype).reshape(shape)
-        self._check_targets(targets)
+        if self.targets == PROBABILITIES:
+            _check_probabilities(targets)
         return targets
 
     def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
@@ -123,3 +133,7 @@ class ElementLoss(Loss):
         sizes = p.rows, x.columns, losses
         p.emit(of.ElementLoss(x.address, targets, weights, dx, *sizes, *kernels, in_one_go, float(self.number)))
         return dx
+
+
+def _check_probabilities(targets: np.ndarray) -> None:
+    _check.within("t", targets, 0.0, 1.0, "outside 0..1 (for classes there is SoftmaxWithLoss)")

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _check
 from fastbp._arguments import shown
-from fastbp._attributes import remembered
+from fastbp._attributes import arguments_of, remembered
 from fastbp._layer import Operand
 from fastbp._lowering import Lowering
 from fastbp._targets import as_targets
@@ -178,7 +178,8 @@ class Loss:
         return taken[4]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        arguments = (f"{name}={getattr(self, name):g}" for name in arguments_of(type(self)))
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 def _named(targets: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def mlp(
     seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
     loss : "softmax" for classes, SoftmaxWithLoss(eps=0); "sigmoid" for two classes and one output, or for classes that
         do not exclude each other, SigmoidWithLoss(); "mse", "mae" or "huber" for numbers, MeanSquaredError(),
-        MeanAbsoluteError(), Huber(); or a loss layer
+        MeanAbsoluteError(), Huber(); or a loss layer. ``Sequential`` takes the same words.
     scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
 
     Raises

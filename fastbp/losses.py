@@ -158,9 +158,6 @@ class Huber(ElementLoss):
     def number(self) -> float:  # type: ignore[override]
         return self.delta
 
-    def __repr__(self) -> str:
-        return f"Huber(delta={self.delta:g})"
-
 
 CLASSES: tuple[type[Loss], ...] = (
     SoftmaxWithLoss,

@@ -130,9 +130,6 @@ class SoftmaxWithLoss(Loss):
             p.emit(instruction(x.address, targets, weights, dx, dx, *sizes, self.eps, smoothing))
         return dx
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(eps={self.eps:g}, label_smoothing={self.label_smoothing:g})"
-
 
 def _targets_for(name: str, x: np.ndarray, t: np.ndarray, *, any_shares: bool = False) -> np.ndarray:
     """``t`` beside ``x``, which messages call ``name``, as kernels take it; ValueError where it does not fit."""
