@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastbp import _team
-from fastbp.kernels.element_losses import SQUARED, element_loss
+from fastbp._lowering import in_one_go_address, loss_address
+from fastbp.kernels import element_losses
 
 from . import peers
 from .losses import expected, loss_rows, scores_and_targets
@@ -14,9 +15,11 @@ def fastbp_loss(loss, shape):
     x, t = scores_and_targets(loss, shape)
     dx, partial, no_weights = np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
     team, share, value = _team.current().address, np.float32(1 / len(x)), np.zeros(())
+    kernels = [loss_address(kernel, x.dtype) for kernel in (element_losses.squared, element_losses.squared_slope)]
+    kernels.append(in_one_go_address(element_losses.squared_in_one_go, x.dtype))
 
     def call():
-        value[...] = element_loss(team, SQUARED, 0.0, x, t, no_weights, share, partial, dx)
+        value[...] = element_losses.element_loss(team, *kernels, x, t, no_weights, share, 0.0, partial, dx)
 
     return Work(call, lambda: [value, dx])
 

@@ -6,7 +6,7 @@ from pathlib import Path as _Path
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
-from fastbp import activations, datasets, optimizers, schedules
+from fastbp import activations, datasets, losses, optimizers, schedules
 from fastbp._from_torch import from_torch
 from fastbp._load import Checkpoint, load, load_checkpoint
 from fastbp._mlp import mlp
@@ -15,22 +15,17 @@ from fastbp.activations import *  # noqa: F403 (one list of what there is)
 from fastbp.affine import Affine
 from fastbp.arithmetic import AddLayer, MulLayer
 from fastbp.batch_normalization import BatchNormalization
-from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.gradient import numerical_gradient
 from fastbp.history import History, TrainingState
-from fastbp.huber import Huber
 from fastbp.layer_normalization import LayerNormalization
-from fastbp.mean_absolute_error import MeanAbsoluteError
-from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.losses import *  # noqa: F403
 from fastbp.model_file import ModelFileError
 from fastbp.plots import plot_confusion, plot_weights
 from fastbp.scale import Scale
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.softmax import Softmax
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 from fastbp.tables import TableModel
 from fastbp.two_layer_net import TwoLayerNet
 
@@ -38,24 +33,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     *activations.__all__,
+    *losses.__all__,
     "AddLayer",
     "Affine",
     "BatchNormalization",
-    "BinaryCrossEntropy",
     "Checkpoint",
     "Dropout",
     "History",
-    "Huber",
     "LayerNormalization",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
     "ModelFileError",
     "MulLayer",
     "Scale",
     "Sequential",
-    "SigmoidWithLoss",
     "Softmax",
-    "SoftmaxWithLoss",
     "TableModel",
     "TrainingState",
     "TwoLayerNet",

@@ -6,13 +6,14 @@ say what was expected, and show what came.
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 LONGEST_SHOWN = 80  # characters of what came
+_NONE: Mapping[str, str] = {}
 
 
 def shown(value: Any) -> str:
@@ -65,13 +66,17 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """``value``, one of the ``allowed`` words; a word that is nearly one of them is told which."""
+def choice(name: str, value: Any, allowed: Iterable[str], elsewhere: Mapping[str, str] = _NONE) -> str:
+    """``value``, one of the ``allowed`` words; a word that is nearly one of them is told which.
+
+    ``elsewhere`` maps what other libraries say to the word here.
+    """
     words = list(allowed)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(words)}, got {shown(value)}")
     if value not in words:
-        near = [word for word in words if word == value.lower()] or difflib.get_close_matches(value, words, 1)
+        near = [word for word in words if word in (value.lower(), elsewhere.get(value.lower()))]
+        near = near or difflib.get_close_matches(value, words, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{name} must be one of {', '.join(words)}, got {shown(value)}{hint}")
     return value

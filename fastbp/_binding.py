@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from fastbp import _arguments, _check
 from fastbp._attributes import arguments_of
 from fastbp._layer import Layer, Numbering
+from fastbp._loss import Loss
 from fastbp._lowering import Lowering
 from fastbp._operand import Operand
 from fastbp._pin import pin
@@ -220,7 +221,7 @@ def _check_layers(layers: list[Any], loss: Any) -> None:
         seen.add(id(layer))
     if not any(layer.parameters for layer in layers):
         raise ValueError(NO_PARAMETERS)
-    if isinstance(loss, type) or not hasattr(loss, "as_targets"):
+    if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a loss layer of fastbp, got {_arguments.shown(loss)}")
 
 
@@ -234,7 +235,7 @@ def _check_layer(layer: Any) -> None:
     hint = ""
     if isinstance(layer, type):
         hint = f"; did you mean {layer.__name__}(...)?"
-    elif hasattr(layer, "as_targets"):
+    elif isinstance(layer, Loss):
         hint = f"; a loss is given apart, as loss={layer!r}"
     elif isinstance(layer, Layer):
         return

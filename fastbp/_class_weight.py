@@ -1,28 +1,26 @@
 """Weights of classes, as weights of samples."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from fastbp import _arguments
-from fastbp._classes import labels_in
+from fastbp._loss import Loss
 
 
 def with_class_weight(
-    weights: np.ndarray, class_weight: Mapping[int, float] | str, loss: Any, targets: np.ndarray, n_outputs: int
+    weights: np.ndarray, class_weight: Mapping[int, float] | str, loss: Loss, targets: np.ndarray, n_outputs: int
 ) -> np.ndarray:
     """``weights`` of samples, (N,) or without elements for none, times those of their classes.
 
     ``targets`` are in the form of ``loss.as_targets``. Raises ValueError where they are no class labels.
     """
-    rows = targets.ndim == 2 and (loss.has_classes or n_outputs > 1)
-    labels = None if rows else labels_in(loss, targets)
+    n_classes = loss.n_classes(n_outputs)
+    labels = None if targets.ndim == 2 and n_classes == n_outputs else loss.labels_in(targets)
     if labels is None:
         raise ValueError(
             "class_weight needs targets that are class labels: (N,) integers, 0 or 1 for a network with one output"
         )
-    n_classes = n_outputs if loss.has_classes else 2
     if isinstance(class_weight, str):
         _arguments.choice("class_weight", class_weight, ["balanced"])
         by_class = _balanced(labels, n_classes)

@@ -26,7 +26,7 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
         layers come in the mapping's order, but by number where all names are numbers.
     activation : one of ``mlp``'s or "identity", after each layer of a state dict but the last:
         a state dict does not tell. "relu" if None; a module has its own.
-    loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
+    loss : the loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if none is given
 
     The weights are copied; float32 and float64 stay, float16 becomes float32. No torch is needed for a mapping.
 

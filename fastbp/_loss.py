@@ -1,17 +1,20 @@
-"""What losses share: what they remember, the weights of samples, and the layer around a loss of real targets."""
+"""What a loss is: a layer that ends a network, and what networks, files, exports and commands ask of it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _check, _team
+from fastbp import _check
 from fastbp._arguments import shown
-from fastbp._attributes import remembered
+from fastbp._attributes import arguments_of, remembered
 from fastbp._lowering import Lowering
 from fastbp._operand import Operand
-from fastbp.kernels import instructions as of
-from fastbp.kernels.element_losses import element_loss_backward, element_loss_forward
+from fastbp._targets import as_targets
+
+# What targets are: (N,) labels of classes or (N, K) shares of them; (N, K) in 0..1, how likely each output is 1; or
+# (N, K) real numbers.
+LABELS, PROBABILITIES, NUMBERS = "labels", "probabilities", "numbers"
 
 NO_WEIGHTS32, NO_WEIGHTS64 = (np.empty(0, dtype) for dtype in _check.FLOATS)
 
@@ -54,12 +57,108 @@ def as_loss(mean: float, dtype: np.dtype) -> Any:
 
 
 class Loss:
-    """What a loss remembers of its last forward: ``backward`` looks anew at what was set since."""
+    """What a network asks of a loss; a loss is a subclass that says what it is.
+
+    ``forward`` and ``backward`` compute alone, ``lower`` writes the same as instructions of a program.
+
+    Attributes
+    ----------
+    loss, y, t : the last loss, the outputs that the ``link`` made of scores, and the targets as they were given;
+        ``backward`` looks anew at what was set since. All are None before the first ``forward``.
+    """
+
+    # By which words networks and the command line know it, each with the arguments that it stands for; and what other
+    # libraries call it, which error messages translate.
+    names: ClassVar[dict[str, dict[str, Any]]] = {}
+    elsewhere: ClassVar[tuple[str, ...]] = ()
+    targets: ClassVar[str] = NUMBERS
+    link: ClassVar[Any] = None  # the class of the layer that makes outputs of scores; None where they are the same
 
     loss: Any = remembered(0)
     y: np.ndarray | None = remembered(1)
     t: np.ndarray | None = remembered(2)
     _last: tuple[Any, ...] = (None, None, None, None, None)  # and the weights of the samples, and ``_taken``
+
+    def forward(self, x: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        raise NotImplementedError
+
+    def backward(self, dout: float = 1) -> np.ndarray:
+        raise NotImplementedError
+
+    def as_targets(self, t: ArrayLike, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+        """``t`` for scores of ``shape`` (N, K) in the form that kernels take; ValueError where it does not fit."""
+        raise NotImplementedError
+
+    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
+        """Write the loss and its gradient with respect to ``x``, whose address is returned."""
+        raise NotImplementedError
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether it is about classes, and makes probabilities of scores."""
+        return self.targets != NUMBERS
+
+    def must_be_of_classes(self, what: str) -> None:
+        """TypeError where it is about numbers, for which there is no ``what``."""
+        if not self.is_of_classes:
+            raise TypeError(
+                f"{type(self).__name__} is a loss of numbers, not of classes: its network has no {what} "
+                f"(loss(x, t) says how far predict(x) is from t)"
+            )
+
+    def n_classes(self, n_outputs: int) -> int:
+        """The number of classes: one for each output, but two, 0 and 1, for one that is a probability. 0 of numbers."""
+        if not self.is_of_classes:
+            return 0
+        return 2 if self._is_binary(n_outputs) else n_outputs
+
+    def _is_binary(self, n_outputs: int) -> bool:
+        return n_outputs == 1 and self.targets == PROBABILITIES
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """The probabilities that the loss makes of ``scores``; TypeError for a loss of numbers."""
+        self.must_be_of_classes("probabilities")
+        return scores if self.link is None else self.link().forward(scores)
+
+    def found(self, scores: np.ndarray) -> np.ndarray:
+        """(N,) the class that each row of ``scores`` (N, K) says: the highest; of one probability, 1 above a half."""
+        if self._is_binary(scores.shape[1]):
+            return (self.probabilities(scores)[:, 0] > 0.5).astype(np.intp)
+        return np.argmax(scores, axis=1)
+
+    def labels_in(self, targets: np.ndarray) -> np.ndarray | None:
+        """(N,) the classes that ``targets``, in the form of ``as_targets``, name; None unless it is one a row."""
+        if targets.ndim == 1:
+            return targets
+        if self.targets == LABELS:
+            return np.argmax(targets, axis=1)
+        if not self.is_of_classes:
+            return None
+        if self._is_binary(targets.shape[1]):
+            return targets[:, 0].astype(np.intp) if np.isin(targets, (0, 1)).all() else None
+        return np.argmax(targets, axis=1) if (_named(targets) == 1).all() else None
+
+    def as_labels(self, t: Any, shape: tuple[int, int]) -> np.ndarray:
+        """(N,) the classes that ``t`` names for scores of ``shape`` (N, K): labels (N,) or (N, 1), or rows (N, K).
+
+        Raises ValueError where ``t`` does not fit or does not name one class a row, TypeError for what is no array of
+        real numbers.
+        """
+        t = _check.as_real("t", t)
+        binary = self._is_binary(shape[1])
+        if binary:
+            targets = self.as_targets(t, shape, _check.FLOAT64)
+        else:
+            column = t.shape == (shape[0], 1) != shape
+            targets = as_targets(t[:, 0] if column else t, "the scores", shape, _check.FLOAT64)
+        labels = self.labels_in(targets)
+        if labels is not None:
+            return labels
+        if binary:
+            n = int(np.argmin(np.isin(targets, (0, 1))))
+            raise ValueError(f"t[{n}] is {t.reshape(-1)[n]}, neither 0 nor 1")
+        n = int(np.argmax(_named(targets) != 1))
+        raise ValueError(f"t[{n}] names {_named(targets)[n]} classes, and accuracy is of one class a row")
 
     def _remember(
         self, loss: Any, y: np.ndarray, t: np.ndarray, sample_weight: Any, kind: np.dtype, arrays: tuple
@@ -78,112 +177,11 @@ class Loss:
             return None
         return taken[4]
 
-
-class RealTargetLoss(Loss):
-    """A loss whose targets are real numbers of the shape of ``x``; subclasses name its kind."""
-
-    has_classes = False  # whether targets are classes, of which the highest score is the prediction
-    _kind: int  # in kernels.element_losses
-    _number: float = 0.0  # the kind's own
-    _of_probabilities = False  # whether targets must be in 0..1
-
-    def forward(self, x: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
-        """Return the loss of ``x`` against ``t``.
-
-        Parameters
-        ----------
-        x : (N, K), or (N,) of one number a sample
-        t : real numbers of the shape of ``x``; (N,) and (N, 1) go together
-        sample_weight : (N,) finite numbers of at least 0
-            Each sample's loss is multiplied with its own. The sum is divided by N all the same.
-
-        Returns
-        -------
-        loss : number of the dtype of ``y``, which is that of ``x`` and float64 for integers
-
-        Raises ValueError for shapes that do not fit, no samples, and weights that are negative or not finite; TypeError
-        for what is no array of real numbers.
-        """
-        x, dtype = _check.operand("x", x)
-        t = _check.as_real("t", t)
-        targets = self._targets_for("x", x, t)
-        self._check_values(x)
-        self._check_targets(targets)
-        rows = targets.shape
-        weights = as_weights(sample_weight, rows[0], x.dtype)
-        y, partial = np.empty(x.shape, x.dtype), np.empty(rows[0])
-        # x, t and the weights are this call's own views or copies, y and partial are new: all stay until it returns.
-        team = _team.current().address
-        arrays = x.reshape(rows), targets, weights, y.reshape(rows), partial
-        loss = as_loss(element_loss_forward(team, self._kind, self._number, *arrays), dtype)
-        self._remember(loss, _check.of_type(y, dtype), t, sample_weight, y.dtype, (targets, weights))
-        return loss
-
-    def backward(self, dout: float = 1) -> np.ndarray:
-        """Return the gradient of the loss with respect to ``x``, times the number ``dout``, in the dtype of ``y``.
-
-        ``y`` and ``t`` are taken as they are now, set since ``forward`` or not.
-
-        Raises RuntimeError before the first ``forward``, TypeError unless ``dout`` is a number, and for what was set
-        ValueError and TypeError as ``forward`` does.
-        """
-        _, given, t, sample_weight, _ = last = self._last
-        if given is None or t is None:
-            raise _check.not_before_forward(self)
-        y, dtype = _check.operand("y", given)
-        taken = self._taken(last, y)
-        targets = taken[0] if taken else self._targets_for("y", y, _check.as_real("t", t))
-        rows = targets.shape
-        weights = taken[1] if taken else as_weights(sample_weight, rows[0], y.dtype)
-        share = y.dtype.type(as_factor(dout) / rows[0])
-        dx = np.empty(y.shape, y.dtype)
-        # y, t and the weights are this call's own views or copies, dx is new: all stay until it returns.
-        team = _team.current().address
-        arrays = y.reshape(rows), targets, weights, share, dx.reshape(rows)
-        element_loss_backward(team, self._kind, self._number, *arrays)
-        return _check.of_type(dx, dtype)
-
-    def _targets_for(self, name: str, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """``t`` beside ``x``, which messages call ``name``, as (N, K) of the type of ``x``.
-
-        Raises ValueError where shapes do not fit.
-        """
-        if x.ndim not in (1, 2) or x.size == 0:
-            raise ValueError(f"{name} must be (N, K) or (N,), of samples that are not empty, got shape {x.shape}")
-        n_rows = x.shape[0]
-        if t.shape != x.shape and not (x.size == n_rows and t.shape in ((n_rows,), (n_rows, 1))):
-            raise ValueError(
-                f"t of shape {t.shape} does not fit {name} of shape {x.shape}: both must have the same shape"
-            )
-        return _check.ready(t, x.dtype).reshape(n_rows, x.size // n_rows)
-
-    def _check_values(self, x: np.ndarray) -> None:
-        """Raise ValueError for values of ``x`` that the loss does not allow."""
-
-    def _check_targets(self, targets: np.ndarray) -> None:
-        """Raise ValueError for values of targets that the loss does not allow."""
-        if self._of_probabilities:
-            _check.within("t", targets, 0.0, 1.0, "outside 0..1 (for classes there is SoftmaxWithLoss)")
-
-    def as_targets(self, t: ArrayLike, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-        """``t`` for outputs of ``shape`` (N, K) as (N, K) of ``dtype``; ValueError where it does not fit."""
-        t = _check.as_real("t", t)
-        if t.shape != shape and not (shape[1] == 1 and t.shape == shape[:1]):
-            raise ValueError(
-                f"t of shape {t.shape} does not fit outputs of shape {shape}: both must have the same shape"
-            )
-        targets = _check.ready(t, dtype).reshape(shape)
-        self._check_targets(targets)
-        return targets
-
-    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
-        """Write the loss and its gradient, whose address is returned."""
-        dx, losses = p.loss_buffers(x.columns)
-        p.emit(of.ElementLoss(x.address, targets, weights, dx, p.rows, x.columns, losses, self._kind, self._number))
-        return dx
-
-    def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} is no loss of classes: its network has no probabilities")
-
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        arguments = (f"{name}={getattr(self, name):g}" for name in arguments_of(type(self)))
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _named(targets: np.ndarray) -> np.ndarray:
+    """(N,) how many classes each row of (N, K) names."""
+    return np.count_nonzero(targets, axis=1)

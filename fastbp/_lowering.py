@@ -27,6 +27,7 @@ from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK
 
 _NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
+_LOSS_OPERANDS = [types.int64] * 4
 
 Backward = Callable[[int, bool], int]
 """Writes a layer's backward pass: takes the address of dy and whether dx is wanted, returns the address of dx."""
@@ -58,6 +59,18 @@ def _address(instruction: Any, dtype: np.dtype) -> int:
 def function_address(function: Any, dtype: np.dtype) -> int:
     """Of a function of ``kernels.activations``, compiled for ``dtype``."""
     return address_of(function, void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+
+
+@cache
+def loss_address(function: Any, dtype: np.dtype) -> int:
+    """Of a loss or a slope of ``kernels.element_losses``, compiled for ``dtype``."""
+    return address_of(function, void(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
+
+
+@cache
+def in_one_go_address(function: Any, dtype: np.dtype) -> int:
+    """Of what computes both of a loss of ``kernels.element_losses``, compiled for ``dtype``."""
+    return address_of(function, types.float64(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
 
 
 def words_of(instruction: Any) -> list[int]:
@@ -164,13 +177,13 @@ class Lowering:
         last: Any = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
         within = of_output and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR
-        function = RELU if within and layer.in_registers else self._function(layer.kernel)
+        function = RELU if within and layer.in_registers else self.function(layer.kernel)
         if within:
             self._instructions[-1] = last._replace(function=function, number=number)
         else:
             y = self.buffer((layer, "y"), x.columns)
             self.emit(of.Activation(function, x.address, y, n, number))
-        back = self._function(layer.kernel_back)
+        back = self.function(layer.kernel_back)
         out = Operand(y, x.shape, slope=(back, y if of_output else x.address, number))
 
         def backward(dy: int, wanted: bool) -> int:
@@ -182,9 +195,9 @@ class Lowering:
         self.on_backward(layer, backward)
         return out
 
-    def _function(self, kernel: Any) -> int:
-        """The address of a kernel of an activation, whose name is kept for ``functions``."""
-        address = function_address(kernel, self.dtype)
+    def function(self, kernel: Any, find: Callable[[Any, np.dtype], int] = function_address) -> int:
+        """The address of a kernel, which ``find`` finds: of an activation, or of a loss. Its name is kept."""
+        address = find(kernel, self.dtype)
         self.functions[address] = kernel.__name__
         return address
 

@@ -13,28 +13,11 @@ from fastbp.activations import BY_NAME, Activation, named
 from fastbp.affine import Affine
 from fastbp.batch_normalization import BatchNormalization
 from fastbp.dropout import Dropout
-from fastbp.huber import Huber
 from fastbp.layer_normalization import LayerNormalization
-from fastbp.mean_absolute_error import MeanAbsoluteError
-from fastbp.mean_squared_error import MeanSquaredError
+from fastbp.losses import loss_layer
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
 FIRST_GAIN = 2.0  # without a hidden layer
-
-
-def _softmax() -> SoftmaxWithLoss:
-    return SoftmaxWithLoss(eps=0)
-
-
-LOSSES: dict[str, Any] = {
-    "softmax": _softmax,
-    "sigmoid": SigmoidWithLoss,
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "huber": Huber,
-}
 
 
 NORMALIZATIONS: dict[str, Callable[[np.ndarray, np.ndarray], Layer]] = {
@@ -70,7 +53,7 @@ def mlp(
     seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
     loss : "softmax" for classes, SoftmaxWithLoss(eps=0); "sigmoid" for two classes and one output, or for classes that
         do not exclude each other, SigmoidWithLoss(); "mse", "mae" or "huber" for numbers, MeanSquaredError(),
-        MeanAbsoluteError(), Huber(); or a loss layer
+        MeanAbsoluteError(), Huber(); or a loss layer. ``Sequential`` takes the same words.
     scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
 
     Raises
@@ -87,8 +70,7 @@ def mlp(
     if normalization is not None:
         _arguments.choice("normalization", normalization, NORMALIZATIONS)
     kind = _arguments.float_type("dtype", dtype)
-    if isinstance(loss, str):
-        loss = LOSSES[_arguments.choice("loss", loss, LOSSES)]()
+    loss = loss_layer(loss)
     rng = _arguments.generator("seed", seed)
     affines = []
     gains = [layer.gain for layer in activations]

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from fastbp import _classes
 from fastbp._not_finite import ROWS_AT_A_TIME, place_of
 from fastbp._pin import pin
 from fastbp._samples import Samples
@@ -24,7 +23,7 @@ class Part:
     @cached_property
     def labels(self) -> np.ndarray | None:
         """(N,) the classes that the targets name, None where they may name none."""
-        return _classes.labels_in(self.net.loss_layer, self.targets)
+        return self.net.loss_layer.labels_in(self.targets)
 
     def __len__(self) -> int:
         return len(self.samples.array)
@@ -38,7 +37,7 @@ class Part:
             scores = self.net.predict(self.samples.array[rows].astype(self.dtype, copy=False))
             total += float(loss_layer.forward(scores, self.targets[rows])) * len(scores)
             if self.labels is not None:
-                right += float(np.sum(_classes.found(loss_layer, scores) == self.labels[rows]))
+                right += float(np.sum(loss_layer.found(scores) == self.labels[rows]))
         measures = {"loss": total / len(self)}
         return measures if self.labels is None else measures | {"accuracy": right / len(self)}
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _classes, _team
+from fastbp import _arguments, _team
 from fastbp._claim import in_training
 from fastbp._class_weight import with_class_weight
 from fastbp._loss import as_weights
@@ -73,7 +73,7 @@ class Run:
             weights = with_class_weight(weights, class_weight, net.loss_layer, targets, self.n_outputs)
         self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
         if accuracy:
-            _classes.must_have_classes(net.loss_layer, "accuracy")
+            net.loss_layer.must_be_of_classes("accuracy")
             if self.part.labels is None:
                 raise ValueError("accuracy needs targets that name one class a sample")
 

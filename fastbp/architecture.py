@@ -9,32 +9,32 @@ argument's name; an array is described by its shape. This is a description of ``
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from fastbp import activations, losses
 from fastbp._attributes import arguments_of
 from fastbp._layer import Layer, Numbering
-from fastbp.activations import CLASSES
 from fastbp.affine import Affine
 from fastbp.batch_normalization import BatchNormalization
-from fastbp.binary_cross_entropy import BinaryCrossEntropy
 from fastbp.dropout import Dropout
-from fastbp.huber import Huber
 from fastbp.layer_normalization import LayerNormalization
-from fastbp.mean_absolute_error import MeanAbsoluteError
-from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.network import Network
 from fastbp.scale import Scale
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
-KINDS: tuple[type[Layer], ...] = (Affine, *CLASSES, Dropout, BatchNormalization, LayerNormalization, Scale)
+KINDS: tuple[type[Layer], ...] = (
+    Affine,
+    *activations.CLASSES,
+    Dropout,
+    BatchNormalization,
+    LayerNormalization,
+    Scale,
+)
 LAYERS = {cls.__name__: cls for cls in KINDS}
-OF_NUMBERS: tuple[type, ...] = (BinaryCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber)
-LOSSES: dict[str, type] = {cls.__name__: cls for cls in (SoftmaxWithLoss, SigmoidWithLoss, *OF_NUMBERS)}
+LOSSES: dict[str, type] = {cls.__name__: cls for cls in losses.CLASSES}
 
 
 def known(part: Any, table: Mapping[str, type]) -> str:
@@ -83,11 +83,10 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
 
 @dataclass(frozen=True)
 class Step:
-    """A layer as an export writes it: its class's name, and its arrays by the attributes that they are."""
+    """A layer as an export writes it, and the names of its arrays by the attributes that they are."""
 
-    kind: str
     layer: Any
-    arrays: dict[str, str]
+    arrays: Mapping[str, str] = field(default_factory=dict)
 
     def argument(self, name: str) -> Any:
         """An argument of the layer's constructor, or an activation's number: an array's name, a float, or None."""
@@ -122,12 +121,6 @@ def predicting(net: Network) -> tuple[list[Step], dict[str, np.ndarray]]:
     numbering = Numbering()
     for layer in layers:
         own = {ours: name for ours, name in numbering(layer).items() if getattr(layer, ours) is not None}
-        steps.append(Step(type(layer).__name__, layer, own))
+        steps.append(Step(layer, own))
         arrays |= {name: getattr(layer, ours) for ours, name in own.items()}
     return steps, arrays
-
-
-def probabilities_of(net: Network) -> str | None:
-    """What makes probabilities of the scores: "softmax", "sigmoid", "identity", or None where the loss has none."""
-    names = {SoftmaxWithLoss: "softmax", SigmoidWithLoss: "sigmoid", BinaryCrossEntropy: "identity"}
-    return names.get(type(net.loss_layer))

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check, _classes
+from fastbp import _arguments, _check
 from fastbp._binding import Binding, Params
 from fastbp._blocks import in_blocks
 from fastbp._claim import Claim
 from fastbp._layer import Numbering
 from fastbp._pin import pin
 from fastbp.gradient import numerical_gradient
-from fastbp.softmax_with_loss import SoftmaxWithLoss
+from fastbp.losses import loss_layer
 
 
 class Network:
@@ -37,7 +37,7 @@ class Network:
             kind = type(layer).__name__
             numbers[kind] = numbers.get(kind, 0) + 1
             self.layers[f"{kind}{numbers[kind]}"] = layer
-        self.loss_layer = SoftmaxWithLoss(eps=0) if loss is None else loss
+        self.loss_layer = loss_layer(loss)
         self.scale = scale
         self._begin_afresh()
 
@@ -170,8 +170,8 @@ class Network:
         Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
         of numbers, such as MeanSquaredError.
         """
-        _classes.must_have_classes(self.loss_layer, "classes")
-        return _classes.found(self.loss_layer, np.atleast_2d(self.predict(x)))
+        self.loss_layer.must_be_of_classes("classes")
+        return self.loss_layer.found(np.atleast_2d(self.predict(x)))
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> Any:
         """Return the mean loss of ``x`` (N, I) against targets ``t``, which are those of the loss layer."""
@@ -194,12 +194,12 @@ class Network:
         Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
         ValueError for no samples, for shapes that do not fit, and for labels out of range.
         """
-        _classes.must_have_classes(self.loss_layer, "accuracy")
+        self.loss_layer.must_be_of_classes("accuracy")
         scores = np.atleast_2d(self.predict(x))
         if len(scores) == 0:
             raise ValueError("x must hold at least one sample, got none")
-        labels = _classes.as_labels(self.loss_layer, t, scores.shape)
-        return float(np.mean(_classes.found(self.loss_layer, scores) == labels))
+        labels = self.loss_layer.as_labels(t, scores.shape)
+        return float(np.mean(self.loss_layer.found(scores) == labels))
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.

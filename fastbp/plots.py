@@ -89,7 +89,7 @@ def plot_confusion(net: Network, x: ArrayLike, t: ArrayLike, names: Sequence[Any
         raise ValueError(f"t must have {n_classes} columns, one for each class, got shape {t.shape}")
     if len(names) != n_classes:
         raise ValueError(f"names must be {n_classes}, one for each class, got {len(names)}")
-    return confusion_figure(np.argmax(scores, axis=1), t if t.ndim == 1 else np.argmax(t, axis=1), names)
+    return confusion_figure(net.loss_layer.found(scores), t if t.ndim == 1 else np.argmax(t, axis=1), names)
 
 
 def confusion_figure(found: np.ndarray, labels: np.ndarray, names: Sequence[Any]) -> Figure:

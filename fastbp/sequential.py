@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _summary, model_file, torch_weights
 from fastbp._claim import in_training
+from fastbp._loss import LABELS
 from fastbp._stepper import Batch, Stepper
 from fastbp.fit import fit
 from fastbp.history import TrainingState
@@ -31,7 +32,7 @@ class Sequential(Network):
     ----------
     layers : the layers in their order, at least one of them an Affine
         Their parameters become views of one flat vector, of the dtype that NumPy's promotion makes of them all.
-    loss : the loss layer, SoftmaxWithLoss(eps=0) if none is given
+    loss : the loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if none is given
     scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
 
     Attributes
@@ -141,7 +142,7 @@ class Sequential(Network):
         AffineForward     x=x W=W1 b=0 y=Affine1.y rows=2 inputs=4 outputs=3 function=none number=0
         """
         binding = self._binding()
-        labels = binding.loss.has_classes
+        labels = binding.loss.targets == LABELS
         n_rows = _arguments.integer("batch_size", batch_size, 1)
         targets = np.zeros(
             n_rows if labels else (n_rows, binding.n_outputs), np.intp if labels else binding.vector.dtype

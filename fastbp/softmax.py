@@ -1,5 +1,7 @@
 """Softmax as a layer of its own."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -17,6 +19,25 @@ class Softmax:
     ----------
     y : array of the shape of ``x``, the result of the last ``forward``; None before the first
     """
+
+    # How other software says it, as an activation does; in C, of a row of ``n`` scores ``x``, in place.
+    word: ClassVar[str] = "softmax"
+    c: ClassVar[str] = """\
+REAL largest = x[0], sum = 0;
+    for (size_t i = 1; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = exp@f(x[i] - largest);
+        sum += x[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        x[i] /= sum;"""
+    numpy: ClassVar[str] = """\
+e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)"""
+
+    def onnx(self, node: Any, x: str) -> str:
+        return node("Softmax", x, axis=-1)
 
     def __init__(self) -> None:
         self.y: np.ndarray | None = None

@@ -1,13 +1,13 @@
 """Softmax and cross-entropy as one layer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._attributes import setting
-from fastbp._loss import Loss, as_factor, as_loss, as_weights
+from fastbp._loss import LABELS, Loss, as_factor, as_loss, as_weights
 from fastbp._lowering import Lowering
 from fastbp._operand import Operand
 from fastbp._targets import as_targets
@@ -43,7 +43,11 @@ class SoftmaxWithLoss(Loss):
     1.386294
     """
 
-    has_classes = True  # targets are classes, of which the highest score is the prediction
+    names: ClassVar = {"softmax": {"eps": 0}}
+    elsewhere = "categorical_crossentropy", "sparse_categorical_crossentropy", "cross_entropy", "log_loss"
+    targets = LABELS
+    link = Softmax
+
     eps: float = setting(lambda name, value: _arguments.real(name, value, 0))
     label_smoothing: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
 
@@ -113,11 +117,9 @@ class SoftmaxWithLoss(Loss):
         return _check.of_type(dx, dtype)
 
     def as_targets(self, t: ArrayLike, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-        """``t`` for scores of ``shape`` (N, K) as the kernels take it; ValueError where it does not fit."""
         return as_targets(_check.as_real("t", t), "the scores", shape, dtype)
 
     def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
-        """Write the loss and its gradient, whose address is returned."""
         dx, losses = p.loss_buffers(x.columns)
         sizes, smoothing = (p.rows, x.columns, losses), float(self.label_smoothing)
         if labels and not weights and not smoothing and x.columns <= LONGEST:
@@ -127,13 +129,6 @@ class SoftmaxWithLoss(Loss):
             # The gradient takes the place of the probabilities that it is computed from.
             p.emit(instruction(x.address, targets, weights, dx, dx, *sizes, self.eps, smoothing))
         return dx
-
-    def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """softmax(scores)."""
-        return Softmax().forward(scores)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(eps={self.eps:g}, label_smoothing={self.label_smoothing:g})"
 
 
 def _targets_for(name: str, x: np.ndarray, t: np.ndarray, *, any_shares: bool = False) -> np.ndarray:

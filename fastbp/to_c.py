@@ -13,37 +13,12 @@ from fastbp._activation import Activation
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface
 from fastbp._source import c_string, comment, hex_number, number_lines
-from fastbp.architecture import Step, predicting, probabilities_of
+from fastbp.architecture import Step, predicting
 from fastbp.network import Network
+from fastbp.softmax import Softmax
 
 # In all that follows REAL is the type of the numbers, and f the ending of its constants and mathematical functions;
 # IN and OUT are the types of what is taken and given, double where that has a unit of its own.
-_FUNCTIONS = {
-    "sigmoid": """
-/* 1 / (1 + exp(-x)), without overflow for any x. */
-static void sigmoid(size_t n, REAL *x)
-{
-    for (size_t i = 0; i < n; i++) {
-        REAL e = exp@f(-fabs@f(x[i]));
-        x[i] = (x[i] < 0 ? e : 1) / (1 + e);
-    }
-}
-""",
-    "softmax": """
-static void softmax(size_t n, REAL *x)
-{
-    REAL largest = x[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    for (size_t i = 0; i < n; i++) {
-        x[i] = exp@f(x[i] - largest);
-        sum += x[i];
-    }
-    for (size_t i = 0; i < n; i++)
-        x[i] /= sum;
-}
-""",
-}
 _FILE = """\
 /* A network of {n_inputs} inputs and {n_outputs} outputs, computed in {dtype}.
  *
@@ -77,14 +52,6 @@ void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
     {prefix}predict(rows, x, probabilities);
 {made}}}
 """
-_MADE = {  # what makes probabilities of scores to the statement that does it in place
-    "softmax": """\
-    for (size_t row = 0; row < rows; row++)
-        softmax({n_outputs}, probabilities + row * {n_outputs});
-""",
-    "sigmoid": "    sigmoid(rows * {n_outputs}, probabilities);\n",
-    "identity": "",
-}
 
 
 def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
@@ -95,15 +62,13 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, own = predicting(net)
     fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, layers, interface))
-    probabilities = None if interface.outputs else probabilities_of(net)
-    fields["proba"] = fields["proba_declared"] = ""
-    if probabilities is not None:
-        fields["proba_declared"] = _PROBA_DECLARED.format(**fields)
-        fields["proba"] = _PROBA.format(made=_MADE[probabilities].format(**fields), **fields)
-
-    used = fields["steps"] + fields["proba"]
     functions = dict(map(_function, layers))
-    functions |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
+    fields["proba"] = fields["proba_declared"] = ""
+    if net.loss_layer.is_of_classes and not interface.outputs:
+        link = net.loss_layer.link and net.loss_layer.link()
+        fields["proba_declared"] = _PROBA_DECLARED.format(**fields)
+        fields["proba"] = _PROBA.format(made=_made(link, net.n_outputs), **fields)
+        functions |= [_function(Step(link))] if link else []
     fields["functions"] = "".join(functions.values())
     mathematics = "@f(" in fields["functions"]
     fields["includes"] = "#include <math.h>\n#include <stddef.h>" if mathematics else "#include <stddef.h>"
@@ -126,12 +91,25 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
     write_whole(path, text.encode("ascii"))
 
 
+def _made(link: Any, n_outputs: int) -> str:
+    """The statement that makes probabilities of scores in their place, by a ``link`` or by none."""
+    if link is None:
+        return ""
+    if isinstance(link, Softmax):
+        each, made = "row < rows; row++", f"{link.word}_of({n_outputs}, probabilities + row * {n_outputs});"
+        return f"    for (size_t row = 0; {each})\n        {made}\n"
+    each, made = f"i < rows * {n_outputs}; i++", f"probabilities[i] = {link.word}_of(probabilities[i]);"
+    return f"    for (size_t i = 0; {each})\n        {made}\n"
+
+
 def _function(step: Step) -> tuple[str, str]:
     """The name and the text of the function of a layer: of one number, or of a row."""
     text = step.layer.c
     if isinstance(step.layer, Activation):
         name, number = f"{step.layer.word}_of", ", REAL number" if step.arguments_in(text) else ""
         return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {text}\n}}\n"
+    if isinstance(step.layer, Softmax):
+        return f"{step.layer.word}_of", f"\nstatic void {step.layer.word}_of(size_t n, REAL *x)\n{{\n    {text}\n}}\n"
     taken = [f"size_t {size}, " for size in _sizes(text)] + ["const REAL *x, "]
     for name in step.arguments_in(text):
         is_number = isinstance(step.argument(name), float)

@@ -11,22 +11,9 @@ from fastbp import _summary
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface
 from fastbp._source import comment, number_lines
-from fastbp.architecture import Step, predicting, probabilities_of
+from fastbp.architecture import Step, predicting
 from fastbp.network import Network
 
-_FUNCTIONS = {
-    "sigmoid": '''
-def sigmoid(x):
-    """1 / (1 + exp(-x)), without overflow for any x."""
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, DTYPE(1)) / (1 + e)
-''',
-    "softmax": """
-def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-""",
-}
 _MODULE = '''\
 """A network of {n_inputs} inputs and {n_outputs} outputs, computed in {dtype}; it needs NumPy and nothing else.
 
@@ -64,15 +51,13 @@ def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN
     sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, arrays = predicting(net)
     code = "\n".join(f"    x = {step}" for step in _steps(net, layers, interface))
-    functions = ""
-    probabilities = None if interface.outputs else probabilities_of(net)
-    if probabilities is not None:
-        call = "predict(x)" if probabilities == "identity" else f"{probabilities}(predict(x))"
+    functions, own = "", [step for step in layers if _is_function(step)]
+    if net.loss_layer.is_of_classes and not interface.outputs:
+        link = net.loss_layer.link and net.loss_layer.link()
+        call = f"{link.word}_of(predict(x))" if link else "predict(x)"
         functions = _PROBABILITIES.format(call=call, **sizes)
-    used = code + functions
-    own = dict(_function(step) for step in layers if _is_function(step))
-    own |= {name: text for name, text in _FUNCTIONS.items() if f" {name}(" in used}
-    functions += "".join(f"\n{text}" for text in own.values())
+        own += [Step(link)] if link else []
+    functions += "".join(f"\n{text}" for text in dict(map(_function, own)).values())
     numbers = [_array(name, array, "") for name, array in arrays.items()]
     for name, unit in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
         if unit is not None:

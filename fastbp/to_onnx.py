@@ -11,17 +11,11 @@ from fastbp import _check
 from fastbp._extra import needed
 from fastbp._files import write_whole
 from fastbp._interface import PLAIN, Interface, Unit
-from fastbp.architecture import predicting, probabilities_of
+from fastbp.architecture import predicting
 from fastbp.network import Network
 
 # Of 2022, for the runtimes of the years since: the first in which onnxruntime has PRelu for float64.
 OPSET, IR_VERSION = 16, 8
-
-_PROBABILITIES: dict[str, tuple[str, dict[str, Any]]] = {
-    "softmax": ("Softmax", {"axis": -1}),
-    "sigmoid": ("Sigmoid", {}),
-    "identity": ("Identity", {}),
-}
 
 
 def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN) -> None:
@@ -61,7 +55,7 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         constants["scale"] = np.array(net.scale, dtype)
         x = add("Mul", [x, "scale"], "x_scaled", "Scale")
     for place, step in enumerate(layers, 1):
-        step.layer.onnx(partial(node, f"{step.kind}{place}"), x)
+        step.layer.onnx(partial(node, f"{type(step.layer).__name__}{place}"), x)
         x = "scores" if place == len(layers) and interface.outputs is None else f"y{place}"
         nodes[-1].output[0] = x
     if interface.outputs is not None:
@@ -70,8 +64,11 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         x = add("Add", [add("Mul", [x, std], "y_scaled", "Unscale"), mean], "scores", "Uncentre")
     outputs = {"scores": number if interface.outputs is None else double}
     if probabilities:
-        operator, attributes = _PROBABILITIES[_known_probabilities(net, interface)]
-        outputs[add(operator, ["scores"], "probabilities", "Probabilities", **attributes)] = number
+        net.loss_layer.must_be_of_classes("probabilities")
+        link, of_link = net.loss_layer.link, partial(node, "Probabilities")
+        link().onnx(of_link, "scores") if link else of_link("Identity", "scores")
+        nodes[-1].output[0] = "probabilities"
+        outputs["probabilities"] = number
 
     used = {name for made in nodes for name in made.input}
     n_inputs, n_outputs = net.n_inputs, net.n_outputs
@@ -89,10 +86,3 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
     helper.set_model_props(model, {key: json.dumps(list(list_)) for key, list_ in names.items() if list_ is not None})
     onnx.checker.check_model(model)
     write_whole(path, model.SerializeToString(deterministic=True))
-
-
-def _known_probabilities(net: Network, interface: Interface) -> str:
-    name = None if interface.outputs else probabilities_of(net)
-    if name is None:
-        raise TypeError(f"{type(net.loss_layer).__name__} is no loss of classes: its network has no probabilities")
-    return name

@@ -2,26 +2,31 @@
 
 ::
 
-    SOFTMAX   y = softmax(x)            l = - log(sum_k t[k] y[k])                             t one-hot
-    LOGISTIC  y = 1 / (1 + exp(-x))     l = - sum_k log(y[k] where t[k] is 1, else 1 - y[k])   t 0 or 1
-    EXP       y = exp(x)                l = sum_k t[k] log(t[k] / y[k]) - t[k] + y[k]          t >= 0, half the deviance
-    IDENTITY  y = x                     l = mean_k (y[k] - t[k])^2 / 2                         of Poisson's distribution
+    y = softmax(x)            l = - log(sum_k t[k] y[k])                             t one-hot
+    y = 1 / (1 + exp(-x))     l = - sum_k log(y[k] where t[k] is 1, else 1 - y[k])   t 0 or 1
+    y = exp(x)                l = sum_k t[k] log(t[k] / y[k]) - t[k] + y[k]          t >= 0, half the deviance of
+                                                                                     Poisson's distribution
+    y = x                     l = mean_k (y[k] - t[k])^2 / 2
 
 They are those of scikit-learn's multi-layer perceptrons, whose probabilities count as at least eps, that of their type,
-and at most 1 - eps in a loss. (The gradient of IDENTITY is that of the sum over k, though the loss is the mean: also
+and at most 1 - eps in a loss. (The gradient of the last is that of the sum over k, though the loss is the mean: also
 theirs.) The loss of a batch is ``sum_n weights[n] l[n] / sum_n weights[n]``, and of no weight at all it is 0.
+
+All but the first are functions of ``activations`` and losses in the form of ``element_losses``, of y in place of x:
+they are called through their addresses, and ``number`` is ``1 / (2 K)``.
 """
 
 from ._jit import kernel
-from .elementary import exp, log, logistic
+from .element_losses import call_loss
+from .elementary import exp, log
+from .elementwise import call_function
+from .gemm import LINEAR, NOTHING
 from .memory import address, like, size_of, view
 from .reduce import row_sum, wide_sum
 from .row_losses import weigh_losses, weigh_rows
 from .short_rows import SCRATCH_BYTES
 from .softmax import part_of_rows, parts_of_rows, softmax_rows
 from .team import package, scratch_of, spread
-
-SOFTMAX, LOGISTIC, EXP, IDENTITY = range(4)
 
 
 @kernel(inline=True)
@@ -33,26 +38,44 @@ def _probability(p):
 
 
 @kernel
-def _outputs(team, member, kind, x, y, totals, begin, end):
-    """``y`` of rows ``begin`` to ``end``; ``totals``, a float64 for each, may be overwritten."""
-    size = (end - begin) * x.shape[1]
-    score, out = x[begin:end].reshape(size), y[begin:end].reshape(size)
-    if kind == SOFTMAX:
-        softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, totals)
-    elif kind == LOGISTIC:
-        for i in range(size):
-            out[i] = logistic(score[i])
-    elif kind == EXP:
-        for i in range(size):
-            out[i] = exp(score[i])
-    else:
-        for i in range(size):
-            out[i] = score[i]
+def exponential(x, y, n, number):
+    """``y = exp(x)``, a function in the form of ``activations``; y must not be x."""
+    x, y = view(x, n, number), view(y, n, number)
+    for i in range(y.size):
+        y[i] = exp(x[i])
 
 
 @kernel
-def _sum_of_rows(y, t, weights, losses, begin, end):
-    """The sum of the losses of SOFTMAX of rows ``begin`` to ``end``; ``losses``, a float64 for each, is overwritten."""
+def binary_choice(y, t, losses, n, share, number):
+    """``-log(y where t is 1, else 1 - y)``."""
+    y, t, losses, one = view(y, n, number), view(t, n, number), view(losses, n, number), like(1, number)
+    for i in range(losses.size):
+        losses[i] = -log(_probability(y[i] if t[i] == one else one - y[i]))
+
+
+@kernel
+def poisson(y, t, losses, n, share, number):
+    """``t log(t / y) - t + y``."""
+    y, t, losses, zero = view(y, n, number), view(t, n, number), view(losses, n, number), like(0, number)
+    for i in range(losses.size):
+        logarithm = zero if t[i] == zero else t[i] * log(t[i] / y[i])
+        losses[i] = logarithm - t[i] + y[i]
+
+
+@kernel
+def share_of_squares(y, t, losses, n, share, number):
+    """``number (y - t)^2``."""
+    y, t, losses = view(y, n, number), view(t, n, number), view(losses, n, number)
+    for i in range(losses.size):
+        difference = y[i] - t[i]
+        losses[i] = number * difference * difference
+
+
+@kernel
+def _sum_of_rows(team, member, x, y, t, weights, begin, end):
+    """Write softmax of rows ``begin`` to ``end`` to ``y``; returns the sum of their losses."""
+    losses = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
+    softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, losses)
     for n in range(begin, end):
         right = y.dtype.type(0)
         for k in range(y.shape[1]):
@@ -63,37 +86,32 @@ def _sum_of_rows(y, t, weights, losses, begin, end):
 
 
 @kernel
-def _sum_of_elements(kind, y, t, weights, terms, begin, end):
-    """The same of the other kinds; ``terms``, of the shape of ``y``, is overwritten."""
-    size = (end - begin) * y.shape[1]
-    value, target, term = y[begin:end].reshape(size), t[begin:end].reshape(size), terms[begin:end].reshape(size)
-    one, zero = y.dtype.type(1), y.dtype.type(0)
-    half_share = y.dtype.type(0.5) / like(y.shape[1], one)
-    if kind == LOGISTIC:
-        for i in range(size):
-            term[i] = -log(_probability(value[i] if target[i] == one else one - value[i]))
-    elif kind == EXP:
-        for i in range(size):
-            logarithm = zero if target[i] == zero else target[i] * log(target[i] / value[i])
-            term[i] = logarithm - target[i] + value[i]
+def _sum_of_elements(function, output, x, y, t, weights, terms, begin, end):
+    """Write the outputs of rows ``begin`` to ``end`` to ``y``; returns the sum of their losses.
+
+    ``terms``, of the shape of ``y``, is overwritten.
+    """
+    size, number = (end - begin) * y.shape[1], y.dtype.type(0.5) / like(y.shape[1], y[0, 0])
+    scores, out, values = address(x[begin:end]), address(y[begin:end]), address(terms[begin:end])
+    if output != LINEAR:
+        call_function(output, scores, out, size, number)
     else:
+        given, taken = x[begin:end].reshape(size), y[begin:end].reshape(size)
         for i in range(size):
-            difference = value[i] - target[i]
-            term[i] = half_share * difference * difference
+            taken[i] = given[i]
+    call_loss(function, out, address(t[begin:end]), values, size, number, number)
     weigh_rows(terms[begin:end], weights[begin:end])
-    return wide_sum(address(term), size, one)
+    return wide_sum(values, size, number)
 
 
 @kernel
-def _part(team, kind, x, t, weights, share, y, dx, partial, part, member):
+def _part(team, function, output, x, t, weights, share, y, dx, partial, part, member):
     n_rows, n_columns = x.shape
     begin, end = part_of_rows(n_rows, n_columns, part)
-    losses = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
-    _outputs(team, member, kind, x, y, losses, begin, end)
-    if kind == SOFTMAX:
-        partial[part] = _sum_of_rows(y, t, weights, losses, begin, end)
+    if function == NOTHING:
+        partial[part] = _sum_of_rows(team, member, x, y, t, weights, begin, end)
     else:
-        partial[part] = _sum_of_elements(kind, y, t, weights, dx, begin, end)
+        partial[part] = _sum_of_elements(function, output, x, y, t, weights, dx, begin, end)
     size = (end - begin) * n_columns
     value, target, out = y[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
     for i in range(size):
@@ -113,13 +131,13 @@ def sum_of_weights(weights, n_rows):
 
 
 @kernel
-def deviance(team, kind, x, t, weights, total, y, dx, partial):
+def deviance(team, function, output, x, t, weights, total, y, dx, partial):
     """The loss of a batch and its gradient, by the formulas above. The same bits for any number of threads.
 
     Parameters
     ----------
-    kind : int64
-        SOFTMAX, LOGISTIC, EXP or IDENTITY.
+    function, output : addresses of a loss and of the function of ``activations`` that makes y of x, or LINEAR
+        NOTHING for the loss stands for that of softmax.
     x, t : (N, K) float32 or float64, C-contiguous
         Scores and targets, the latter not checked here.
     weights : (N,) of the type of ``x``, or of length 0: all rows count the same
@@ -135,5 +153,6 @@ def deviance(team, kind, x, t, weights, total, y, dx, partial):
     """
     share = 1.0 / total if total != 0 else 0.0
     parts = parts_of_rows(*x.shape)
-    spread(team, parts, package(_part, (team, kind, x, t, weights, x.dtype.type(share), y, dx, partial)))
+    arguments = (team, function, output, x, t, weights, x.dtype.type(share), y, dx, partial)
+    spread(team, parts, package(_part, arguments))
     return row_sum(address(partial), parts, 1.0) * share

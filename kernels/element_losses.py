@@ -1,18 +1,19 @@
 """Losses that are a mean over elements, each of which has a loss of its own: a batch's loss and its gradient.
 
-::
+Each has its kernels, which are called through their addresses as those of ``activations`` are: a loss that no network
+uses is not compiled, and a new one is no branch of anything.
 
-    SQUARED    y = x                    l = (y - t)^2                                  dl/dx = 2 (y - t)
-    BINARY     y = x in 0..1            l = - t log(y) - (1 - t) log(1 - y)            dl/dx = (y - t) / (y (1 - y))
-    OF_SCORES  y = 1 / (1 + exp(-x))    l = max(x, 0) - x t + log(1 + exp(-|x|))       dl/dx = y - t
-    ABSOLUTE   y = x                    l = |y - t|                                    dl/dx = sign(y - t)
-    HUBER      y = x                    l = (y - t)^2 / 2 where |y - t| <= delta       dl/dx = y - t
-                                        else delta (|y - t| - delta / 2)               else delta sign(y - t)
+``loss(x, t, losses, n, share, number)``
+    The loss of each of ``n`` elements, from the addresses ``x`` and ``t`` on, and written to ``losses``.
+``loss_slope(x, t, dx, n, share, number)``
+    ``share`` times the derivative of each by x.
+``loss_slope_of_output(y, t, dx, n, share, number)``
+    The same by the output y, of a loss that makes outputs of scores x by a function of ``activations``.
+``loss_in_one_go(x, t, dx, n, share, number)``
+    The sum of the losses, float64, and the slopes, where that is faster than one after the other.
 
-``delta`` is the loss's number (Huber 1964); the others have none.
-BINARY is binary cross-entropy in nats: a logarithm counts as -100 where it is less, and y (1 - y) as 1e-12, as in
-PyTorch, so that a target missed with certainty costs 100, not infinity. OF_SCORES is the same of the logistic function
-of a score, exact for a score of any size. Targets are not checked here.
+``number`` is the loss's own, as Huber's delta; it names the element type, float32 or float64. What is written overlaps
+nothing else. NaN stays NaN. Nothing is checked.
 
 A batch of N rows and K columns has the loss ``sum_n weights[n] sum_k l[n, k] / (N K)``. It is divided by the number of
 rows, not by the sum of the weights, so that a row of weight 2 counts as the row given twice does in a batch of that N.
@@ -24,15 +25,15 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .elementary import exp_nonpositive, log, log1p, logistic
+from .elementwise import call_function
+from .gemm import LINEAR, NOTHING
 from .isa import ISA
-from .memory import address, like
+from .memory import address, like, view
 from .reduce import in_chains, row_sum, wide_sum
 from .row_losses import weigh_rows
-from .simd import Vectors, element_type
+from .simd import I64, Vectors, element_type
 from .softmax import part_of_rows, parts_of_rows
 from .team import package, spread
-
-SQUARED, BINARY, OF_SCORES, ABSOLUTE, HUBER = range(5)
 
 
 @kernel(inline=True)
@@ -49,91 +50,31 @@ def _within(bound, x):
 
 
 @kernel
-def _losses(kind, number, x, t, losses):
-    """The loss of each element; all arrays (n,)."""
-    one, zero, least = like(1, x[0]), like(0, x[0]), like(-100, x[0])
-    if kind == SQUARED:
-        for i in range(x.size):
-            difference = x[i] - t[i]
-            losses[i] = difference * difference
-    elif kind == BINARY:
-        for i in range(x.size):
-            yes, no = _above(least, log(x[i])), _above(least, log1p(-x[i]))
-            losses[i] = -(t[i] * yes + (one - t[i]) * no)
-    elif kind == ABSOLUTE:
-        for i in range(x.size):
-            losses[i] = abs(x[i] - t[i])
-    elif kind == HUBER:
-        half, delta = like(0.5, x[0]), like(number, x[0])
-        for i in range(x.size):
-            difference = x[i] - t[i]
-            near = _within(delta, difference)
-            losses[i] = near * (difference - half * near)
-    else:
-        for i in range(x.size):
-            losses[i] = _above(zero, x[i]) - x[i] * t[i] + log1p(exp_nonpositive(-abs(x[i])))
+def squared(x, t, losses, n, share, number):
+    """``(x - t)^2``."""
+    x, t, losses = view(x, n, number), view(t, n, number), view(losses, n, number)
+    for i in range(losses.size):
+        difference = x[i] - t[i]
+        losses[i] = difference * difference
 
 
 @kernel
-def _outputs(kind, x, y):
-    if kind == OF_SCORES:
-        for i in range(x.size):
-            y[i] = logistic(x[i])
-    else:
-        for i in range(x.size):
-            y[i] = x[i]
+def squared_slope(x, t, dx, n, share, number):
+    """``2 (x - t)``."""
+    x, t, dx, two_shares = view(x, n, number), view(t, n, number), view(dx, n, number), like(2, share) * share
+    for i in range(dx.size):
+        dx[i] = (x[i] - t[i]) * two_shares
 
 
 @kernel
-def _slopes(kind, number, y, t, share, dx):
-    """``share`` times the derivative of each element's loss by x."""
-    one, least, two_shares = like(1, share), like(1e-12, share), like(2, share) * share
-    if kind == SQUARED:
-        for i in range(y.size):
-            dx[i] = (y[i] - t[i]) * two_shares
-    elif kind == BINARY:
-        for i in range(y.size):
-            dx[i] = (y[i] - t[i]) / _above(least, y[i] * (one - y[i])) * share
-    elif kind == ABSOLUTE:
-        for i in range(y.size):
-            difference = y[i] - t[i]
-            dx[i] = share if difference > 0 else (-share if difference < 0 else difference)
-    elif kind == HUBER:
-        delta = like(number, share)
-        for i in range(y.size):
-            dx[i] = _within(delta, y[i] - t[i]) * share
-    else:
-        for i in range(y.size):
-            dx[i] = (y[i] - t[i]) * share
-
-
-@kernel
-def _forward(kind, number, x, t, weights, y, partial, part, member):
-    begin, end = part_of_rows(*x.shape, part)
-    size = (end - begin) * x.shape[1]
-    value, out = x[begin:end].reshape(size), y[begin:end].reshape(size)
-    _losses(kind, number, value, t[begin:end].reshape(size), out)
-    weigh_rows(y[begin:end], weights[begin:end])
-    partial[part] = wide_sum(address(out), size, x.dtype.type(1))
-    _outputs(kind, value, out)
-
-
-@kernel
-def _backward(kind, number, y, t, weights, share, dx, part, member):
-    begin, end = part_of_rows(*y.shape, part)
-    size = (end - begin) * y.shape[1]
-    of_element = share / like(y.shape[1], share)
-    value, target, out = y[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
-    _slopes(kind, number, value, target, of_element, out)
-    weigh_rows(dx[begin:end], weights[begin:end])
+def squared_in_one_go(x, t, dx, n, share, number):
+    """In one pass, of which memory is the limit where the arrays do not fit the cache."""
+    return _squares(x, t, n, like(2, share) * share, dx)
 
 
 @intrinsic
 def _squares(typingctx, x, t, count, scale, dx):
-    """``dx = (x - t) scale`` for ``count`` elements from three addresses on; returns sum((x - t)^2), float64.
-
-    In one pass, of which memory is the limit where the arrays do not fit the cache.
-    """
+    """``dx = (x - t) scale`` for ``count`` elements from three addresses on; returns sum((x - t)^2), float64."""
 
     def codegen(context, builder, signature, arguments):
         x, t, count, scale, dx = arguments
@@ -154,23 +95,145 @@ def _squares(typingctx, x, t, count, scale, dx):
 
 
 @kernel
-def _both(kind, number, x, t, weights, share, partial, dx, part, member):
+def absolute(x, t, losses, n, share, number):
+    """``|x - t|``."""
+    x, t, losses = view(x, n, number), view(t, n, number), view(losses, n, number)
+    for i in range(losses.size):
+        losses[i] = abs(x[i] - t[i])
+
+
+@kernel
+def absolute_slope(x, t, dx, n, share, number):
+    """``sign(x - t)``."""
+    x, t, dx = view(x, n, number), view(t, n, number), view(dx, n, number)
+    for i in range(dx.size):
+        difference = x[i] - t[i]
+        dx[i] = share if difference > 0 else (-share if difference < 0 else difference)
+
+
+@kernel
+def huber(x, t, losses, n, share, number):
+    """``(x - t)^2 / 2 where |x - t| <= delta, else delta (|x - t| - delta / 2)`` (Huber 1964)."""
+    x, t, losses, half = view(x, n, number), view(t, n, number), view(losses, n, number), like(0.5, number)
+    for i in range(losses.size):
+        difference = x[i] - t[i]
+        near = _within(number, difference)
+        losses[i] = near * (difference - half * near)
+
+
+@kernel
+def huber_slope(x, t, dx, n, share, number):
+    """``x - t``, but in -delta..delta."""
+    x, t, dx = view(x, n, number), view(t, n, number), view(dx, n, number)
+    for i in range(dx.size):
+        dx[i] = _within(number, x[i] - t[i]) * share
+
+
+@kernel
+def binary(x, t, losses, n, share, number):
+    """``-t log(x) - (1 - t) log(1 - x)`` of a probability x, in nats.
+
+    A logarithm counts as -100 where it is less, as in PyTorch, so that a target missed with certainty costs 100, not
+    infinity.
+    """
+    x, t, losses = view(x, n, number), view(t, n, number), view(losses, n, number)
+    one, least = like(1, number), like(-100, number)
+    for i in range(losses.size):
+        yes, no = _above(least, log(x[i])), _above(least, log1p(-x[i]))
+        losses[i] = -(t[i] * yes + (one - t[i]) * no)
+
+
+@kernel
+def binary_slope(x, t, dx, n, share, number):
+    """``(x - t) / (x (1 - x))``, where x (1 - x) counts as 1e-12 where it is less, as in PyTorch."""
+    x, t, dx = view(x, n, number), view(t, n, number), view(dx, n, number)
+    one, least = like(1, number), like(1e-12, number)
+    for i in range(dx.size):
+        dx[i] = (x[i] - t[i]) / _above(least, x[i] * (one - x[i])) * share
+
+
+@kernel
+def binary_of_scores(x, t, losses, n, share, number):
+    """``binary`` of y = 1 / (1 + exp(-x)), exact for any score x: ``max(x, 0) - x t + log(1 + exp(-|x|))``."""
+    x, t, losses, zero = view(x, n, number), view(t, n, number), view(losses, n, number), like(0, number)
+    for i in range(losses.size):
+        losses[i] = _above(zero, x[i]) - x[i] * t[i] + log1p(exp_nonpositive(-abs(x[i])))
+
+
+@kernel
+def binary_of_scores_slope(x, t, dx, n, share, number):
+    """``y - t``."""
+    x, t, dx = view(x, n, number), view(t, n, number), view(dx, n, number)
+    for i in range(dx.size):
+        dx[i] = (logistic(x[i]) - t[i]) * share
+
+
+@kernel
+def binary_of_scores_slope_of_output(y, t, dx, n, share, number):
+    """``y - t``."""
+    y, t, dx = view(y, n, number), view(t, n, number), view(dx, n, number)
+    for i in range(dx.size):
+        dx[i] = (y[i] - t[i]) * share
+
+
+def _calling(name, result):
+    """An intrinsic ``name(function, x, t, out, n, share, number)`` that calls the kernel at an address."""
+
+    def call(typingctx, function, x, t, out, n, share, number):
+        def codegen(context, builder, signature, arguments):
+            element = element_type(signature.args[-1])
+            form = ir.FunctionType(context.get_value_type(result), [I64, I64, I64, I64, element, element])
+            value = builder.call(builder.inttoptr(arguments[0], form.as_pointer()), arguments[1:])
+            return context.get_dummy_value() if result is types.void else value
+
+        return result(*[types.int64] * 5, number, number), codegen
+
+    call.__name__ = name
+    return intrinsic(call)
+
+
+call_loss = _calling("call_loss", types.void)  # a loss or a slope
+_call_in_one_go = _calling("_call_in_one_go", types.float64)
+
+
+@kernel
+def _forward(function, output, x, t, weights, number, y, partial, part, member):
+    begin, end = part_of_rows(*x.shape, part)
+    size = (end - begin) * x.shape[1]
+    value, target, out = address(x[begin:end]), address(t[begin:end]), y[begin:end].reshape(size)
+    call_loss(function, value, target, address(out), size, number, number)
+    weigh_rows(y[begin:end], weights[begin:end])
+    partial[part] = wide_sum(address(out), size, number)
+    if output != LINEAR:
+        call_function(output, value, address(out), size, number)
+    else:
+        given = x[begin:end].reshape(size)
+        for i in range(size):
+            out[i] = given[i]
+
+
+@kernel
+def _backward(slope, y, t, weights, share, number, dx, part, member):
+    begin, end = part_of_rows(*y.shape, part)
+    size = (end - begin) * y.shape[1]
+    of_element = share / like(y.shape[1], share)
+    call_loss(slope, address(y[begin:end]), address(t[begin:end]), address(dx[begin:end]), size, of_element, number)
+    weigh_rows(dx[begin:end], weights[begin:end])
+
+
+@kernel
+def _both(function, slope, in_one_go, x, t, weights, share, number, partial, dx, part, member):
     begin, end = part_of_rows(*x.shape, part)
     size = (end - begin) * x.shape[1]
     of_element = share / like(x.shape[1], share)
-    value, target, out = x[begin:end].reshape(size), t[begin:end].reshape(size), dx[begin:end].reshape(size)
-    if kind == SQUARED and weights.size == 0:
-        scale = like(2, share) * of_element
-        partial[part] = _squares(address(value), address(target), size, scale, address(out))
+    value, target, out = address(x[begin:end]), address(t[begin:end]), address(dx[begin:end])
+    if in_one_go != NOTHING and weights.size == 0:
+        partial[part] = _call_in_one_go(in_one_go, value, target, out, size, of_element, number)
         return
-    _losses(kind, number, value, target, out)
+    call_loss(function, value, target, out, size, of_element, number)
     weigh_rows(dx[begin:end], weights[begin:end])
-    partial[part] = wide_sum(address(out), size, share)
-    if kind == OF_SCORES:
-        for i in range(size):
-            out[i] = (logistic(value[i]) - target[i]) * of_element
-    else:
-        _slopes(kind, number, value, target, of_element, out)
+    partial[part] = wide_sum(out, size, share)
+    call_loss(slope, value, target, out, size, of_element, number)
     weigh_rows(dx[begin:end], weights[begin:end])
 
 
@@ -181,41 +244,47 @@ def _mean(partial, shape):
 
 
 @kernel
-def element_loss_forward(team, kind, number, x, t, weights, y, partial):
-    """The mean loss of a batch, by the formulas above. The same bits for any number of threads.
+def element_loss_forward(team, function, output, x, t, weights, number, y, partial):
+    """The mean loss of a batch. The same bits for any number of threads.
 
     Parameters
     ----------
-    kind : int64
-        SQUARED, ..., HUBER.
-    number : float64
-        HUBER's delta; the others read none.
+    function : address of a loss
+    output : address of the function of ``activations`` that makes outputs of ``x``, or LINEAR
     x, t : (N, K) float32 or float64, C-contiguous
     weights : (N,) of the type of ``x``, or of length 0: all rows count the same
-    y : (N, K), overwritten; must not be ``x``
+    number : float64, the loss's own
+    y : (N, K), overwritten with the outputs; must not be ``x``
     partial : (N,) float64, of which the first parts_of_rows(N, K) are overwritten
 
     Returns
     -------
     loss : float64. Losses are computed in the type of ``x`` and summed in float64.
     """
-    spread(team, parts_of_rows(*x.shape), package(_forward, (kind, number, x, t, weights, y, partial)))
+    arguments = (function, output, x, t, weights, like(number, x[0, 0]), y, partial)
+    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
     return _mean(partial, x.shape)
 
 
 @kernel
-def element_loss_backward(team, kind, number, y, t, weights, share, dx):
+def element_loss_backward(team, slope, y, t, weights, share, number, dx):
     """``dx = weights[n] dl/dx share / K``, the gradient of the mean loss where ``share`` is 1 / N.
 
-    kind, number, y, t, weights : as in ``element_loss_forward``
+    slope : address of the loss's slope by its output
+    y, t, weights, number : as in ``element_loss_forward``
     share : number of the type of ``y``
-    dx : (N, K), overwritten; may be ``y``
+    dx : (N, K), overwritten; must not be ``y``
     """
-    spread(team, parts_of_rows(*y.shape), package(_backward, (kind, number, y, t, weights, share, dx)))
+    arguments = (slope, y, t, weights, share, like(number, share), dx)
+    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
 
 
 @kernel
-def element_loss(team, kind, number, x, t, weights, share, partial, dx):
-    """``element_loss_forward`` and ``element_loss_backward`` in one go, without ``y``; ``dx`` must not be ``x``."""
-    spread(team, parts_of_rows(*x.shape), package(_both, (kind, number, x, t, weights, share, partial, dx)))
+def element_loss(team, function, slope, in_one_go, x, t, weights, share, number, partial, dx):
+    """``element_loss_forward`` and ``element_loss_backward`` in one go, without ``y``; ``dx`` must not be ``x``.
+
+    ``in_one_go`` is the address of what does both without weights, or NOTHING.
+    """
+    arguments = (function, slope, in_one_go, x, t, weights, share, like(number, share), partial, dx)
+    spread(team, parts_of_rows(*x.shape), package(_both, arguments))
     return _mean(partial, x.shape)

@@ -269,7 +269,7 @@ class SoftmaxLossOfLabels(NamedTuple):
     """Softmax and cross-entropy against labels (N,); y (N, K) receives the probabilities; weights (N,) or NOTHING."""
 
     x: int
-    labels: int
+    targets: int
     weights: int
     y: int
     dx: int
@@ -296,7 +296,7 @@ class SoftmaxLossOfRows(NamedTuple):
 
 
 class ElementLoss(NamedTuple):
-    """A loss of ``element_losses`` against targets (N, K)."""
+    """A loss of ``element_losses`` against targets (N, K), by the addresses of its kernels, the last or NOTHING."""
 
     x: int
     targets: int
@@ -305,12 +305,14 @@ class ElementLoss(NamedTuple):
     rows: int
     columns: int
     losses: int
-    kind: int
+    function: int
+    slope: int
+    in_one_go: int
     number: float
 
 
 class DevianceLoss(NamedTuple):
-    """A loss of ``deviance``; ``total`` is the address of a float64 that receives the sum of the batch's weights."""
+    """A loss of ``deviance``, by its addresses; at ``total``, a float64 receives the sum of the batch's weights."""
 
     x: int
     targets: int
@@ -320,7 +322,8 @@ class DevianceLoss(NamedTuple):
     rows: int
     columns: int
     losses: int
-    kind: int
+    function: int
+    output: int
     total: int
 
 

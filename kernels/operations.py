@@ -268,26 +268,27 @@ def softmax_loss_of_few(team, row, step, one):
     _tell_loss(step, loss, i.rows)
 
 
+@kernel(inline=True)
+def _softmax_loss(team, i, t, step, one):
+    """What ``SoftmaxLossOfLabels`` and ``SoftmaxLossOfRows`` have in common: all but the form of the targets ``t``."""
+    x, y = _matrix(i.x, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
+    dx = _matrix(i.dx, i.rows, i.columns, one)
+    weights = _weights(i.weights, i.rows, one)
+    loss = softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, view(i.losses, i.rows, 1.0))
+    _tell_loss(step, loss, i.rows)
+    softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
+
+
 @operation(of.SoftmaxLossOfLabels)
 def softmax_loss_of_labels(team, row, step, one):
     i = operands(of.SoftmaxLossOfLabels, row)
-    x, y = _matrix(i.x, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
-    labels, weights = view(i.labels, i.rows, np.int64(1)), _weights(i.weights, i.rows, one)
-    loss = softmax_xent_forward(team, x, labels, weights, i.eps, i.smoothing, y, view(i.losses, i.rows, 1.0))
-    _tell_loss(step, loss, i.rows)
-    dx = _matrix(i.dx, i.rows, i.columns, one)
-    softmax_xent_backward(team, y, labels, weights, i.eps, i.smoothing, _share(step, one), dx)
+    _softmax_loss(team, i, view(i.targets, i.rows, np.int64(1)), step, one)
 
 
 @operation(of.SoftmaxLossOfRows)
 def softmax_loss_of_rows(team, row, step, one):
     i = operands(of.SoftmaxLossOfRows, row)
-    x, y = _matrix(i.x, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
-    t, weights = _matrix(i.targets, i.rows, i.columns, one), _weights(i.weights, i.rows, one)
-    loss = softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, view(i.losses, i.rows, 1.0))
-    _tell_loss(step, loss, i.rows)
-    dx = _matrix(i.dx, i.rows, i.columns, one)
-    softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
+    _softmax_loss(team, i, _matrix(i.targets, i.rows, i.columns, one), step, one)
 
 
 @operation(of.ElementLoss)
@@ -296,7 +297,8 @@ def mean_of_element_losses(team, row, step, one):
     x, t = _matrix(i.x, i.rows, i.columns, one), _matrix(i.targets, i.rows, i.columns, one)
     weights, losses = _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
     dx = _matrix(i.dx, i.rows, i.columns, one)
-    loss = element_loss(team, i.kind, i.number, x, t, weights, _share(step, one), losses, dx)
+    kernels = i.function, i.slope, i.in_one_go
+    loss = element_loss(team, *kernels, x, t, weights, _share(step, one), i.number, losses, dx)
     _tell_loss(step, loss, i.rows)
 
 
@@ -307,7 +309,7 @@ def deviance_loss(team, row, step, one):
     y, dx = _matrix(i.y, i.rows, i.columns, one), _matrix(i.dx, i.rows, i.columns, one)
     weights, losses = _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
     total = sum_of_weights(weights, load(step + 8 * ROWS))
-    store(step + 8 * LOSS, bits_of_float(deviance(team, i.kind, x, t, weights, total, y, dx, losses)))
+    store(step + 8 * LOSS, bits_of_float(deviance(team, i.function, i.output, x, t, weights, total, y, dx, losses)))
     store(i.total, bits_of_float(total))
 
 

@@ -305,7 +305,7 @@ def test_an_onnx_graph_is_valid_and_takes_any_number_of_rows(tmp_path):
 
 def test_probabilities_that_a_loss_does_not_have_are_refused(tmp_path):
     pytest.importorskip("onnx")
-    with pytest.raises(TypeError, match=r"^MeanSquaredError is no loss of classes"):
+    with pytest.raises(TypeError, match=r"^MeanSquaredError is a loss of numbers, .* no probabilities"):
         network("one layer", np.float32, "none").to_onnx(tmp_path / "a", probabilities=True)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastbp import Sequential, TwoLayerNet, schedules
-from fastbp._mlp import LOSSES
+from fastbp import Sequential, TwoLayerNet, losses, schedules
+from fastbp._loss import NUMBERS
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -59,8 +59,9 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     activation = f"after each hidden layer, or one for each, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
     add("--activation", metavar="NAME", type=types.activation, help=activation)
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
-    loss = "softmax or sigmoid (of two classes) for classes, mse, mae or huber for numbers (default: by the target)"
-    add("--loss", choices=LOSSES, help=loss)
+    numbers = ", ".join(losses.words(NUMBERS))
+    loss = f"softmax or sigmoid (of two classes) for classes, one of {numbers} for numbers (default: by the target)"
+    add("--loss", choices=losses.BY_NAME, help=loss)
     add("--label-smoothing", metavar="X", type=types.share, help="of softmax (default: 0)")
     epochs, rates = _listed(EPOCHS), _listed(LEARNING_RATES)
     add(

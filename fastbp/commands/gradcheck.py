@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastbp
-from fastbp import BinaryCrossEntropy, Sequential, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp import Sequential, SoftmaxWithLoss, losses
 from fastbp._load import load_checkpoint
-from fastbp._mlp import LOSSES
+from fastbp._loss import LABELS, PROBABILITIES
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")
     activation = f"of the new network, or one for each hidden layer, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
     add("--activation", metavar="NAME", type=types.activation, help=activation)
-    add("--loss", choices=LOSSES, help="of the new network (default: softmax)")
+    add("--loss", choices=losses.BY_NAME, help="of the new network (default: softmax)")
     add("--samples", metavar="N", type=types.count, default=10, help="(default: %(default)s)")
     add("--entries", metavar="N", type=types.count, default=50, help="of each parameter (default: %(default)s)")
     add("--seed", metavar="N", type=types.seed, default=0, help="of all that is drawn (default: %(default)s)")
@@ -76,8 +76,8 @@ def _network(options: Options) -> Sequential:
         if len(options.layers) < 2:
             raise CommandError("--layers must be at least inputs and outputs", 2)
         types.check_activations(options.activation, len(options.layers) - 2)
-        loss = LOSSES[options.loss or "softmax"]()
-        return fastbp.mlp(options.layers, options.activation or "relu", dtype=np.float64, seed=options.seed, loss=loss)
+        words = options.activation or "relu", options.loss or "softmax"
+        return fastbp.mlp(options.layers, words[0], dtype=np.float64, seed=options.seed, loss=words[1])
     if options.model is None or options.layers is not None:
         raise CommandError("gradcheck needs either MODEL or --layers", 2)
     if options.activation or options.loss:
@@ -94,9 +94,9 @@ def _network(options: Options) -> Sequential:
 
 
 def _targets(net: Sequential, n: int, n_outputs: int, rng: np.random.Generator) -> np.ndarray:
-    if net.loss_layer.has_classes:
+    if net.loss_layer.targets == LABELS:
         return rng.integers(0, n_outputs, n)
-    if isinstance(net.loss_layer, (SigmoidWithLoss, BinaryCrossEntropy)):
+    if net.loss_layer.targets == PROBABILITIES:
         return rng.integers(0, 2, (n, n_outputs)).astype(np.float64)
     return rng.standard_normal((n, n_outputs))
 

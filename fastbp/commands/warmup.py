@@ -15,12 +15,13 @@ import numpy as np
 
 import fastbp
 from fastbp import Affine, Dropout, Sequential, Sigmoid
+from fastbp._loss import LABELS
 from fastbp._progress import Bar, silence, why_not_kept
 from fastbp._slices import LEAST_SLICES, SLICE_BYTES
 from fastbp.activations import BY_NAME, named
-from fastbp.architecture import LOSSES
 from fastbp.commands._options import Options
 from fastbp.commands.info import cache
+from fastbp.losses import CLASSES
 from fastbp.optimizers import Optimizer
 
 EXAMPLES = """\
@@ -56,8 +57,8 @@ def _work() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"samples in {dtype}", partial(_samples, x)
         for make in (*(partial(named, word) for word in BY_NAME), Dropout, None):
             yield f"{make() if make else Affine.__name__} in {dtype}", partial(_layer, make, x)
-        for name, loss in LOSSES.items():
-            yield f"{name} in {dtype}", partial(_loss, loss, x)
+        for loss in CLASSES:
+            yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
         for optimizer in Optimizer.__subclasses__():
             yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
         if find_spec("sklearn"):
@@ -98,7 +99,7 @@ def _layer(make: Callable[[], Any] | None, x: np.ndarray) -> None:
 def _loss(loss: type, x: np.ndarray) -> None:
     net = Sequential([_affine(x), Sigmoid()], loss())
     rows, weights = np.full(x.shape, 0.25, x.dtype), np.ones(len(x), x.dtype)
-    for t in (rows, np.zeros(len(x), int)) if net.loss_layer.has_classes else (rows,):
+    for t in (rows, np.zeros(len(x), int)) if net.loss_layer.targets == LABELS else (rows,):
         net.loss_layer.forward(net.predict(x), t, weights)
         net.loss_layer.backward()
         net.fit(x, t, batch_size=3, seed=0, progress=False, sample_weight=weights)

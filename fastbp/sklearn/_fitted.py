@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp._progress import told_if
-from fastbp.mean_squared_error import MeanSquaredError
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._sparse import checked
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
-# Of a network, by what scikit-learn calls the output activation.
-LOSSES: dict[str, Callable[[], Any]] = {
-    "softmax": lambda: SoftmaxWithLoss(eps=0),
-    "logistic": SigmoidWithLoss,
-    "identity": MeanSquaredError,
-}
+# The word for a network's loss, by what scikit-learn calls the output activation.
+LOSSES = {"softmax": "softmax", "logistic": "sigmoid", "identity": "mse"}
 
 
 # What a method tells of kernels that it compiles, where the user asked to be told.
@@ -63,7 +56,7 @@ class Fitted(BaseEstimator):
                 "fastbp is"
             )
         network = self._network()
-        return network.sequential(0.0, network.dtype, LOSSES[self.out_activation_]())
+        return network.sequential(0.0, network.dtype, LOSSES[self.out_activation_])
 
     def _network(self) -> Network:
         return self._network_of(self.coefs_, self.intercepts_)

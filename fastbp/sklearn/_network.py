@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastbp import _check, _team
 from fastbp._arguments import choice
 from fastbp._loss import as_weights
-from fastbp._lowering import Lowering
+from fastbp._lowering import Lowering, function_address, loss_address
 from fastbp._operand import Operand
 from fastbp.activations import BY_NAME, Sigmoid, named
 from fastbp.affine import Affine
 from fastbp.dropout import Dropout
+from fastbp.kernels import activations as functions
+from fastbp.kernels import deviance as losses
 from fastbp.kernels import instructions as of
-from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance, sum_of_weights
+from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.sequential import Sequential
 from fastbp.softmax import Softmax
 
@@ -33,13 +35,29 @@ def activation_layers(word: str) -> list[Any]:
     return [Sigmoid() if word == LOGISTIC_ACTIVATION else named(word)]
 
 
-OUTPUTS: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
-    "softmax": (SOFTMAX, lambda x: Softmax().forward(x)),
-    "logistic": (LOGISTIC, lambda x: Sigmoid().forward(x)),
-    "exp": (EXP, np.exp),
-    "identity": (IDENTITY, lambda x: x),
+class Output(NamedTuple):
+    """An output activation: the function, its kernel, and that of the loss with which its gradient is ``y - t``.
+
+    See ``fastbp.kernels.deviance``; without a kernel, the function is the identity, and the loss that of softmax.
+    """
+
+    of: Callable[[np.ndarray], np.ndarray]
+    function: Any
+    loss: Any
+
+    def addresses(self, dtype: np.dtype) -> tuple[int, int]:
+        """Of the loss and of the function, compiled for ``dtype``."""
+        loss = loss_address(self.loss, dtype) if self.loss else NOTHING
+        return loss, function_address(self.function, dtype) if self.function else LINEAR
+
+
+OUTPUTS = {
+    "softmax": Output(lambda x: Softmax().forward(x), None, None),
+    "logistic": Output(lambda x: Sigmoid().forward(x), functions.sigmoid, losses.binary_choice),
+    "exp": Output(np.exp, losses.exponential, losses.poisson),
+    "identity": Output(lambda x: x, None, losses.share_of_squares),
 }
-"""What scikit-learn calls an output activation: its kind in ``fastbp.kernels.deviance``, and the function."""
+"""By what scikit-learn calls them."""
 
 
 def dense(X: Any) -> np.ndarray:
@@ -96,7 +114,7 @@ class Network:
             )
         for word in self.activations:
             choice("activation", word, ACTIVATIONS)
-        self.kind, self.output = OUTPUTS[output]
+        self.output = OUTPUTS[output]
         self.units = [self.coefs[0].shape[0], *(W.shape[1] for W in self.coefs)]
         self.dtype = _check.computed_in(_check.result_type(*self.coefs, *self.intercepts))
 
@@ -143,7 +161,7 @@ class Network:
 
     def outputs(self, X: Any) -> np.ndarray:
         """The outputs (N, K) for samples ``X`` (N, I)."""
-        return self.output(self.scores(X))
+        return self.output.of(self.scores(X))
 
     def evaluate(self, X: Any, t: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, float]:
         """Outputs for ``X``, and their loss against ``t`` (N, K) without penalty."""
@@ -151,15 +169,15 @@ class Network:
         y, dx, partial = np.empty_like(x), np.empty_like(x), np.empty(len(x))
         weights = as_weights(None, len(x), x.dtype) if sample_weight is None else sample_weight.astype(x.dtype)
         targets = np.ascontiguousarray(t, x.dtype)
-        total = sum_of_weights(weights, len(x))
-        loss = deviance(_team.current().address, self.kind, x, targets, weights, total, y, dx, partial)
+        total, kernels = losses.sum_of_weights(weights, len(x)), self.output.addresses(x.dtype)
+        loss = losses.deviance(_team.current().address, *kernels, x, targets, weights, total, y, dx, partial)
         return y, float(loss)
 
     def lower_loss(self, p: Lowering, x: Operand, t: int, weights: int, total: int) -> int:
         """Write the loss and its gradient, whose address is returned; ``total`` receives the sum of the weights."""
-        dx, losses = p.loss_buffers(x.columns)
-        y = p.buffer("loss y", x.columns)
-        p.emit(of.DevianceLoss(x.address, t, weights, y, dx, p.rows, x.columns, losses, self.kind, total))
+        dx, partial = p.loss_buffers(x.columns)
+        y, kernels = p.buffer("loss y", x.columns), self.output.addresses(p.dtype)
+        p.emit(of.DevianceLoss(x.address, t, weights, y, dx, p.rows, x.columns, partial, *kernels, total))
         return dx
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fastbp._mlp import LOSSES, mlp
+from fastbp import losses
+from fastbp._loss import Loss
+from fastbp._mlp import mlp
 from fastbp.sequential import Sequential
-from fastbp.sigmoid_with_loss import SigmoidWithLoss
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 from fastbp.tables._errors import SettingError, Settings
 from fastbp.tables._targets import Classes, Targets
 
@@ -52,9 +52,10 @@ class Design:
         settings: dict[str, Any] = {"dropout": self.dropout, "dtype": self.dtype, "seed": self.seed}
         return mlp(sizes, self.activation, loss=self._loss(targets), **settings)
 
-    def _loss(self, targets: Targets) -> Any:
-        if isinstance(targets, Classes) and not targets.binary:
-            return SoftmaxWithLoss(eps=0, label_smoothing=self.label_smoothing)
+    def _loss(self, targets: Targets) -> Loss:
+        loss: Any = losses.named(self.loss or ("softmax" if isinstance(targets, Classes) else "mse"))
         if self.label_smoothing:
-            raise SettingError(Settings(label_smoothing=None), " goes with ", Settings(loss="softmax"))
-        return SigmoidWithLoss() if isinstance(targets, Classes) else LOSSES[self.loss or "mse"]()
+            if not hasattr(loss, "label_smoothing"):
+                raise SettingError(Settings(label_smoothing=None), " goes with ", Settings(loss="softmax"))
+            loss.label_smoothing = self.label_smoothing
+        return loss

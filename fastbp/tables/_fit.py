@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _arguments
-from fastbp._mlp import LOSSES
+from fastbp import _arguments, losses
 from fastbp.history import History
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.tables._design import BATCH, EPOCHS, HIDDEN, LEARNING_RATES, Design
@@ -106,7 +105,7 @@ class Fitted:
         kind = _arguments.float_type("dtype", dtype).name
         seed = _arguments.integer("seed", seed, 0)
         if loss is not None:
-            _arguments.choice("loss", loss, LOSSES)
+            _arguments.choice("loss", loss, losses.BY_NAME)
         asked = Preparation(
             loss=loss,
             drop=_words("drop", drop),

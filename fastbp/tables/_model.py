@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._classes import has_probabilities
 from fastbp._load import Checkpoint, load_checkpoint
+from fastbp._loss import LABELS
 from fastbp.history import TrainingState
 from fastbp.model_file import ModelFileError
 from fastbp.sequential import Sequential
@@ -65,10 +65,8 @@ class Model:
         return np.concatenate(pieces)
 
     def found(self, scores: np.ndarray) -> np.ndarray:
-        """The numbers of the classes that ``scores`` (N, K) say; of one output, 1 where it is likelier than 0."""
-        if scores.shape[1] == 1:
-            return (self.net.loss_layer.probabilities(scores)[:, 0] > 0.5).astype(np.intp)
-        return np.argmax(scores, axis=1)
+        """The numbers of the classes that ``scores`` (N, K) say."""
+        return self.net.loss_layer.found(scores)
 
     def shares(self, scores: np.ndarray) -> np.ndarray:
         """The probability of each class (N, number of classes), of a model of classes."""
@@ -148,8 +146,8 @@ def model_of(checkpoint: Checkpoint, path: str | os.PathLike) -> Model:
 
 
 def _plain_targets(net: Sequential, n_outputs: int) -> Targets:
-    if net.loss_layer.has_classes:
-        return Classes("class", list(range(n_outputs)))
-    if n_outputs == 1 and has_probabilities(net.loss_layer):
-        return Classes("class", [0, 1], binary=True)
+    n_classes = net.loss_layer.n_classes(n_outputs)
+    binary = n_classes > n_outputs
+    if binary or net.loss_layer.targets == LABELS:  # else each output is a probability of its own
+        return Classes("class", list(range(n_classes)), binary)
     return Numbers("target", [0.0] * n_outputs, [1.0] * n_outputs)

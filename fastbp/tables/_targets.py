@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastbp._loss import NUMBERS, PROBABILITIES
+from fastbp.losses import words
 from fastbp.tables._errors import DataError, Settings, no_such
 from fastbp.tables._frames import is_number
 from fastbp.tables._standard import mean_std
@@ -12,7 +14,8 @@ from fastbp.tables._standard import mean_std
 MOST_UNASKED = 20  # classes; more different whole numbers are quantities, unless they are labels
 EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 
-OF_NUMBERS = ("mse", "mae", "huber")  # losses, by name
+OF_NUMBERS = words(NUMBERS)  # losses, by name
+OF_TWO = words(PROBABILITIES)  # of two classes and one output
 
 
 @dataclass
@@ -142,9 +145,9 @@ def learn_targets(
     values = np.unique(entries).tolist()
     if len(values) < 2:
         raise DataError(f"target {name!r} is always {values[0]!s}: there is nothing to learn")
-    if loss == "sigmoid" and len(values) != 2:
+    if loss in OF_TWO and len(values) != 2:
         raise DataError(Settings(loss=loss), f" needs two classes, target {name!r} has {len(values)}")
-    return Classes(name, values, binary=loss == "sigmoid")
+    return Classes(name, values, binary=loss in OF_TWO)
 
 
 def whole(numbers: np.ndarray) -> np.ndarray:

@@ -54,6 +54,12 @@ def function_address(function, dtype):
     return address_of(function, void(*[types.int64] * 3, from_dtype(np.dtype(dtype))))
 
 
+def loss_address(function, dtype, result=void):
+    """Address of a kernel in the form of ``element_losses``."""
+    one = from_dtype(np.dtype(dtype))
+    return address_of(function, result(*[types.int64] * 4, one, one))
+
+
 def apply(name, x, y=None, number=1):
     """What a function of ``activations`` makes of ``x``, (N, D), written into ``y``."""
     y = np.full_like(x, np.nan) if y is None else y

@@ -2,13 +2,21 @@
 
 import numpy as np
 import pytest
-from calls import FLOATS, team_for
+from calls import FLOATS, function_address, loss_address, team_for
 
-from fastbp.kernels.deviance import EXP, IDENTITY, LOGISTIC, SOFTMAX, deviance, sum_of_weights
+from fastbp.kernels import activations
+from fastbp.kernels import deviance as kernels
+from fastbp.kernels.deviance import deviance, sum_of_weights
+from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.kernels.penalty import l2_penalty
 from fastbp.kernels.team import CHUNK
 
-KINDS = {"softmax": SOFTMAX, "logistic": LOGISTIC, "exp": EXP, "identity": IDENTITY}
+KINDS = {  # the loss, and what makes the outputs
+    "softmax": (None, None),
+    "logistic": (kernels.binary_choice, activations.sigmoid),
+    "exp": (kernels.poisson, kernels.exponential),
+    "identity": (kernels.share_of_squares, None),
+}
 kinds = pytest.mark.parametrize("kind", KINDS)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 SHAPES = [(1, 1), (7, 3), (200, 10), (3000, 5)]  # the last in several parts
@@ -43,7 +51,10 @@ def plain(kind, x, t, weights, eps):
 def compiled(kind, x, t, weights):
     y, dx, partial = np.full_like(x, np.nan), np.full_like(x, np.nan), np.full(len(x), np.nan)
     total = sum_of_weights(weights, len(x))
-    loss = deviance(team_for(x.dtype), KINDS[kind], x, t.astype(x.dtype), weights, total, y, dx, partial)
+    loss, output = KINDS[kind]
+    loss = loss_address(loss, x.dtype) if loss else NOTHING
+    output = function_address(output, x.dtype) if output else LINEAR
+    loss = deviance(team_for(x.dtype), loss, output, x, t.astype(x.dtype), weights, total, y, dx, partial)
     return y, loss, dx
 
 

@@ -2,24 +2,22 @@
 
 import numpy as np
 import pytest
-from calls import FLOATS, team_for
+from calls import FLOATS, function_address, loss_address, team_for
+from numba import types
 
-from fastbp.kernels.element_losses import (
-    ABSOLUTE,
-    BINARY,
-    HUBER,
-    OF_SCORES,
-    SQUARED,
-    element_loss,
-    element_loss_backward,
-    element_loss_forward,
-)
+from fastbp.kernels import activations, element_losses
+from fastbp.kernels.element_losses import element_loss, element_loss_backward, element_loss_forward
+from fastbp.kernels.gemm import LINEAR, NOTHING
 
-KINDS = {"squared": SQUARED, "binary": BINARY, "of scores": OF_SCORES, "absolute": ABSOLUTE, "huber": HUBER}
+KINDS = ("squared", "binary", "binary_of_scores", "absolute", "huber")
 DELTA = 0.75  # Huber's
 kinds = pytest.mark.parametrize("kind", KINDS)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 SHAPES = [(1, 1), (7, 3), (64, 16), (33, 65), (3000, 5), (2, 9000)]  # the last two in several parts
+
+
+def address(name, dtype):
+    return loss_address(getattr(element_losses, name), dtype)
 
 
 def operands(kind, dtype, shape, seed=0):
@@ -32,15 +30,21 @@ def operands(kind, dtype, shape, seed=0):
 
 def in_one_go(kind, x, t, weights):
     dx = np.full_like(x, np.nan)
+    both = loss_address(element_losses.squared_in_one_go, x.dtype, types.float64) if kind == "squared" else NOTHING
+    kernels = address(kind, x.dtype), address(f"{kind}_slope", x.dtype), both
     share = x.dtype.type(1 / len(x))
-    loss = element_loss(team_for(x.dtype), KINDS[kind], DELTA, x, t, weights, share, np.full(len(x), np.nan), dx)
-    return loss, dx
+    return element_loss(team_for(x.dtype), *kernels, x, t, weights, share, DELTA, np.full(len(x), np.nan), dx), dx
 
 
 def one_after_the_other(kind, x, t, weights):
     y, dx, share = np.full_like(x, np.nan), np.full_like(x, np.nan), x.dtype.type(1 / len(x))
-    loss = element_loss_forward(team_for(x.dtype), KINDS[kind], DELTA, x, t, weights, y, np.full(len(x), np.nan))
-    element_loss_backward(team_for(x.dtype), KINDS[kind], DELTA, y, t, weights, share, dx)
+    function, slope, output = address(kind, x.dtype), f"{kind}_slope", LINEAR
+    if kind == "binary_of_scores":
+        slope, output = f"{slope}_of_output", function_address(activations.sigmoid, x.dtype)
+    partial, team = np.full(len(x), np.nan), team_for(x.dtype)
+    loss = element_loss_forward(team, function, output, x, t, weights, DELTA, y, partial)
+    slope = address(slope, x.dtype)
+    element_loss_backward(team, slope, y, t, weights, share, DELTA, dx)
     return loss, dx
 
 
@@ -84,11 +88,17 @@ def test_absolute_and_huber_losses_are_those_of_torch(kind, dtype, weighted):
 @dtypes
 def test_squares_of_any_number_of_elements(dtype):
     rng = np.random.default_rng(1)
+    kernels = (
+        NOTHING,
+        NOTHING,
+        loss_address(element_losses.squared_in_one_go, dtype, types.float64),
+    )  # the others are not called
     for n in range(1, 140):
         frame = np.full((n + 40, 1), np.nan, dtype)
         x, t = rng.integers(-9, 10, (2, n, 1)).astype(dtype)
         dx = frame[20 : 20 + n]
-        loss = element_loss(team_for(dtype), SQUARED, 0.0, x, t, np.empty(0, dtype), dtype(0.5), np.empty(n), dx)
+        none = np.empty(0, dtype)
+        loss = element_loss(team_for(dtype), *kernels, x, t, none, dtype(0.5), 0.0, np.empty(n), dx)
         assert loss == pytest.approx(np.mean((x - t) ** 2), rel=1e-14)
         np.testing.assert_array_equal(dx, x - t)
         assert np.isnan(frame[:20]).all() and np.isnan(frame[20 + n :]).all(), "nothing beside dx is written"
