@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._binding import Binding
-from fastbp._listing import listing
+from fastbp._listing import listing, plan_in_words
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._not_finite import place_of
@@ -73,6 +73,7 @@ class Batch:
         for key, at in p.buffers().items():
             names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
         names |= p.functions | {self.x.ctypes.data: "x", self.t.ctypes.data: "t", self.weights.ctypes.data: "weights"}
+        names |= {at: plan_in_words(plan) for plan, at in p.plans.items()}
         for name, parameter in binding.params.items():
             names[parameter.ctypes.data] = name
             if p.gradients.size:
