@@ -268,15 +268,15 @@ def _tiles(team, plan, a, b, c, start, alpha, epilogue):
     _finish(p.rows, p.columns, (c, p.c_row), epilogue, alpha)
 
 
-@kernel
+@kernel(by_address=True)
 def planned_product(team, plan, a, b, c, start, alpha, function, kept, number):
     """What ``product`` calls for anything but TILES."""
     p, epilogue = operands(Plan, plan), (function, kept, number)
-    if p.way == PACKED_TILES:
-        panel = scratch_of(team, 0)
-        pack_panel(b, p.from_k, p.from_column, p.depth, p.columns, panel, p.b_k, alpha)
-        _tiles(team, plan, a, panel, c, start, alpha, epilogue)
-    elif p.way == TILES:
+    if p.way == TILES or p.way == PACKED_TILES:
+        if p.way == PACKED_TILES:
+            panel = scratch_of(team, 0)
+            pack_panel(b, p.from_k, p.from_column, p.depth, p.columns, panel, p.b_k, alpha)
+            b = panel
         _tiles(team, plan, a, b, c, start, alpha, epilogue)
     elif p.way == BLOCKS:
         by_rows, by_columns = (p.by_rows, p.by_columns) if load(team + 8 * SIZE) > 1 else (1, 1)
@@ -295,6 +295,14 @@ def _call_product(typingctx, function, team, plan, a, b, c, start, alpha, f, kep
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7, alpha, *[types.int64] * 3), codegen
+
+
+@kernel(inline=True)
+def _by_address(team, plan, a, b, c, start, alpha, epilogue):
+    """Have ``planned_product`` compute a product."""
+    function = load(team + 8 * (GEMM32 if size_of(alpha) == 4 else GEMM64))
+    f, kept, number = epilogue
+    _call_product(function, team, plan, a, b, c, start, alpha, f, kept, number)
 
 
 @kernel(inline=True)
@@ -320,9 +328,7 @@ def product(team, plan, a, b, c, start, alpha, epilogue):
     if load(plan + 8 * WAY) == TILES:
         _tiles(team, plan, a, b, c, start, alpha, epilogue)
         return
-    f, kept, number = epilogue
-    function = load(team + 8 * (GEMM32 if size_of(alpha) == 4 else GEMM64))
-    _call_product(function, team, plan, a, b, c, start, alpha, f, kept, number)
+    _by_address(team, plan, a, b, c, start, alpha, epilogue)
 
 
 @kernel
@@ -333,4 +339,4 @@ def gemm(team, shape, a, b, c, start, alpha, epilogue):
     b_at, b_k, b_col = b
     start_row = start[1] if start[0] != NOTHING else 0
     plan = plan_product(shape, (a_row, a_k), (b_k, b_col), c[1], start_row, size_of(alpha))
-    product(team, local(plan), a_at, b_at, c[0], start[0], alpha, epilogue)
+    _by_address(team, local(plan), a_at, b_at, c[0], start[0], alpha, epilogue)

@@ -34,7 +34,7 @@ def operation(instruction):
     """Decorate the function that runs an ``instruction``."""
 
     def decorate(function):
-        OPERATIONS[instruction] = kernel(function)
+        OPERATIONS[instruction] = kernel(function, by_address=True)
         return OPERATIONS[instruction]
 
     return decorate
