@@ -6,6 +6,9 @@ from typing import Any
 
 from fastbp._lowering import Lowering
 from fastbp.kernels.gemm import LINEAR, NOTHING, RELU
+from fastbp.kernels.plan import NO_WORK, PACKED_TILES, TILES, Plan
+
+WAYS = {NO_WORK: "nothing", TILES: "tiles", PACKED_TILES: "tiles,packed"}
 
 
 def listing(p: Lowering, names: dict[int, str]) -> str:
@@ -28,3 +31,17 @@ def _line(instruction: Any, names: dict[int, str]) -> tuple[str, str]:
             value = names.get(value, value)
         said.append(f"{field}={value:g}" if isinstance(value, float) else f"{field}={value}")
     return type(instruction).__name__, " ".join(said)
+
+
+def plan_in_words(plan: Plan) -> str:
+    """Rows and columns of a product, its depth, and how it is computed."""
+    return f"{plan.rows}x{plan.columns}x{plan.depth}:{WAYS.get(plan.way) or _blocks(plan)}"
+
+
+def _blocks(plan: Plan) -> str:
+    said = [f"blocks={plan.block_k}x{plan.block_n}", f"parts={plan.by_rows}x{plan.by_columns}"]
+    if plan.packs_a or plan.packs_b:
+        said.append("packed")
+    if plan.thin:
+        said.append(f"thin={plan.thin}")
+    return ",".join(said)

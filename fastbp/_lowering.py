@@ -23,6 +23,7 @@ from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import LINEAR, RELU
 from fastbp.kernels.operations import OPERATIONS
+from fastbp.kernels.plan import Plan, plan_product
 from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK
 
@@ -113,6 +114,7 @@ class Lowering:
         self._instructions: list[Any] = []
         self.instructions: list[Any] = []  # of the last table
         self.functions: dict[int, str] = {}  # names by address
+        self.plans: dict[Plan, int] = {}  # their addresses
         self._passes: list[tuple[Passed, Backward]] = []
         self._included: list[Lowering] = []
         self.keep(parameters)
@@ -127,6 +129,17 @@ class Lowering:
         if key not in self._buffers:
             self._buffers[key] = np.zeros(shape, dtype or self.dtype)
         return self._buffers[key].ctypes.data
+
+    def plan(self, shape: tuple[int, int, int], a: tuple[int, int], b: tuple[int, int], adds_rows: bool = False) -> int:
+        """Address of the plan of a product, see ``plan_product``, whose rows lie one after the other.
+
+        ``adds_rows`` says whether a matrix is added to it, not one row to all, or nothing.
+        """
+        columns = shape[1]
+        plan = plan_product(shape, a, b, columns, columns if adds_rows else 0, self.dtype.itemsize)
+        if plan not in self.plans:
+            self.plans[plan] = self.keep(np.array(plan, np.int64))
+        return self.plans[plan]
 
     def keep(self, array: np.ndarray) -> int:
         """Address of an array that has to live as long as the program."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _arguments, _check, _team
 from fastbp._binding import Binding
-from fastbp._listing import listing
+from fastbp._listing import listing, plan_in_words
 from fastbp._loss import as_weights
 from fastbp._lowering import Lowering
 from fastbp._not_finite import place_of
@@ -75,6 +75,7 @@ class Batch:
         names |= p.functions | {self.x.ctypes.data: "x", self.t.ctypes.data: "t", self.weights.ctypes.data: "weights"}
         for name, buffer in binding.buffers.items():
             names[buffer.ctypes.data] = name
+        names |= {at: plan_in_words(plan) for plan, at in p.plans.items()}
         for name, parameter in binding.params.items():
             names[parameter.ctypes.data] = name
             if p.gradients.size:

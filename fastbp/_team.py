@@ -26,7 +26,7 @@ from fastbp import _arguments
 from fastbp.kernels import team as kernels
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels._jit import address_of
-from fastbp.kernels.gemm import gemm_of_words
+from fastbp.kernels.gemm import planned_product
 from fastbp.kernels.tile import tile_table
 
 R = TypeVar("R")
@@ -90,7 +90,7 @@ class Team:
         tiles, gemm, numba_type = _GEMM[dtype]
         if not self._words[gemm]:
             self._teams[:, tiles] = tile_table(dtype.type(1))
-            self._teams[:, gemm] = address_of(gemm_of_words, void(types.int64, numba_type))
+            self._teams[:, gemm] = address_of(planned_product, void(*[types.int64] * 6, numba_type, *[types.int64] * 3))
 
 
 def _serve(memory: tuple[np.ndarray, np.ndarray], member: int) -> None:

@@ -151,20 +151,23 @@ class Affine(Layer):
         n_inputs, n_outputs = own_W.shape
         if n_inputs != x.columns:
             raise RuntimeError(f"W of shape {own_W.shape} does not fit the {x.columns} outputs of what is before it")
-        sizes = p.rows, n_inputs, n_outputs
+        n_rows = p.rows
         y = p.buffer((self, "y"), n_outputs)
-        p.emit(of.AffineForward(x.address, W, b, y, *sizes, function=LINEAR, number=0.0))
+        plan = p.plan((n_rows, n_outputs, n_inputs), (n_inputs, 1), (n_outputs, 1))
+        p.emit(of.AffineForward(x.address, W, b, y, plan, function=LINEAR, number=0.0))
 
         def backward(dy: int, wanted: bool) -> int:
             dx = p.buffer((self, "dx"), n_inputs) if wanted else NOTHING
             if wanted:
-                function, kept, number = x.take_slope()
-                p.emit(of.AffineInputGradient(dy, W, dx, *sizes, function, kept, number))
+                plan = p.plan((n_rows, n_inputs, n_outputs), (n_outputs, 1), (1, n_outputs))
+                p.emit(of.AffineInputGradient(dy, W, dx, plan, *x.take_slope()))
+            plan = p.plan((n_inputs, n_outputs, n_rows), (1, n_inputs), (n_outputs, 1), p.fused_step or p.adds)
+            plan_of_sum = p.plan((1, n_outputs, n_rows), (0, 0), (n_outputs, 1))
             if p.fused_step:
-                p.emit(of.AffineStep(x.address, dy, W, b, *sizes))
+                p.emit(of.AffineStep(x.address, dy, W, b, plan, plan_of_sum))
             else:
                 dW, db = p.gradient_of(own_W), p.gradient_of(own_b) if own_b.size else NOTHING
-                p.emit(of.AffineWeightGradient(x.address, dy, dW, db, *sizes, p.adds))
+                p.emit(of.AffineWeightGradient(x.address, dy, dW, db, plan, plan_of_sum, p.adds))
             return dx
 
         p.on_backward(self, backward)

@@ -139,7 +139,7 @@ class Sequential(Network):
 
         >>> net = Sequential([Affine(np.zeros((4, 3)), None)])
         >>> print(net.program(batch_size=2).splitlines()[0])
-        AffineForward     x=x W=W1 b=0 y=Affine1.y rows=2 inputs=4 outputs=3 function=none number=0
+        AffineForward     x=x W=W1 b=0 y=Affine1.y plan=2x3x4:tiles function=none number=0
         """
         binding = self._binding()
         labels = binding.loss.targets == LABELS

@@ -195,17 +195,20 @@ class KernelCache:
     def disable(self) -> None: ...
 
 
-def kernel(function=None, *, inline=False):
+def kernel(function=None, *, inline=False, by_address=False):
     """Compile ``function`` at its first call with fastbp's options; its machine code is kept on disk.
 
     ``inline`` functions become part of their callers, which a loop needs to be vectorised around them. What is
-    inline, or has a name with an underscore in front, is called from compiled code only.
+    inline, or has a name with an underscore in front, is called from compiled code only; what is to be called
+    ``by_address`` from there alone too.
     """
     if function is None:
-        return lambda f: kernel(f, inline=inline)
+        return lambda f: kernel(f, inline=inline, by_address=by_address)
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "forceinline": inline}
     if inline or function.__name__.startswith("_"):
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    elif by_address:
+        options["no_cpython_wrapper"] = True
     dispatcher = numba.njit(function, **options)
     if not config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function)

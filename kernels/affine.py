@@ -65,17 +65,5 @@ def affine_backward(team, dout, x, w, dx, dw, db):
     a = (address(x), 1, n_columns)
     b = (address(dout), n_outputs, 1)
     gemm(team, (n_columns, n_outputs, n_rows), a, b, (address(dw), n_outputs), zeros, one, NO_EPILOGUE)
-    sum_rows(team, address(dout), (n_rows, n_outputs), (address(db), NOTHING), one)
-
-
-@kernel
-def sum_rows(team, rows, shape, target, rate):
-    """``out = rate sum of the rows + start``: a product with a row of ones.
-
-    rows : address of the ``shape`` = (N, O) elements
-    target : addresses of out (O,) and of start, which may be out itself, or NOTHING
-    """
-    n_rows, n_columns = shape
-    out, start = target
-    ones = (local(like(1, rate)), 0, 0)
-    gemm(team, (1, n_columns, n_rows), ones, (rows, n_columns, 1), (out, 0), (start, 0), rate, NO_EPILOGUE)
+    ones = (local(like(1, one)), 0, 0)
+    gemm(team, (1, n_outputs, n_rows), ones, b, (address(db), 0), zeros, one, NO_EPILOGUE)

@@ -65,9 +65,7 @@ class AffineForward(NamedTuple):
     W: int
     b: int
     y: int
-    rows: int
-    inputs: int
-    outputs: int
+    plan: int
     function: int
     number: float
 
@@ -78,9 +76,7 @@ class AffineInputGradient(NamedTuple):
     dy: int
     W: int
     dx: int
-    rows: int
-    inputs: int
-    outputs: int
+    plan: int
     function: int
     kept: int
     number: float
@@ -93,9 +89,8 @@ class AffineWeightGradient(NamedTuple):
     dy: int
     dW: int
     db: int
-    rows: int
-    inputs: int
-    outputs: int
+    plan: int
+    plan_of_sum: int
     adds: int
 
 
@@ -106,9 +101,8 @@ class AffineStep(NamedTuple):
     dy: int
     W: int
     b: int
-    rows: int
-    inputs: int
-    outputs: int
+    plan: int
+    plan_of_sum: int
 
 
 class Activation(NamedTuple):

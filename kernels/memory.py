@@ -117,7 +117,10 @@ def address(typingctx, array):
 
 @intrinsic
 def local(typingctx, value):
-    """The address of a copy of the number ``value``, good until the calling function returns."""
+    """The address of a copy of the number or tuple of int64 ``value``, good until the calling function returns.
+
+    Each call in the text of a function has one place, which the next pass of a loop overwrites.
+    """
 
     def codegen(context, builder, signature, arguments):
         return builder.ptrtoint(cgutils.alloca_once_value(builder, arguments[0]), I64)

@@ -12,16 +12,15 @@ import numpy as np
 
 from . import instructions as of
 from ._jit import kernel
-from .affine import sum_rows
 from .batch import gather, gather_kind, gather_sparse
 from .columns import parts_of_columns, scale_columns, scale_columns_back
 from .deviance import deviance, sum_of_weights
 from .dropout import dropout_backward, dropout_forward
 from .element_losses import element_loss
 from .elementwise import apply_function, apply_function_back
-from .gemm import NO_EPILOGUE, NOTHING, gemm
+from .gemm import NO_EPILOGUE, NOTHING, product
 from .instructions import operands
-from .memory import bits_of_float, float_of_bits, like, load, store, view
+from .memory import bits_of_float, float_of_bits, like, load, local, store, view
 from .normalization import (
     STATISTICS,
     batch_normalization,
@@ -45,7 +44,7 @@ def operation(instruction):
     """Decorate the function that runs an ``instruction``."""
 
     def decorate(function):
-        OPERATIONS[instruction] = kernel(function)
+        OPERATIONS[instruction] = kernel(function, by_address=True)
         return OPERATIONS[instruction]
 
     return decorate
@@ -94,36 +93,31 @@ def gather_labels(team, row, step, one):
 @operation(of.AffineForward)
 def affine_forward(team, row, step, one):
     i = operands(of.AffineForward, row)
-    shape, epilogue = (i.rows, i.outputs, i.inputs), (i.function, NOTHING, bits_of_float(i.number))
-    gemm(team, shape, (i.x, i.inputs, 1), (i.W, i.outputs, 1), (i.y, i.outputs), (i.b, 0), one, epilogue)
+    product(team, i.plan, i.x, i.W, i.y, i.b, one, (i.function, NOTHING, bits_of_float(i.number)))
 
 
 @operation(of.AffineInputGradient)
 def affine_input_gradient(team, row, step, one):
     i = operands(of.AffineInputGradient, row)
-    shape, epilogue = (i.rows, i.inputs, i.outputs), (i.function, i.kept, bits_of_float(i.number))
-    gemm(team, shape, (i.dy, i.outputs, 1), (i.W, 1, i.outputs), (i.dx, i.inputs), (NOTHING, 0), one, epilogue)
+    product(team, i.plan, i.dy, i.W, i.dx, NOTHING, one, (i.function, i.kept, bits_of_float(i.number)))
 
 
 @operation(of.AffineWeightGradient)
 def affine_weight_gradient(team, row, step, one):
     i = operands(of.AffineWeightGradient, row)
-    shape = (i.inputs, i.outputs, i.rows)
-    start_w, start_b = (i.dW, i.db) if i.adds else (NOTHING, NOTHING)
-    start = start_w, i.outputs
-    gemm(team, shape, (i.x, 1, i.inputs), (i.dy, i.outputs, 1), (i.dW, i.outputs), start, one, NO_EPILOGUE)
+    start_W, start_b = (i.dW, i.db) if i.adds else (NOTHING, NOTHING)
+    product(team, i.plan, i.x, i.dy, i.dW, start_W, one, NO_EPILOGUE)
     if i.db != NOTHING:
-        sum_rows(team, i.dy, (i.rows, i.outputs), (i.db, start_b), one)
+        product(team, i.plan_of_sum, local(like(1, one)), i.dy, i.db, start_b, one, NO_EPILOGUE)
 
 
 @operation(of.AffineStep)
 def affine_step(team, row, step, one):
     i = operands(of.AffineStep, row)
     rate = like(-float_of_bits(load(step + 8 * LR)), one)
-    shape, own = (i.inputs, i.outputs, i.rows), (i.W, i.outputs)
-    gemm(team, shape, (i.x, 1, i.inputs), (i.dy, i.outputs, 1), own, own, rate, NO_EPILOGUE)
+    product(team, i.plan, i.x, i.dy, i.W, i.W, rate, NO_EPILOGUE)
     if i.b != NOTHING:
-        sum_rows(team, i.dy, (i.rows, i.outputs), (i.b, i.b), rate)
+        product(team, i.plan_of_sum, local(like(1, one)), i.dy, i.b, i.b, rate, NO_EPILOGUE)
 
 
 @operation(of.Activation)

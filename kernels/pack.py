@@ -15,6 +15,7 @@ from .memory import size_of
 from .simd import I64, Vectors, element_bytes, element_type
 
 VECTOR_BYTES = ISA.vector_bytes
+NARROW = 4  # elements of so short a row are found by few shuffles, where a square has many
 
 
 def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, lanes: int, tail=None) -> None:
@@ -123,6 +124,64 @@ _transpose_square = _transposition("transpose_square", "read")  # of a source wi
 _transpose_square_back = _transposition("transpose_square_back", "written")  # to a target without padding
 
 
+def _emit_narrow(v: Vectors, rows, lines, width, count, n: int, joins: bool) -> None:
+    """Between ``count`` <= lanes rows of ``n`` elements, one after the other, and their ``n`` lines ``width`` apart."""
+    builder = v.builder
+    lanes = ISA.lanes(v.bytes)
+    columns = [[line + n * lane for lane in range(lanes)] for line in range(n)]  # where a line's elements are in rows
+    rows_at = [v.at(rows, lanes * k) for k in range(n)]
+    lines_at = [v.at(lines, builder.mul(width, I64(line))) for line in range(n)]
+
+    def move(masks):
+        if joins:
+            found = [v.load(at, lanes) for at in lines_at]
+            places = [
+                [element % n * lanes + element // n for element in range(k * lanes, (k + 1) * lanes)] for k in range(n)
+            ]
+            for at, place, mask in zip(rows_at, places, masks, strict=True):
+                v.store(v.picked(found, place), at, mask)
+        else:
+            found = [v.load(at, lanes, mask) for at, mask in zip(rows_at, masks, strict=True)]
+            for at, place in zip(lines_at, columns, strict=True):
+                v.store(v.picked(found, place), at)
+
+    with builder.if_else(builder.icmp_signed("==", count, I64(lanes))) as (then, otherwise):
+        with then:
+            move([None] * n)
+        with otherwise:
+            left = builder.mul(count, I64(n))
+            move([v.first_lanes(builder.sub(left, I64(lanes * k)), lanes) for k in range(n)])
+
+
+def _between_rows_and_lines(name: str, joins: bool):
+    """An intrinsic ``name(rows, lines, width, count, n, one)`` for 1 <= n <= NARROW; see ``_emit_narrow``."""
+
+    def codegen(context, builder, signature, arguments):
+        def emit(v, values):
+            rows, lines, width, count, n = values
+            end = v.builder.append_basic_block("end")
+            switch = v.builder.switch(n, end)
+            for number in range(1, NARROW + 1):
+                block = v.builder.append_basic_block(f"rows_of_{number}")
+                switch.add_case(I64(number), block)
+                v.builder.position_at_end(block)
+                _emit_narrow(v, v.pointer(rows), v.pointer(lines), width, count, number, joins)
+                v.builder.branch(end)
+            v.builder.position_at_end(end)
+
+        return _call(context, builder, element_type(signature.args[-1]), name, arguments[:-1], emit)
+
+    def move(typingctx, rows, lines, width, count, n, one):
+        return types.void(*[types.int64] * 5, one), codegen
+
+    move.__name__ = name
+    return intrinsic(move)
+
+
+_split_rows = _between_rows_and_lines("split_rows", joins=False)
+_join_rows = _between_rows_and_lines("join_rows", joins=True)
+
+
 @kernel
 def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
     """Copy ``depth`` x ``columns`` of B into the panel of ``width`` >= columns, a whole number of vectors.
@@ -138,6 +197,8 @@ def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
         source = b + itemsize * j * b_col
         if b_col == 1:
             _copy_vector(source, b_k, target, width, depth, there, one)
+        elif b_col == depth and depth <= NARROW:
+            _split_rows(source, target, width, there, depth, one)
         else:
             for k in range(0, depth, lanes):
                 _transpose_square(
@@ -159,6 +220,9 @@ def unpack_rows(panel, width, depth, columns, target, one):
     itemsize = size_of(one)
     lanes = VECTOR_BYTES // itemsize
     for j in range(0, columns, lanes):
+        if depth <= NARROW:
+            _join_rows(target + itemsize * j * depth, panel + itemsize * j, width, min(lanes, columns - j), depth, one)
+            continue
         for k in range(0, depth, lanes):
             _transpose_square_back(
                 panel + itemsize * (k * width + j),

@@ -11,85 +11,151 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .elementary import exp_nonpositive, log
 from .isa import ISA
-from .memory import address, like, load, size_of, view
+from .memory import address, like, size_of, view
 from .pack import pack_panel, unpack_rows
-from .simd import I64, Vectors, element_bytes, element_type
+from .simd import I32, I64, Vectors, element_type
 
 LONGEST = 32  # columns of a short row: beyond, vectors along the row are as good
 ROWS = 64  # at a time
-SCRATCH_BYTES = 8 * (ROWS * (LONGEST + ISA.lanes(4)) + 2 * ROWS)
+SCRATCH_BYTES = 8 * (ROWS * (LONGEST + ISA.lanes(4)) + 4 * ROWS)
 VECTOR_BYTES = ISA.vector_bytes
 
 
-def _each_strip(name: str, emit):
-    """An intrinsic ``name(lines, count, width, out, one)`` that runs ``emit`` for each vector's width of the lines.
+class _Strip:
+    """The columns of some lines that fill a vector, and the labels of these columns where there are any."""
 
-    ``lines`` is the address of ``count`` lines of ``width`` elements, a whole number of vectors. ``emit(v, count, at)``
-    works on the strip whose element of line k is at ``at(k)``, and returns a vector, which is written to ``out``.
+    def __init__(self, v: Vectors, lines, count, width, first, labels=None) -> None:
+        self.v, self.count, self.labels = v, count, labels
+        self.lanes = ISA.lanes(v.bytes)
+        self._start, self._width = v.at(v.pointer(lines), first), width
+
+    def first(self):
+        """The first line."""
+        return self.v.load(self._start, self.lanes)
+
+    def lines(self, change) -> None:
+        """Replace each line by what ``change`` makes of it, and of the mask of the columns whose label it is; None
+        leaves it."""
+        v, builder = self.v, self.v.builder
+        with cgutils.for_range(builder, self.count) as line:
+            at, mine = v.at(self._start, builder.mul(line.index, self._width)), None
+            if self.labels is not None:
+                mine = builder.icmp_signed("==", self.labels, v.splat(builder.trunc(line.index, I32), self.lanes))
+            changed = change(v.load(at, self.lanes), mine)
+            if changed is not None:
+                v.store(changed, at)
+
+    def variable(self, value):
+        """A place for a vector, which begins as ``value``."""
+        return cgutils.alloca_once_value(self.v.builder, value)
+
+
+def _labels(v: Vectors, labels, first, count):
+    """Those of the ``count`` int64 at address ``labels`` that belong to the strip from ``first`` on, as int32."""
+    builder, lanes = v.builder, ISA.lanes(v.bytes)
+    words = Vectors(builder, ir.DoubleType())
+    there = v.first_lanes(builder.sub(count, first), lanes)
+    bits = words.load(words.at(words.pointer(labels), first), lanes, there)
+    return builder.trunc(builder.bitcast(bits, ir.VectorType(I64, lanes)), ir.VectorType(I32, lanes))
+
+
+def _each_strip(name: str, emit, of_labels: bool):
+    """An intrinsic that runs ``emit(strip, number)`` for each vector's width of some lines, and writes what it returns.
+
+    That is one vector for ``name(lines, count, width, out, number)``, and two, the second to ``picked``, for
+    ``name(lines, count, width, out, labels, n_labels, picked, number)``. ``lines`` is the address of ``count`` lines of
+    ``width`` elements of the type of ``number``, a whole number of vectors.
     """
 
     def codegen(context, builder, signature, arguments):
-        lines, count, width, out, _ = arguments
-        element = element_type(signature.args[-1])
-        lanes = ISA.lanes(element_bytes(element))
-        v = Vectors(builder, element)
-        with cgutils.for_range(builder, builder.sdiv(width, I64(lanes))) as strip:
-            first = builder.mul(strip.index, I64(lanes))
-            start = v.at(v.pointer(lines), first)
-            result = emit(v, count, lambda k: v.at(start, builder.mul(k, width)), lanes)
+        (lines, count, width, out, *more), number = arguments[:-1], arguments[-1]
+        v = Vectors(builder, element_type(signature.args[-1]))
+        lanes = ISA.lanes(v.bytes)
+        with cgutils.for_range(builder, builder.sdiv(width, I64(lanes))) as loop:
+            first = builder.mul(loop.index, I64(lanes))
+            labels = _labels(v, more[0], first, more[1]) if of_labels else None
+            result, picked = emit(_Strip(v, lines, count, width, first, labels), number)
             v.store(result, v.at(v.pointer(out), first))
+            if of_labels:
+                v.store(picked, v.at(v.pointer(more[2]), first))
         return context.get_dummy_value()
 
-    def each_strip(typingctx, lines, count, width, out, one):
-        return types.void(*[types.int64] * 4, one), codegen
+    def each_strip(typingctx, lines, count, width, out, number):
+        return types.void(*[types.int64] * 4, number), codegen
 
-    each_strip.__name__ = name
-    return intrinsic(each_strip)
+    def each_strip_of_labels(typingctx, lines, count, width, out, labels, n_labels, picked, number):
+        return types.void(*[types.int64] * 7, number), codegen
+
+    chosen = each_strip_of_labels if of_labels else each_strip
+    chosen.__name__ = name
+    return intrinsic(chosen)
 
 
-def _emit_shift(v: Vectors, count, at, lanes):
-    builder = v.builder
-    top = cgutils.alloca_once_value(builder, v.load(at(I64(0)), lanes))
-    with cgutils.for_range(builder, count) as line:
-        value = v.load(at(line.index), lanes)
+def _pick(strip: _Strip, picked, value, mine) -> None:
+    """Keep the ``value`` of the line whose columns are ``mine``."""
+    if mine is not None:
+        builder = strip.v.builder
+        builder.store(builder.select(mine, value, builder.load(picked)), picked)
+
+
+def _emit_shift(strip: _Strip, number):
+    """Subtract from each column its largest element. Returns that, and what stood in the line of the label."""
+    v, builder = strip.v, strip.v.builder
+    top, picked = (strip.variable(value) for value in (strip.first(), v.zero(strip.lanes)))
+
+    def look(value, mine):
         so_far = builder.load(top)
         builder.store(builder.select(builder.fcmp_ordered(">", value, so_far), value, so_far), top)
-    with cgutils.for_range(builder, count) as line:
-        v.store(builder.fsub(v.load(at(line.index), lanes), builder.load(top)), at(line.index))
-    return builder.load(top)
+        _pick(strip, picked, value, mine)
+
+    strip.lines(look)
+    strip.lines(lambda value, mine: builder.fsub(value, builder.load(top)))
+    return builder.load(top), builder.load(picked)
 
 
-def _emit_normalize(v: Vectors, count, at, lanes):
-    builder = v.builder
-    total = cgutils.alloca_once_value(builder, v.zero(lanes))
-    with cgutils.for_range(builder, count) as line:
-        builder.store(builder.fadd(builder.load(total), v.load(at(line.index), lanes)), total)
-    share = builder.fdiv(ir.Constant(v.type(lanes), [1.0] * lanes), builder.load(total))
-    with cgutils.for_range(builder, count) as line:
-        v.store(builder.fmul(v.load(at(line.index), lanes), share), at(line.index))
-    return builder.load(total)
+def _emit_normalize(strip: _Strip, number):
+    """Divide each column by its sum, and make of these probabilities the gradient, times ``number``, where there are
+    labels. Returns the sum, and the probability of the label."""
+    v, builder = strip.v, strip.v.builder
+    total, picked = (strip.variable(v.zero(strip.lanes)) for _ in range(2))
+    ones = ir.Constant(v.type(strip.lanes), [1.0] * strip.lanes)
+
+    def add(value, mine):
+        builder.store(builder.fadd(builder.load(total), value), total)
+
+    def finish(value, mine):
+        value = builder.fmul(value, share)
+        _pick(strip, picked, value, mine)
+        if mine is None:
+            return value
+        return builder.fmul(builder.select(mine, builder.fsub(value, ones), value), v.splat(number, strip.lanes))
+
+    strip.lines(add)
+    share = builder.fdiv(ones, builder.load(total))
+    strip.lines(finish)
+    return builder.load(total), builder.load(picked)
 
 
-_shift = _each_strip("_shift", _emit_shift)  # subtracts each column's largest element, and writes it to out
-_normalize = _each_strip("_normalize", _emit_normalize)  # divides each column by its sum, and writes that to out
+_shift = _each_strip("_shift", _emit_shift, of_labels=False)
+_normalize = _each_strip("_normalize", _emit_normalize, of_labels=False)
+_shift_of_labels = _each_strip("_shift_of_labels", _emit_shift, of_labels=True)
+_gradient_of_labels = _each_strip("_gradient_of_labels", _emit_normalize, of_labels=True)
 
 
-@kernel
-def _softmax_lines(x, n_rows, n_columns, width, scratch, one):
-    """The softmax of ``n_rows`` <= ROWS rows at address ``x``, as the lines at the beginning of ``scratch``.
-
-    Returns each row's largest element, and the sums of exp(x - largest).
-    """
+@kernel(inline=True)
+def _places(scratch, one):
+    """Where in the scratch memory, behind the lines, there is room for numbers of each row: its largest score, the sum
+    of exp, the score of its label and the probability of that."""
     size = size_of(one)
-    tops = scratch + size * ROWS * (LONGEST + VECTOR_BYTES // size)
-    totals = tops + size * ROWS
-    pack_panel(x, 1, n_columns, n_columns, n_rows, scratch, width, one)
-    _shift(scratch, n_columns, width, tops, one)
-    lines = view(scratch, n_columns * width, one)
-    for i in range(lines.size):
-        lines[i] = exp_nonpositive(lines[i])
-    _normalize(scratch, n_columns, width, totals, one)
-    return view(tops, n_rows, one), view(totals, n_rows, one)
+    first = scratch + size * ROWS * (LONGEST + VECTOR_BYTES // size)
+    return first, first + size * ROWS, first + 2 * size * ROWS, first + 3 * size * ROWS
+
+
+@kernel(inline=True)
+def _exp_lines(lines, n_columns, width, one):
+    values = view(lines, n_columns * width, one)
+    for i in range(values.size):
+        values[i] = exp_nonpositive(values[i])
 
 
 @kernel(inline=True)
@@ -110,8 +176,13 @@ def softmax_short_rows(x, y, begin, end, tops, totals, scratch):
     for first in range(begin, end, ROWS):
         n_rows = min(ROWS, end - first)
         width = _width(n_rows, one)
-        highest, sums = _softmax_lines(address(x[first]), n_rows, n_columns, width, scratch, one)
+        at_tops, at_totals, _, _ = _places(scratch, one)
+        pack_panel(address(x[first]), 1, n_columns, n_columns, n_rows, scratch, width, one)
+        _shift(scratch, n_columns, width, at_tops, one)
+        _exp_lines(scratch, n_columns, width, one)
+        _normalize(scratch, n_columns, width, at_totals, one)
         unpack_rows(scratch, width, n_columns, n_rows, address(y[first]), one)
+        highest, sums = view(at_tops, n_rows, one), view(at_totals, n_rows, one)
         top, total = tops[first - begin : first - begin + n_rows], totals[first : first + n_rows]
         for n in range(n_rows):
             top[n] = highest[n]
@@ -130,25 +201,26 @@ def xent_short_rows(x, labels, eps, share, dx, losses, n_rows, n_columns, scratc
     scratch : address of SCRATCH_BYTES
     """
     size = size_of(share)
+    at_tops, at_totals, at_scores, at_probabilities = _places(scratch, share)
     for first in range(0, n_rows, ROWS):
         rows = min(ROWS, n_rows - first)
         width = _width(rows, share)
-        at = x + size * first * n_columns
-        tops, totals = _softmax_lines(at, rows, n_columns, width, scratch, share)
+        at, of_rows = size * first * n_columns, labels + 8 * first
+        pack_panel(x + at, 1, n_columns, n_columns, rows, scratch, width, share)
+        _shift_of_labels(scratch, n_columns, width, at_tops, of_rows, rows, at_scores, share)
+        _exp_lines(scratch, n_columns, width, share)
+        _gradient_of_labels(scratch, n_columns, width, at_totals, of_rows, rows, at_probabilities, share)
+        unpack_rows(scratch, width, n_columns, rows, dx + at, share)
         loss = view(losses + 8 * first, rows, 1.0)
-        scores, lines = view(at, rows * n_columns, share), view(scratch, n_columns * width, share)
-        for n in range(rows):
-            loss[n] = totals[n]
         if eps > 0:
+            probabilities = view(at_probabilities, rows, share)
             for n in range(rows):
-                loss[n] = lines[load(labels + 8 * (first + n)) * width + n] + eps
-        for n in range(rows):
-            loss[n] = log(loss[n])
-        for n in range(rows):
-            label = load(labels + 8 * (first + n))
-            # (In float64: the largest float32 is less than the distance of two.)
-            loss[n] = -loss[n] if eps > 0 else loss[n] + (like(tops[n], 1.0) - scores[n * n_columns + label])
-            lines[label * width + n] -= like(1, share)
-        for i in range(lines.size):
-            lines[i] *= share
-        unpack_rows(scratch, width, n_columns, rows, dx + size * first * n_columns, share)
+                loss[n] = -log(probabilities[n] + eps)
+        else:
+            tops, totals, scores = (
+                view(at_tops, rows, share),
+                view(at_totals, rows, share),
+                view(at_scores, rows, share),
+            )
+            for n in range(rows):  # (In float64: the largest float32 is less than the distance of two.)
+                loss[n] = log(like(totals[n], 1.0)) + (like(tops[n], 1.0) - like(scores[n], 1.0))

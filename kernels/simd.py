@@ -129,6 +129,15 @@ class Vectors:
             step *= 2
         return rows
 
+    def picked(self, vectors: list, places: list[int]):
+        """The vector of the elements number ``places`` of equally long ``vectors`` that stand one after the other."""
+        lanes = vectors[0].type.count
+        result = ir.Constant(vectors[0].type, ir.Undefined)
+        for number, vector in enumerate(vectors):
+            chosen = [lanes + place % lanes if place // lanes == number else i for i, place in enumerate(places)]
+            result = self._shuffle(result, vector, chosen)
+        return result
+
     def _shuffle(self, a, b, lanes: list[int]):
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), lanes))
 

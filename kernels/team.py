@@ -24,7 +24,6 @@ from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load,
 # Words of the team, those that several threads write a cache line apart.
 SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64 = range(10)
 GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
-OPERANDS = 48  # of the product being called for, see gemm
 MUTEX, CONDITION = 64, 80
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
 CORES = 96  # in the words of a member's own team: room for ``leave_core``

@@ -10,9 +10,9 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .isa import ISA
-from .memory import like, size_of, view
+from .memory import like, local, size_of, view
 from .simd import I32, I64, Vectors, element_bytes, element_type
-from .tile import MAX_VECTORS, tile, tile_index
+from .tile import MAX_VECTORS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
@@ -136,7 +136,8 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
         index = tile_index(columns, count, tail <= lanes // 2)
         at_x = a_at + size * i
         low = like(-INFINITY, alpha)
-        tile(tiles, index, b_at, b_col, b_k, at_x, a_k, scratch, wide, depth, tail, alpha, zeros, 0, low)
+        strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail))
+        tile(tiles, index, strides, b_at, at_x, scratch, zeros, 1, alpha, low)
         for r in range(there):
             out = view(c[0] + size * (i + r) * c[1], columns, alpha)
             begin = view(start[0] + size * (i + r) * start[1], columns, alpha)

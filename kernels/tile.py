@@ -1,7 +1,8 @@
 """The register tile: a few rows by a few vectors of C, held in registers while k runs.
 
 One LLVM function for each shape, reached through a table, all emitted by one intrinsic: numba's pipeline is paid once,
-not once a shape. A caller is handed the table's address, so that its own machine code stays small.
+not once a shape. A caller is handed the table's address, so that its own machine code stays small. What depends on
+shapes alone stands in memory, in the words of a ``Strides``, so that a call passes nothing but addresses, in registers.
 
 For every step of k the tile loads one row of B, broadcasts one element of A for each of its rows, and does ``rows x
 vectors`` fused multiply-adds. A is read through two strides, so that ``x`` and ``x.T`` serve alike without a copy.
@@ -9,9 +10,11 @@ Every element of C is one chain of multiply-adds in the order of k, whatever the
 depend on how C was cut into tiles.
 """
 
+from typing import NamedTuple
+
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from ._jit import kernel
 from .isa import ISA
@@ -22,11 +25,24 @@ MAX_ROWS = max(ISA.tile_rows)
 TILE_ROWS = ISA.tile_rows  # rows of the largest tile of 1, 2, ... vectors
 
 
-class _Tile:
-    """Emits ``void tile(a, a_row, a_k, b, ldb, c, ldc, depth, tail, alpha, start, start_row, floor)``.
+class Strides(NamedTuple):
+    """What a tile knows of its operands beside their addresses: elements from row to row and from k to k, the
+    ``depth`` >= 0, and the columns that exist in the last vector, its ``tail``."""
 
-    ``C = max(alpha A B + start, floor)`` for ``rows`` rows and ``vectors`` vectors, the last of which has ``last``
-    lanes of which the first ``tail`` exist. Pointers are int64 addresses, strides count elements, depth >= 0.
+    a_row: int
+    a_k: int
+    b_k: int
+    c_row: int
+    start_row: int
+    depth: int
+    tail: int
+
+
+class _Tile:
+    """Emits ``void tile(strides, a, b, c, start, count, alpha, floor)``.
+
+    ``C = max(alpha A B + start, floor)`` for ``count`` >= 1 times ``rows`` rows and ``vectors`` vectors, the last of
+    which has ``last`` lanes. ``strides`` is the address of the words of a ``Strides``.
     """
 
     def __init__(self, module: ir.Module, element: ir.Type, rows: int, vectors: int, last: int) -> None:
@@ -34,7 +50,7 @@ class _Tile:
         self.rows = rows
         self.widths = [lanes] * (vectors - 1) + [last]
         self.offsets = [lanes * j for j in range(vectors)]
-        signature = ir.FunctionType(ir.VoidType(), [I64] * 9 + [element] + [I64] * 2 + [element])
+        signature = ir.FunctionType(ir.VoidType(), [I64] * 6 + [element] * 2)
         name = f"fastbp_tile_{element}_{rows}x{vectors}_{last}"
         self.function = ir.Function(module, signature, name)
         self.function.linkage = "internal"
@@ -44,10 +60,19 @@ class _Tile:
 
     def _emit(self) -> None:
         v, builder = self.v, self.builder
-        a, a_row, a_k, b, ldb, c, ldc, depth, tail, alpha, start, start_row, floor = self.function.args
-        a, b, c, start = (v.pointer(address) for address in (a, b, c, start))
-        self.mask = v.first_lanes(tail, self.widths[-1])
-        total = self._products(a, a_row, a_k, b, ldb, depth)
+        strides, a, b, c, start, count, alpha, floor = self.function.args
+        words = builder.inttoptr(strides, I64.as_pointer())
+        first = [v.pointer(address) for address in (a, c, start)] + [count]
+        b = v.pointer(b)
+        self.mask = v.first_lanes(self._word(words, "tail"), self.widths[-1])
+        entry, loop, done = builder.block, builder.append_basic_block("tile"), builder.append_basic_block("done")
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        a, c, start, left = phis = [builder.phi(value.type) for value in first]
+        # Read again for each tile: to keep them would take registers from the loop over k.
+        a_row, a_k, b_k, c_row, start_row, depth, _ = (self._word(words, name) for name in Strides._fields)
+        total = self._products(a, a_row, a_k, b, b_k, depth)
         # All of ``start``, which may be C, is read before anything is stored: a masked store holds up the loads behind
         # it that come near its lanes, whether they are set or not.
         values = []
@@ -57,12 +82,25 @@ class _Tile:
                 value = v.fmuladd(v.splat(alpha, width), total[i][j], self._load(start_i, j, masked=True))
                 values.append(v.at_least(value, v.splat(floor, width)))
         for i in range(self.rows):
-            c_i = v.at(c, builder.mul(ldc, I64(i)))
+            c_i = v.at(c, builder.mul(c_row, I64(i)))
             for j in range(len(self.widths)):
                 v.store(values.pop(0), v.at(c_i, self.offsets[j]), self._mask_of(j))
+        following = [
+            v.at(at, builder.mul(row, I64(self.rows))) for at, row in ((a, a_row), (c, c_row), (start, start_row))
+        ]
+        following.append(builder.sub(left, I64(1)))
+        for phi, begin, value in zip(phis, first, following, strict=True):
+            phi.add_incoming(begin, entry)
+            phi.add_incoming(value, builder.block)
+        builder.cbranch(builder.icmp_signed(">", left, I64(1)), loop, done)
+
+        builder.position_at_end(done)
         builder.ret_void()
 
-    def _products(self, a, a_row, a_k, b, ldb, depth) -> list[list]:
+    def _word(self, words, name: str):
+        return self.builder.load(self.builder.gep(words, [I64(Strides._fields.index(name))]))
+
+    def _products(self, a, a_row, a_k, b, b_k, depth) -> list[list]:
         """The loop over k; returns the accumulators."""
         v, builder = self.v, self.builder
         entry = builder.block
@@ -79,7 +117,7 @@ class _Tile:
             x = v.scalar(v.at(a_rows[i], a_at))
             total.append([v.fmuladd(v.splat(x, w), b_row[j], sums[i][j]) for j, w in enumerate(self.widths)])
         k_next = builder.add(k, I64(1))
-        steps = ((k, I64(0), k_next), (a_at, I64(0), builder.add(a_at, a_k)), (b_at, b, v.at(b_at, ldb)))
+        steps = ((k, I64(0), k_next), (a_at, I64(0), builder.add(a_at, a_k)), (b_at, b, v.at(b_at, b_k)))
         for phi, first, following in steps:
             phi.add_incoming(first, entry)
             phi.add_incoming(following, loop)
@@ -106,10 +144,10 @@ class _Tile:
         return self.mask if j == len(self.widths) - 1 else None
 
 
-@kernel(inline=True)
+@register_jitable
 def tile_index(rows, vectors, half):
     """Place in the table of the tile of ``rows`` by ``vectors``, its last vector half as wide where ``half``."""
-    return ((vectors - 1) * MAX_ROWS + rows - 1) * 2 + half
+    return ((vectors - 1) * MAX_ROWS + rows - 1) * 2 + int(half)
 
 
 def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
@@ -123,8 +161,8 @@ def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
         for rows in range(1, TILE_ROWS[vectors - 1] + 1):
             whole = _Tile(module, element, rows, vectors, lanes).function
             half = _Tile(module, element, rows, vectors, lanes // 2).function if ISA.half_vectors else whole
-            functions[tile_index.py_func(rows, vectors, 0)] = whole
-            functions[tile_index.py_func(rows, vectors, 1)] = half
+            functions[tile_index(rows, vectors, 0)] = whole
+            functions[tile_index(rows, vectors, 1)] = half
     pointer = functions[0].type
     size = 2 * MAX_ROWS * MAX_VECTORS
     array = ir.ArrayType(pointer, size)
@@ -150,10 +188,8 @@ def tile_table(one):
 
 
 @intrinsic
-def tile(typingctx, table, index, a, a_row, a_k, b, ldb, c, ldc, depth, tail, alpha, start, start_row, floor):
+def tile(typingctx, table, index, strides, a, b, c, start, count, alpha, floor):
     """Call tile number ``index`` of the ``table`` of the type of ``alpha``; see ``_Tile`` for the other arguments."""
-    words = [types.int64]
-    signature = types.void(*words * 11, alpha, *words * 2, alpha)
 
     def codegen(context, builder, signature, arguments):
         table, index, *arguments = arguments
@@ -162,4 +198,4 @@ def tile(typingctx, table, index, a, a_row, a_k, b, ldb, c, ldc, depth, tail, al
         builder.call(builder.load(builder.gep(entries, [index])), arguments)
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(*[types.int64] * 8, alpha, alpha), codegen

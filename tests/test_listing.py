@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp._listing import plan_in_words
+from fastbp.kernels.plan import plan_product
 
 
 def fields(line):
@@ -22,10 +24,38 @@ def test_the_steps_of_the_books_network():
         "AffineStep",
         "AffineStep",
     ]
-    first = {"x": "x", "W": "W1", "b": "b1", "y": "Affine1.y", "rows": "100", "inputs": "784", "outputs": "50"}
-    assert lines[0][1] == first | {"function": "relu", "number": "1"}
+    first = {"x": "x", "W": "W1", "b": "b1", "y": "Affine1.y", "function": "relu", "number": "1"}
+    assert lines[0][1].pop("plan").startswith("100x50x784:blocks=")
+    assert lines[0][1] == first
     back = lines[3][1]
     assert (back["W"], back["function"], back["kept"]) == ("W2", "relu_back", "Affine1.y")
+
+
+def test_the_plans_of_products():
+    net = fastbp.mlp([64, 32, 10], seed=0)
+    products = [
+        [operands[name].split(":")[0] for name in ("plan", "plan_of_sum") if name in operands]
+        for _, operands in map(fields, net.program(batch_size=32).splitlines())
+    ]
+    assert products == [
+        ["32x32x64"],
+        ["32x10x32"],
+        [],
+        ["32x32x10"],
+        ["32x10x32", "1x10x32"],
+        ["64x32x32", "1x32x32"],
+    ]
+
+
+def test_a_plan_in_words():
+    plan = plan_product((8, 4, 3), (3, 1), (1, 3), 4, 0, 4)
+    assert plan_in_words(plan) == "8x4x3:tiles,packed"
+    plan = plan_product((100, 50, 784), (784, 1), (50, 1), 50, 0, 4)
+    assert plan_in_words(plan._replace(block_k=1024, block_n=128, by_rows=2, by_columns=1, packs_b=0, thin=0)) == (
+        "100x50x784:blocks=1024x128,parts=2x1"
+    )
+    assert plan_in_words(plan._replace(packs_a=1, packs_b=0, thin=2)).endswith(",packed,thin=2")
+    assert plan_in_words(plan_product((0, 50, 784), (784, 1), (50, 1), 50, 0, 4)) == "0x50x784:nothing"
 
 
 def test_gradients_and_derivatives_have_names_too():

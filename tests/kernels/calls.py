@@ -18,6 +18,7 @@ from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels._jit import address_of, kernel
 from fastbp.kernels.elementwise import function_backward, function_forward
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING
+from fastbp.kernels.plan import plan_product
 
 HERE = Path(__file__).parent
 FLOATS = (np.float32, np.float64)
@@ -107,9 +108,10 @@ def blocks(form, dtype, m=2000, n=2000, k=2000, step=2000):
 
     Without sizes, those of a large product whose steps do not fall on each other in the cache.
     """
-    a = (0, 1, step) if FORMS[form][0] else (0, k, 1)
-    b = (0, 1, k) if FORMS[form][1] else (0, n, 1)
-    return gemm_kernels._plan.py_func((m, n, k), a, b, np.dtype(dtype).itemsize)[:2]
+    a = (1, step) if FORMS[form][0] else (k, 1)
+    b = (1, k) if FORMS[form][1] else (n, 1)
+    plan = plan_product((m, n, k), a, b, n, 0, np.dtype(dtype).itemsize)
+    return plan.block_k, plan.block_n
 
 
 def framed(values, transposed=False, frame=np.nan):

@@ -10,8 +10,9 @@ import mmap
 import numpy as np
 from calls import FLOATS, FORMS, address, blocks, gemm, uncached, whole_numbers
 
-from fastbp.kernels.gemm import NOTHING, RELU, STEEP
+from fastbp.kernels.gemm import NOTHING, RELU
 from fastbp.kernels.isa import ISA
+from fastbp.kernels.plan import STEEP
 from fastbp.kernels.reduce import row_max, row_sum, sum_of_squares, wide_sum
 
 

@@ -5,7 +5,8 @@ import pytest
 from calls import FLOATS, FORMS, apply, apply_back, epilogue, framed, gemm, team_for
 
 from fastbp.kernels.affine import affine_backward, affine_forward
-from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, PARALLEL_FLOPS, RELU
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
+from fastbp.kernels.plan import PARALLEL_FLOPS
 from fastbp.kernels.relu import relu_backward, relu_forward
 from fastbp.kernels.softmax import softmax_backward, softmax_forward
 from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward

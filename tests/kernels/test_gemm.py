@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from products import around, assert_exact, assert_exact_sizes, bytes_of, dtypes, forms, lanes_of, operands, result_frame
 from strategies import assert_same_bits
 
-from fastbp.kernels.gemm import ROWS_PACKED, SCRATCH_A, STEEP, STEEP_K, STEEP_N, THIN_BYTES, THIN_COLUMNS, THIN_DEPTH
+from fastbp.kernels.gemm import ROWS_PACKED, SCRATCH_A
 from fastbp.kernels.isa import ISA, TABLE
+from fastbp.kernels.plan import STEEP, STEEP_K, STEEP_N, THIN_BYTES, THIN_COLUMNS, THIN_DEPTH
 from fastbp.kernels.team import SCRATCH_BYTES, ZERO_BYTES
 from fastbp.kernels.thin import MOST as MOST_THIN
 

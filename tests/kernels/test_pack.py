@@ -6,6 +6,7 @@ from calls import FLOATS, address, framed, strides, uncached, whole_numbers
 
 from fastbp.kernels import pack
 from fastbp.kernels.isa import ISA
+from fastbp.kernels.pack import NARROW
 from fastbp.kernels.tile import MAX_VECTORS
 
 SENTINEL = 99
@@ -16,6 +17,11 @@ layouts = pytest.mark.parametrize("transposed", [False, True], ids=["copied", "t
 @uncached
 def pack_panel(b, depth, columns, panel, width, one):
     pack.pack_panel(b[0], b[1], b[2], depth, columns, panel, width, one)
+
+
+@uncached
+def unpack_rows(panel, width, depth, columns, target, one):
+    pack.unpack_rows(panel, width, depth, columns, target, one)
 
 
 def lanes_of(dtype):
@@ -82,3 +88,32 @@ def test_nan_and_infinities_are_copied_and_none_is_made(dtype, transposed):
     b[0, 0], b[lanes, lanes], b[1, lanes] = np.nan, np.inf, -np.inf
     panel = packed(framed(b, transposed, frame=1), 2 * lanes, lanes)
     assert panel[:, : lanes + 1].tobytes() == b.tobytes()
+
+
+@dtypes
+def test_short_rows_without_a_gap_between_them(dtype):
+    lanes = lanes_of(dtype)
+    rng = np.random.default_rng(3)
+    for depth in range(1, NARROW + 2):
+        for columns in range(1, 2 * lanes + 2):
+            held = np.full(
+                depth * columns + 2, np.nan, dtype
+            )  # what is read beside the rows shows in no place of theirs
+            rows = held[1:-1].reshape(columns, depth)
+            rows[...] = whole_numbers(rng, rows.shape, dtype)
+            panel = packed(rows.T, -(-columns // lanes) * lanes, lanes)
+            assert np.array_equal(panel[:, :columns], rows.T), (depth, columns)
+
+
+@dtypes
+def test_unpacked_rows_are_those_that_were_packed(dtype):
+    lanes = lanes_of(dtype)
+    rng = np.random.default_rng(4)
+    for depth in (*range(1, NARROW + 2), lanes, lanes + 1):
+        for columns in range(1, 2 * lanes + 2):
+            panel = np.full((depth, -(-columns // lanes) * lanes), np.nan, dtype)
+            panel[:, :columns] = whole_numbers(rng, (depth, columns), dtype)
+            held = np.full(columns * depth + 2, SENTINEL, dtype)
+            unpack_rows(address(panel), panel.shape[1], depth, columns, address(held[1:]), dtype(1))
+            assert np.array_equal(held[1:-1].reshape(columns, depth), panel[:, :columns].T), (depth, columns)
+            assert held[0] == held[-1] == SENTINEL, (depth, columns)

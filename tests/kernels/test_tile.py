@@ -6,16 +6,18 @@ from calls import FLOATS, address, frame_of, framed, strides, uncached, whole_nu
 from strategies import assert_same_bits
 
 from fastbp.kernels.isa import ISA
-from fastbp.kernels.tile import MAX_ROWS, MAX_VECTORS, TILE_ROWS, tile, tile_index, tile_table
+from fastbp.kernels.memory import local
+from fastbp.kernels.tile import MAX_ROWS, MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index, tile_table
 
 DEPTHS = (0, 1, 2, 17)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
 
 
 @uncached
-def call_tile(table, rows, vectors, half, a, b, c, depth, tail, alpha, start, floor):
+def call_tile(table, rows, vectors, half, a, b, c, depth, tail, alpha, start, count, floor):
     index = tile_index(rows, vectors, half)
-    tile(table, index, a[0], a[1], a[2], b[0], b[1], c[0], c[1], depth, tail, alpha, start[0], start[1], floor)
+    strides = local(Strides(a[1], a[2], b[1], c[1], start[1], depth, tail))
+    tile(table, index, strides, a[0], b[0], c[0], start[0], count, alpha, floor)
 
 
 def shapes(dtype):
@@ -45,6 +47,7 @@ def run(shape, tail, a, b, c, start, alpha=1, floor=-np.inf):
         tail,
         one(alpha),
         begin,
+        len(c) // rows,
         one(floor),
     )
 
@@ -74,6 +77,21 @@ def test_every_shape_tail_and_depth(dtype, transposed):
                 run(shape, tail, framed(a, transposed), b, c, framed(bias[None])[0], alpha=-2)
                 assert np.array_equal(c, bias - 2 * product), (shape, tail, depth)
                 assert np.array_equal(frame_of(c), before), (shape, tail, depth)
+
+
+@dtypes
+def test_several_tiles_one_below_the_other(dtype):
+    rng = np.random.default_rng(3)
+    for rows, *shape, lanes in shapes(dtype):
+        for transposed in (False, True):
+            for count in (2, 3):
+                a, b, product = operands((rows * count, *shape, lanes), 1 + rows % 3, 5, dtype, rng)
+                start = whole_numbers(rng, product.shape, dtype)
+                c = framed(np.full_like(product, np.nan), frame=77)
+                before = frame_of(c)
+                run((rows, *shape, lanes), 1 + rows % 3, framed(a, transposed), b, c, framed(start))
+                assert np.array_equal(c, start + product), (rows, shape, count)
+                assert np.array_equal(frame_of(c), before), (rows, shape, count)
 
 
 @dtypes
@@ -123,7 +141,7 @@ def test_an_element_has_the_same_bits_in_every_shape(dtype):
 
 
 def test_index_tells_every_tile_from_every_other():
-    indices = [tile_index.py_func(*shape[:3]) for shape in shapes(np.float32)]
+    indices = [tile_index(*shape[:3]) for shape in shapes(np.float32)]
     assert len(set(indices)) == len(indices)
     assert min(indices) == 0
     assert max(indices) < 2 * MAX_ROWS * MAX_VECTORS

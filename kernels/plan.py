@@ -1,0 +1,172 @@
+"""How a matrix product is computed: what follows from its shape and strides, decided once.
+
+A program multiplies the same shapes at every step. It has a ``Plan`` of each product made when it is written, and
+``gemm.product`` goes by it; ``gemm`` makes one for a single call. A plan holds sizes and no addresses.
+
+The functions here are plain Python that compiled code may call too. None of what they decide changes a bit of the
+result, except the cut of k, which follows from the depth and A alone, and which columns are computed apart (``thin``).
+"""
+
+from typing import NamedTuple
+
+from numba.extending import register_jitable
+
+from .isa import ISA
+from .thin import MOST as MOST_THIN
+from .tile import MAX_VECTORS, TILE_ROWS, tile_index
+
+VECTOR_BYTES = ISA.vector_bytes
+MASKS = ISA.masks
+BLOCK_K, BLOCK_N = ISA.block_k, ISA.block_n
+STEEP_K, STEEP_N, STEEP_PACK = ISA.steep_k, ISA.steep_n, ISA.steep_pack
+PACK_BYTES, PACK_ROWS = ISA.pack_bytes, ISA.pack_rows
+STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first-level cache
+
+SMALL = 1 << 17  # multiply-adds
+# Last columns that do not fill a vector are computed apart in products of at most so many columns, and along k in those
+# of at least this depth, whose lines of B take at most so many bytes.
+THIN_COLUMNS = 512
+THIN_DEPTH = 128
+THIN_BYTES = 1 << 16
+PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
+MANY_FLOPS = 16_000_000  # from here on more parts, which even out members that do not run all the time
+FEW_PARTS, MOST_PARTS = 4, 8
+
+NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
+
+
+class Plan(NamedTuple):
+    """The product C (rows, columns) of A (rows, depth) and B (depth, columns), and the way in which it is computed.
+
+    Strides are in elements. A ``way`` is one of
+
+    - NO_WORK: C has no elements;
+    - TILES: tiles as wide as C one below the other: ``n_tiles`` of number ``tile`` in the table, then, unless
+      ``last_row`` is the number of rows, one of number ``last_tile`` from that row on;
+    - PACKED_TILES: the same, after B is copied to one panel;
+    - BLOCKS: C in parts, each in blocks of k and of columns, these in panels and tiles; see ``gemm``.
+    """
+
+    # Those of ``tile.Strides``, so that the address of a plan is that of its tiles' strides too:
+    a_row: int
+    a_k: int
+    b_k: int  # of the panel in PACKED_TILES
+    c_row: int
+    start_row: int
+    depth: int
+    tail: int
+    way: int
+    rows: int
+    columns: int
+    from_k: int  # elements from k to k, and from column to column, in B where it lies
+    from_column: int
+    # Of TILES and PACKED_TILES:
+    tile: int
+    n_tiles: int
+    last_row: int
+    last_tile: int
+    # Of BLOCKS:
+    block_k: int
+    block_n: int
+    packs_a: int
+    packs_b: int
+    thin: int  # last columns that are computed apart
+    by_rows: int  # parts, for more than one thread
+    by_columns: int
+
+
+@register_jitable
+def plan_product(shape, a, b, c_row, start_row, size):
+    """The plan of a product.
+
+    Parameters
+    ----------
+    shape : (rows of C, columns of C, depth), each >= 0
+    a : (elements from row to row, elements from k to k)
+    b : (elements from k to k, elements from column to column), one of the two 1
+    c_row, start_row : elements from row to row of C and of what is added to it, 0 where that is nothing
+    size : bytes of an element
+    """
+    rows, columns, depth = shape
+    a_row, a_k = a
+    from_k, from_column = b
+    lanes = VECTOR_BYTES // size
+    vectors = (columns + lanes - 1) // lanes
+    tail = columns - lanes * (vectors - 1)
+    thin = _thin(shape, a, size)
+    b_k, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0
+    block_k, block_n, packs_a, packs_b, by_rows, by_columns = 0, 0, 0, 0, 0, 0
+    if rows <= 0 or columns <= 0:
+        way = NO_WORK
+    elif _is_small(shape, a, thin, size):
+        way = TILES
+        if from_column != 1 or not MASKS:
+            way, b_k = PACKED_TILES, lanes * vectors
+        tall = min(rows, TILE_ROWS[vectors - 1])
+        half = int(tail <= lanes // 2)
+        n_tiles, last = rows // tall, rows % tall
+        last_row = rows - last
+        tile, last_tile = tile_index(tall, vectors, half), tile_index(max(1, last), vectors, half)
+    else:
+        way = BLOCKS
+        block_k, block_n, packs_a, packs_b = _blocks(shape, a, b, size)
+        by_rows, by_columns = _grid(shape, size)
+    strides = a_row, a_k, b_k, c_row, start_row, depth, tail
+    tiles = tile, n_tiles, last_row, last_tile
+    blocks = block_k, block_n, packs_a, packs_b, thin, by_rows, by_columns
+    return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)
+
+
+@register_jitable
+def _is_small(shape, a, thin, size):
+    """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
+    rows, columns, depth = shape
+    one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= STEEP_K
+    return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= SMALL
+
+
+@register_jitable
+def _thin(shape, a, size):
+    """How many last columns are too few for a vector and computed apart. Along k, where A is ``x`` or ``dout``, that is
+    the same for any number of rows: a row's result does not depend on how many there are."""
+    rows, columns, depth = shape
+    a_row, a_k = a
+    lanes = VECTOR_BYTES // size
+    rest = columns % lanes
+    if not MASKS or rest > min(MOST_THIN, lanes // 4) or columns < lanes or columns > THIN_COLUMNS:
+        return 0
+    if a_k == 1:
+        return rest if THIN_DEPTH <= depth <= THIN_BYTES // size else 0
+    return rest if a_row == 1 and rows >= lanes else 0
+
+
+@register_jitable
+def _blocks(shape, a, b, size):
+    """Depth and columns of a block, and whether A and B are packed."""
+    rows, columns, depth = shape
+    a_row, a_k = a
+    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= 1024
+    ragged = columns * size % VECTOR_BYTES != 0
+    large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
+    packs_b = b[1] != 1 or large or (ragged and not MASKS)
+    block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
+    return block_k // size, block_n, int(steep and large and STEEP_PACK), int(packs_b)
+
+
+@register_jitable
+def _grid(shape, size):
+    """Into how many parts a large product is cut, by rows and by columns.
+
+    By columns first: a member mostly meets the same columns of W again in the next step, in its own cache, and parts
+    that share no columns pack no piece of B twice.
+    """
+    rows, columns, depth = shape
+    flops = 2 * rows * columns * depth
+    if flops < PARALLEL_FLOPS:
+        return 1, 1
+    wanted = FEW_PARTS if flops < MANY_FLOPS else MOST_PARTS
+    vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
+    most_columns = max(1, vectors // MAX_VECTORS)
+    most_rows = max(1, rows // (2 * TILE_ROWS[MAX_VECTORS - 1]))
+    by_columns = min(wanted, most_columns)
+    return min(wanted // by_columns, most_rows), by_columns

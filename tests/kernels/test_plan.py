@@ -1,0 +1,112 @@
+"""Plans of products: the same in Python and compiled, and a product by its plan has the bits of one without."""
+
+import numpy as np
+import pytest
+from calls import FLOATS, FORMS, address, gemm, strides, team_for, uncached
+from strategies import assert_same_bits
+
+from fastbp.kernels import gemm as gemm_kernels
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
+from fastbp.kernels.isa import ISA
+from fastbp.kernels.plan import BLOCKS, NO_WORK, PACKED_TILES, SMALL, STEEP_K, TILES, Plan, plan_product
+from fastbp.kernels.tile import MAX_VECTORS, TILE_ROWS, Strides
+
+forms = pytest.mark.parametrize("form", FORMS)
+dtypes = pytest.mark.parametrize("dtype", FLOATS)
+
+
+@uncached
+def compiled_plan(shape, a, b, c_row, start_row, size):
+    return plan_product(shape, a, b, c_row, start_row, size)
+
+
+@uncached
+def call_product(team, plan, a, b, c, start, alpha, epilogue):
+    gemm_kernels.product(team, plan, a, b, c, start, alpha, epilogue)
+
+
+def layout(form, m, n, k):
+    """Strides of A and of B as a layer's arrays have them."""
+    a_transposed, b_transposed = FORMS[form]
+    return ((1, m) if a_transposed else (k, 1)), ((1, k) if b_transposed else (n, 1))
+
+
+def plan_of(form, m, n, k, dtype, start_row=0):
+    return plan_product((m, n, k), *layout(form, m, n, k), n, start_row, np.dtype(dtype).itemsize)
+
+
+@forms
+@dtypes
+def test_compiled_code_makes_the_plan_that_python_makes(form, dtype):
+    rng = np.random.default_rng(0)
+    sizes = np.exp(rng.uniform(0, np.log(3000), (500, 3))).astype(int) - (rng.random((500, 3)) < 0.05)
+    for m, n, k in sizes.tolist():
+        arguments = (m, n, k), *layout(form, m, n, k), n, 0, np.dtype(dtype).itemsize
+        plan = compiled_plan(*arguments)
+        assert plan == plan_product(*arguments), arguments
+        assert type(plan) is Plan
+        assert all(type(field) is int for field in plan)
+
+
+def test_a_plan_begins_with_the_strides_of_its_tiles():
+    assert Plan._fields[: len(Strides._fields)] == Strides._fields
+
+
+@forms
+@dtypes
+def test_tiles_make_up_the_rows(form, dtype):
+    for vectors in range(1, MAX_VECTORS + 1):
+        for m in range(1, 3 * TILE_ROWS[vectors - 1] + 1):
+            plan = plan_of(form, m, vectors * ISA.lanes(np.dtype(dtype).itemsize), 3, dtype)
+            assert plan.way in (TILES, PACKED_TILES)
+            assert plan.last_row == plan.n_tiles * min(m, TILE_ROWS[vectors - 1])
+            assert 0 <= m - plan.last_row < TILE_ROWS[vectors - 1]
+
+
+@dtypes
+def test_the_way_of_a_product(dtype):
+    size = np.dtype(dtype).itemsize
+    wide = MAX_VECTORS * ISA.lanes(size)
+    tiles = TILES if ISA.masks else PACKED_TILES
+    assert plan_of("x W", 8, wide, 16, dtype).way == tiles
+    assert plan_of("x W", 8, wide + 1, 16, dtype).way == BLOCKS
+    assert plan_of("dout W.T", 8, wide, 16, dtype).way == PACKED_TILES
+    assert plan_of("x W", 1, wide, STEEP_K // size, dtype).way == tiles
+    assert plan_of("x W", 1, wide, STEEP_K // size + 1, dtype).way == BLOCKS
+    assert plan_of("x W", SMALL // (8 * wide), wide, 8, dtype).way == tiles
+    assert plan_of("x W", SMALL // (8 * wide) + 1, wide, 8, dtype).way == BLOCKS
+    for m, n in ((0, 3), (3, 0)):
+        assert plan_of("x W", m, n, 5, dtype).way == NO_WORK
+
+
+@forms
+@dtypes
+@pytest.mark.parametrize("adds", ["nothing", "a row", "C itself"])
+def test_a_product_by_its_plan_has_the_bits_of_one_without(form, dtype, adds):
+    rng = np.random.default_rng(0)
+    for m, n, k in (
+        (1, 1, 1),
+        (8, 16, 4),
+        (16, 2, 16),
+        (17, 33, 5),
+        (23, 70, 19),
+        (6, 37, 2100),
+        (40, 300, 9),
+        (0, 4, 2),
+    ):
+        a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n)))
+        if FORMS[form][0]:
+            a = np.asfortranarray(a)
+        if FORMS[form][1]:
+            b = np.asfortranarray(b)
+        start = rng.standard_normal((m, n)).astype(dtype)
+        row = rng.standard_normal(n).astype(dtype)
+        c, alpha, epilogue = start.copy(), dtype(-0.3), (RELU if adds == "a row" else NO_EPILOGUE[0], NOTHING, 0)
+        at_start = {"nothing": NOTHING, "a row": address(row), "C itself": address(c)}[adds]
+        a_at, b_at = strides(a), strides(b)
+        plan = plan_product((m, n, k), a_at[1:], b_at[1:], n, n if adds == "C itself" else 0, c.itemsize)
+        words = np.array(plan, np.int64)
+        call_product(team_for(dtype), address(words), a_at[0], b_at[0], address(c), at_start, alpha, epilogue)
+        begin = {"nothing": None, "a row": row, "C itself": start}[adds]
+        assert_same_bits(c, gemm(a, b, np.full_like(c, np.nan), begin, alpha, epilogue)), (m, n, k)
+        assert words.tolist() == list(plan)
