@@ -263,35 +263,36 @@ def softmax_loss_of_few(team, row, step, one):
 
 
 @kernel(inline=True)
-def _softmax_loss(team, i, t, step, one):
-    """What ``SoftmaxLossOfLabels`` and ``SoftmaxLossOfRows`` have in common: all but the form of the targets ``t``."""
-    x, y = _matrix(i.x, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
-    dx = _matrix(i.dx, i.rows, i.columns, one)
-    weights = _weights(i.weights, i.rows, one)
-    loss = softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, view(i.losses, i.rows, 1.0))
-    _tell_loss(step, loss, i.rows)
-    softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
+def _of_loss(i, one):
+    """What losses have in common: scores, the gradient with respect to them, weights, and scratch for losses."""
+    x, dx = _matrix(i.x, i.rows, i.columns, one), _matrix(i.dx, i.rows, i.columns, one)
+    return x, dx, _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
 
 
+# The next two differ in the form of targets alone; a function for the calls of both would be compiled once more.
 @operation(of.SoftmaxLossOfLabels)
 def softmax_loss_of_labels(team, row, step, one):
     i = operands(of.SoftmaxLossOfLabels, row)
-    _softmax_loss(team, i, view(i.targets, i.rows, np.int64(1)), step, one)
+    x, dx, weights, losses = _of_loss(i, one)
+    y, t = _matrix(i.y, i.rows, i.columns, one), view(i.targets, i.rows, np.int64(1))
+    _tell_loss(step, softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, losses), i.rows)
+    softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
 
 
 @operation(of.SoftmaxLossOfRows)
 def softmax_loss_of_rows(team, row, step, one):
     i = operands(of.SoftmaxLossOfRows, row)
-    _softmax_loss(team, i, _matrix(i.targets, i.rows, i.columns, one), step, one)
+    x, dx, weights, losses = _of_loss(i, one)
+    y, t = _matrix(i.y, i.rows, i.columns, one), _matrix(i.targets, i.rows, i.columns, one)
+    _tell_loss(step, softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, losses), i.rows)
+    softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
 
 
 @operation(of.ElementLoss)
 def mean_of_element_losses(team, row, step, one):
     i = operands(of.ElementLoss, row)
-    x, t = _matrix(i.x, i.rows, i.columns, one), _matrix(i.targets, i.rows, i.columns, one)
-    weights, losses = _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
-    dx = _matrix(i.dx, i.rows, i.columns, one)
-    kernels = i.function, i.slope, i.in_one_go
+    x, dx, weights, losses = _of_loss(i, one)
+    t, kernels = _matrix(i.targets, i.rows, i.columns, one), (i.function, i.slope, i.in_one_go)
     loss = element_loss(team, *kernels, x, t, weights, _share(step, one), i.number, losses, dx)
     _tell_loss(step, loss, i.rows)
 
@@ -299,11 +300,11 @@ def mean_of_element_losses(team, row, step, one):
 @operation(of.DevianceLoss)
 def deviance_loss(team, row, step, one):
     i = operands(of.DevianceLoss, row)
-    x, t = _matrix(i.x, i.rows, i.columns, one), _matrix(i.targets, i.rows, i.columns, one)
-    y, dx = _matrix(i.y, i.rows, i.columns, one), _matrix(i.dx, i.rows, i.columns, one)
-    weights, losses = _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
+    x, dx, weights, losses = _of_loss(i, one)
+    t, y = _matrix(i.targets, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
     total = sum_of_weights(weights, load(step + 8 * ROWS))
-    store(step + 8 * LOSS, bits_of_float(deviance(team, i.function, i.output, x, t, weights, total, y, dx, losses)))
+    loss = deviance(team, i.function, i.output, x, t, weights, total, y, dx, losses)
+    store(step + 8 * LOSS, bits_of_float(loss))
     store(i.total, bits_of_float(total))
 
 
