@@ -19,7 +19,8 @@ from products import SENTINEL, assert_exact, dtypes, forms, lanes_of, operands, 
 from strategies import assert_same_bits
 
 from fastbp.kernels import activations
-from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU, THIN_DEPTH
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
+from fastbp.kernels.plan import THIN_DEPTH
 
 RECTIFIED = (RELU, NOTHING, 0)  # as the numbers leave the registers
 
