@@ -62,7 +62,6 @@ class Gelu(OfInput):
     approximate: str = setting(lambda name, value: _arguments.choice(name, value, ("none", "tanh")))
 
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
         self.approximate = approximate
 
     @property
@@ -132,7 +131,6 @@ class Elu(Activation):
     alpha: float = setting(lambda name, value: _arguments.real(name, value, 0))
 
     def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
         self.alpha = alpha
 
     @property

@@ -30,8 +30,7 @@ class Relu(Activation):
     c = "return x <= 0 ? 0 : x;"
     numpy = "return np.where(x <= 0, DTYPE(0), x)"
 
-    def __init__(self) -> None:
-        self.mask: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
