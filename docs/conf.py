@@ -38,7 +38,7 @@ autodoc_typehints = "none"  # the docstrings say more
 autodoc_member_order = "bysource"
 # What networks and exports ask of layers, losses and optimizers; users do not.
 asked = "lower, as_targets, hyper, new_states, parameters, mixes_rows, names, gain, kernel, kernel_back, in_registers"
-asked += ", of_output, number, torch, c, numpy, word, onnx"
+asked += ", of_output, number, torch, c, numpy, word, onnx, checked, checked_parameters, folded, to_module, from_module"
 autodoc_default_options = {"members": True, "exclude-members": asked}
 toc_object_entries = False  # the pages are short, and the sidebar is narrow
 napoleon_google_docstring = False

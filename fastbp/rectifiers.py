@@ -69,6 +69,7 @@ class Relu(Activation):
         return dx
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's own operator."""
         return node("Relu", x)
 
 
@@ -99,10 +100,12 @@ class LeakyRelu(Activation):
 
     @property
     def number(self) -> float:  # type: ignore[override]
+        """What the kernels take beside the elements: ``slope``."""
         return self.slope
 
     @property
     def of_output(self) -> bool:  # type: ignore[override]
+        """Whether the sign of the output is that of ``x``, so that the derivative follows from it."""
         return self.slope >= 0  # then the output has the sign of x
 
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -138,6 +141,7 @@ class LeakyRelu(Activation):
         return _check.of_type(dx, dtype)
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's PRelu, whose slope is an array of the type of ``x``."""
         # ONNX's own has its slope in float32, whatever x is of.
         return node("PRelu", x, np.full(1, self.slope))
 
