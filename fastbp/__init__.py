@@ -29,7 +29,7 @@ from fastbp.softmax import Softmax
 from fastbp.tables import TableModel
 from fastbp.two_layer_net import TwoLayerNet
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # which nothing else says: pyproject.toml, the pages and the command line read it here
 
 __all__ = [
     *activations.__all__,

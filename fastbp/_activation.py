@@ -33,8 +33,7 @@ class Activation(Layer):
 
     c: str  # the body of a function of one ``REAL x``, and ``number``
 
-    def __init__(self) -> None:
-        self.out: np.ndarray | None = None
+    out: np.ndarray | None = None
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return the function of each element.
@@ -93,9 +92,7 @@ class OfInput(Activation):
 
     of_output = False
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.x: np.ndarray | None = None
+    x: np.ndarray | None = None
 
     def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
         self.x, self.out = x, out

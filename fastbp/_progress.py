@@ -67,7 +67,7 @@ def told_if(wanted: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P
 
 @functools.cache
 def _line_class() -> Any:
-    """tqdm's bar, with a lock of this process alone, and of fastbp alone.
+    """The bar of tqdm, with a lock of this process alone, and of fastbp alone.
 
     tqdm's own is shared with child processes: one that is killed holds it for ever. It is also left locked by a
     KeyboardInterrupt while a bar is drawn. Nor is a thread needed to see to it that a bar is drawn: chunks of steps are

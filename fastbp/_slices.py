@@ -39,8 +39,9 @@ def rows_of_slice(binding: Binding, n_rows: int) -> int:
 
 
 def lower_batch(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:
-    """Write into ``p`` the loss and gradient of a batch of ``p.rows`` rows: what ``write`` writes for it, or, unless
-    ``slice_rows`` is 0, for slices of so many rows.
+    """Write into ``p`` the loss and gradient of a batch of ``p.rows`` rows.
+
+    They are what ``write`` writes for the batch, or, unless ``slice_rows`` is 0, for slices of so many rows.
     """
     if not slice_rows:
         write(p)

@@ -28,6 +28,7 @@ class Sigmoid(Activation):
     numpy = "e = np.exp(-np.abs(x))\n    return np.where(x < 0, e, DTYPE(1)) / (1 + e)"
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's own operator."""
         return node("Sigmoid", x)
 
 
@@ -42,6 +43,7 @@ class Tanh(Activation):
     numpy = "return np.tanh(x)"
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's own operator."""
         return node("Tanh", x)
 
 
@@ -62,7 +64,6 @@ class Gelu(OfInput):
     approximate: str = setting(lambda name, value: _arguments.choice(name, value, ("none", "tanh")))
 
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
         self.approximate = approximate
 
     @property
@@ -71,14 +72,17 @@ class Gelu(OfInput):
 
     @property
     def kernel(self) -> Any:
+        """The function that ``approximate`` asks for."""
         return kernels.gelu if self._is_exact else kernels.gelu_tanh
 
     @property
     def kernel_back(self) -> Any:
+        """Its derivative."""
         return kernels.gelu_back if self._is_exact else kernels.gelu_tanh_back
 
     @property
     def c(self) -> str:  # type: ignore[override]
+        """The exact form by ``erfc``, the other by the sigmoid, which is the same as by ``tanh``."""
         if self._is_exact:
             return "return x * (erfc@f(x * (REAL)-0.70710678118654752) / 2);"
         inner = f"(REAL){ROOT_8_OVER_PI!r} * (x + (REAL){kernels.CUBE!r} * x * x * x)"
@@ -86,6 +90,7 @@ class Gelu(OfInput):
 
     @property
     def numpy(self) -> str:  # type: ignore[override]
+        """As in C; NumPy has no ``erfc``, so that the exact form asks ``math`` for each element."""
         if self._is_exact:
             erfc = "np.vectorize(math.erfc, otypes=[DTYPE])"
             return f"import math\n    return x * ({erfc}(x * DTYPE(-0.5**0.5)) / 2)"
@@ -93,6 +98,7 @@ class Gelu(OfInput):
         return f'with np.errstate(over="ignore"):\n        return x / (1 + {with_inner})'
 
     def onnx(self, node: Any, x: str) -> str:
+        """The formula, of operators that opset 16 has: its own Gelu came with 20."""
         if self._is_exact:
             return node("Mul", x, node("Mul", node("Add", node("Erf", node("Mul", x, 0.5**0.5)), 1.0), 0.5))
         cube = node("Mul", node("Mul", node("Mul", x, x), x), kernels.CUBE)
@@ -112,6 +118,7 @@ class Silu(OfInput):
     numpy = "e = np.exp(-np.abs(x))\n    return x * (np.where(x < 0, e, DTYPE(1)) / (1 + e))"
 
     def onnx(self, node: Any, x: str) -> str:
+        """``x`` times ONNX's Sigmoid."""
         return node("Mul", x, node("Sigmoid", x))
 
 
@@ -132,14 +139,15 @@ class Elu(Activation):
     alpha: float = setting(lambda name, value: _arguments.real(name, value, 0))
 
     def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
         self.alpha = alpha
 
     @property
     def number(self) -> float:  # type: ignore[override]
+        """What the kernels take beside the elements: ``alpha``."""
         return self.alpha
 
     def onnx(self, node: Any, x: str) -> str:
+        """The formula, of operators that runtimes have in both types."""
         return _elu_nodes(node, x, 1.0, self.alpha)
 
     def __repr__(self) -> str:
@@ -169,6 +177,7 @@ class Selu(Activation):
     )
 
     def onnx(self, node: Any, x: str) -> str:
+        """The formula, of operators that runtimes have in both types."""
         return _elu_nodes(node, x, kernels.SELU_SCALE, SELU_LOW)
 
 
@@ -188,6 +197,7 @@ class Mish(OfInput):
     )
 
     def onnx(self, node: Any, x: str) -> str:
+        """The formula, of operators that opset 16 has: its own Mish came with 18."""
         return node("Mul", x, node("Tanh", _softplus_nodes(node, x)))
 
 
@@ -201,6 +211,7 @@ class Softplus(Activation):
     numpy = "return np.maximum(x, DTYPE(0)) + np.log1p(np.exp(-np.abs(x)))"
 
     def onnx(self, node: Any, x: str) -> str:
+        """The formula, in which nothing overflows."""
         return _softplus_nodes(node, x)
 
 

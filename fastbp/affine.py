@@ -131,14 +131,17 @@ class Affine(Layer):
         return _check.of_type(dx, _check.result_type(dout, W))
 
     def checked(self) -> tuple[np.ndarray | None, ...]:
+        """``W`` (I, O) and ``b`` (O,) or None, as they are now; see ``checked_parameters``."""
         W, b = self.checked_parameters()
         return W, b if b.size else None
 
     @property
     def n_inputs(self) -> int:
+        """Numbers in an input sample: the rows of ``W``."""
         return self.W.shape[0]
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(O,), for samples of any shape with I numbers in all: they are flattened."""
         if self.W.shape[0] != math.prod(shape):
             columns = " x ".join(map(str, shape))
             raise ValueError(f"W of shape {self.W.shape} does not fit the {columns} outputs of the layers before")
@@ -175,16 +178,20 @@ class Affine(Layer):
 
     @property
     def numpy(self) -> str:  # type: ignore[override]
+        """The product, with the bias where there is one."""
         return "x @ W" if self.b is None else "x @ W + b"
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's Gemm, which takes ``W`` as it is here."""
         return node("Gemm", x, self.W, *([] if self.b is None else [self.b]))
 
     def to_module(self, nn: Any) -> Any:
+        """A Linear without memory of its own: its arrays are assigned."""
         return nn.Linear(*self.W.shape, bias=self.b is not None, device="meta")
 
     @classmethod
     def from_module(cls, module: Any) -> Layer:
+        """From a Linear: a view of its weights, transposed."""
         return cls(as_array("weight", module.weight).T, None if module.bias is None else as_array("bias", module.bias))
 
     def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:

@@ -208,14 +208,17 @@ class BatchNormalization(ColumnLayer):
         return Affine((W * factor).astype(W.dtype), shift.astype(W.dtype))
 
     def onnx(self, node: Any, x: str) -> str:
+        """What ``predict`` computes, by operators that every runtime has in both types."""
         factor = self.gamma / np.sqrt(self._columns("running_var") + self.eps)
         return node("Add", node("Mul", node("Sub", x, self.running_mean), factor), self.beta)
 
     def to_module(self, nn: Any) -> Any:
+        """A BatchNorm1d, whose momentum is what 1 lacks of ours."""
         return nn.BatchNorm1d(len(self.gamma), eps=self.eps, momentum=round(1 - self.momentum, 15), device="meta")
 
     @classmethod
     def from_module(cls, module: Any) -> Layer:
+        """From a BatchNorm1d; TypeError for one without weights, running statistics or momentum."""
         arrays = {ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()}
         missing = [name for name, array in arrays.items() if array is None]
         if missing or module.momentum is None:

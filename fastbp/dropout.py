@@ -69,6 +69,7 @@ class Dropout(Layer):
 
     @property
     def dropout_ratio(self) -> float:
+        """The book's name for ``p``."""
         return self.p
 
     @dropout_ratio.setter

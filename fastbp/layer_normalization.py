@@ -130,16 +130,19 @@ z = x - x.mean(axis=-1, keepdims=True)
         return Operand(y, x.shape)
 
     def onnx(self, node: Any, x: str) -> str:
+        """The formula, of operators that opset 16 has: its own LayerNormalization came with 17."""
         z = node("Sub", x, node("ReduceMean", x, axes=[-1]))
         var = node("ReduceMean", node("Mul", z, z), axes=[-1])
         z = node("Div", z, node("Sqrt", node("Add", var, self.eps)))
         return node("Add", node("Mul", z, self.gamma), self.beta)
 
     def to_module(self, nn: Any) -> Any:
+        """A LayerNorm over the last dimension."""
         return nn.LayerNorm(len(self.gamma), eps=self.eps, device="meta")
 
     @classmethod
     def from_module(cls, module: Any) -> Layer:
+        """From a LayerNorm over one dimension; TypeError for more, and for one without weight or bias."""
         if len(module.normalized_shape) != 1 or module.weight is None or module.bias is None:
             raise TypeError(f"{module!r} must be of one dimension, with weight and bias, to be a LayerNormalization")
         gamma, beta = (np.array(as_array(name, getattr(module, name))) for name in ("weight", "bias"))

@@ -39,6 +39,7 @@ def save(
     state: TrainingState | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
+    """Write ``net``, with a training's ``state`` and an ``extra`` for JSON if given; see ``Sequential.save``."""
     binding = net._binding()
     tensors: dict[str, np.ndarray] = dict(binding.params | binding.buffers)
     description: dict[str, Any] = {

@@ -63,6 +63,7 @@ class Network:
 
     @property
     def scale(self) -> float:
+        """What inputs are multiplied by before the first layer, a float above 0."""
         return self._scale
 
     @scale.setter

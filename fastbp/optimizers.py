@@ -215,7 +215,9 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam, as torch's. At the step t, from 1::
+    """Adam, as torch's.
+
+    At the step t, from 1::
 
         s = beta1 s + (1 - beta1) g
         q = beta2 q + (1 - beta2) g g

@@ -30,8 +30,7 @@ class Relu(Activation):
     c = "return x <= 0 ? 0 : x;"
     numpy = "return np.where(x <= 0, DTYPE(0), x)"
 
-    def __init__(self) -> None:
-        self.mask: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
@@ -70,6 +69,7 @@ class Relu(Activation):
         return dx
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's own operator."""
         return node("Relu", x)
 
 
@@ -100,10 +100,12 @@ class LeakyRelu(Activation):
 
     @property
     def number(self) -> float:  # type: ignore[override]
+        """What the kernels take beside the elements: ``slope``."""
         return self.slope
 
     @property
     def of_output(self) -> bool:  # type: ignore[override]
+        """Whether the sign of the output is that of ``x``, so that the derivative follows from it."""
         return self.slope >= 0  # then the output has the sign of x
 
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -139,6 +141,7 @@ class LeakyRelu(Activation):
         return _check.of_type(dx, dtype)
 
     def onnx(self, node: Any, x: str) -> str:
+        """ONNX's PRelu, whose slope is an array of the type of ``x``."""
         # ONNX's own has its slope in float32, whatever x is of.
         return node("PRelu", x, np.full(1, self.slope))
 

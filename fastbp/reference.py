@@ -143,12 +143,14 @@ class Relu:
         self.mask = None
 
     def forward(self, x):
+        """Leaves ``mask``, True where x <= 0."""
         out = np.array(x)
         self.mask = out <= 0
         out[self.mask] = 0
         return out
 
     def backward(self, dout):
+        """``dout``, and 0 where ``mask``."""
         dx = np.array(dout)
         dx[self.mask] = 0
         return dx
@@ -162,11 +164,13 @@ class LeakyRelu:
         self.mask: Any = None
 
     def forward(self, x):
+        """Leaves ``mask``, True where x <= 0."""
         x = _floats(x)
         self.mask = x <= 0
         return np.where(self.mask, x.dtype.type(self.slope) * x, x)
 
     def backward(self, dout):
+        """``dout``, and ``slope dout`` where ``mask``."""
         dout = _floats(dout)
         return np.where(self.mask, dout.dtype.type(self.slope) * dout, dout)
 
@@ -178,10 +182,12 @@ class Sigmoid:
         self.out: Any = None
 
     def forward(self, x):
+        """Leaves ``out``, the result."""
         self.out = sigmoid(x)
         return self.out
 
     def backward(self, dout):
+        """``dout (1 - out) out``."""
         return dout * (1 - self.out) * self.out
 
 
@@ -192,10 +198,12 @@ class Tanh:
         self.out: Any = None
 
     def forward(self, x):
+        """Leaves ``out``, the result."""
         self.out = np.tanh(_floats(x))
         return self.out
 
     def backward(self, dout):
+        """``dout (1 - out^2)``."""
         return dout * (1 - self.out * self.out)
 
 
@@ -206,16 +214,20 @@ class OfInput:
         self.x: Any = None
 
     def forward(self, x):
+        """Leaves ``x``."""
         self.x = _floats(x)
         return self.value(self.x)
 
     def backward(self, dout):
+        """``dout`` times the derivative at the last ``x``."""
         return dout * self.slope(self.x)
 
     def value(self, x):
+        """The function of each element."""
         raise NotImplementedError
 
     def slope(self, x):
+        """Its derivative at each element."""
         raise NotImplementedError
 
 
@@ -227,9 +239,11 @@ class Gelu(OfInput):
         self.approximate = approximate
 
     def value(self, x):
+        """``x P(x)``."""
         return x * self._below(x)[0]
 
     def slope(self, x):
+        """``P(x) + x P'(x)``."""
         below, density = self._below(x)
         return below + x * density
 
@@ -247,9 +261,11 @@ class Silu(OfInput):
     """``x sigmoid(x)``."""
 
     def value(self, x):
+        """``x s`` with ``s = sigmoid(x)``."""
         return x * sigmoid(x)
 
     def slope(self, x):
+        """``s (1 + x (1 - s))``."""
         return sigmoid(x) * (1 + x * sigmoid(-x))
 
 
@@ -261,9 +277,11 @@ class Elu(OfInput):
         self.alpha = alpha
 
     def value(self, x):
+        """By expm1, which keeps the digits of a small ``x``."""
         return np.where(x <= 0, self.alpha * np.expm1(np.minimum(x, 0)), x)
 
     def slope(self, x):
+        """1 where ``x`` is positive, else ``alpha exp(x)``."""
         return np.where(x <= 0, self.alpha * np.exp(np.minimum(x, 0)), 1)
 
 
@@ -273,9 +291,11 @@ class Selu(OfInput):
     scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
     def value(self, x):
+        """``scale`` times what Elu has."""
         return self.scale * np.where(x <= 0, self.alpha * np.expm1(np.minimum(x, 0)), x)
 
     def slope(self, x):
+        """``scale`` times what Elu has."""
         return self.scale * np.where(x <= 0, self.alpha * np.exp(np.minimum(x, 0)), 1)
 
 
@@ -283,9 +303,11 @@ class Mish(OfInput):
     """``x tanh(log(1 + exp(x)))``."""
 
     def value(self, x):
+        """``x w`` with ``w = tanh(log(1 + exp(x)))``."""
         return x * np.tanh(np.logaddexp(0, x))
 
     def slope(self, x):
+        """``w + x (1 - w^2) sigmoid(x)``."""
         w = np.tanh(np.logaddexp(0, x))
         return w + x * (1 - w * w) * sigmoid(x)
 
@@ -294,9 +316,11 @@ class Softplus(OfInput):
     """``log(1 + exp(x))``."""
 
     def value(self, x):
+        """By logaddexp, which does not overflow."""
         return np.logaddexp(0, x)
 
     def slope(self, x):
+        """The sigmoid."""
         return sigmoid(x)
 
 
@@ -312,6 +336,7 @@ class Dropout:
         self.scale = 1.0
 
     def forward(self, x, train_flg=True):
+        """Leaves ``mask``, True where kept; a training pass counts ``step`` up."""
         x = _floats(x)
         self.mask, self.scale = np.ones(x.shape, bool), 1.0
         if train_flg:
@@ -322,6 +347,7 @@ class Dropout:
         return np.where(self.mask, x * x.dtype.type(self.scale), x.dtype.type(0))
 
     def backward(self, dout):
+        """``dout`` with the mask and the scale of the last ``forward``."""
         dout = _floats(dout)
         return np.where(self.mask, dout * dout.dtype.type(self.scale), dout.dtype.type(0))
 
@@ -348,10 +374,12 @@ class Scale:
         self.factor, self.shift = factor, shift
 
     def forward(self, x):
+        """(N, K) to (N, K)."""
         self.x = x
         return x * self.factor + self.shift
 
     def backward(self, dout):
+        """``dout factor``; leaves dfactor and dshift, (K,)."""
         self.dfactor, self.dshift = (dout * self.x).sum(axis=0), dout.sum(axis=0)
         return dout * self.factor
 
@@ -364,6 +392,7 @@ class BatchNormalization:
         self.running_mean, self.running_var = running_mean, running_var
 
     def forward(self, x, train_flg=True):
+        """(N, ...) to the same shape; a training pass moves the running statistics, which begin with zeros."""
         rows = x.reshape(len(x), -1)
         if self.running_mean is None:
             self.running_mean, self.running_var = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
@@ -379,6 +408,7 @@ class BatchNormalization:
         return (self.gamma * self.xn + self.beta).reshape(x.shape)
 
     def backward(self, dout):
+        """The gradient through the batch's mean and variance, or by constant ones; leaves dgamma and dbeta."""
         rows = dout.reshape(len(dout), -1)
         self.dgamma, self.dbeta = (rows * self.xn).sum(axis=0), rows.sum(axis=0)
         g = rows * self.gamma
@@ -394,11 +424,13 @@ class LayerNormalization:
         self.gamma, self.beta, self.eps = gamma, beta, eps
 
     def forward(self, x):
+        """(N, K) to (N, K)."""
         self.std = np.sqrt(x.var(axis=1, keepdims=True) + self.eps)
         self.xn = (x - x.mean(axis=1, keepdims=True)) / self.std
         return self.gamma * self.xn + self.beta
 
     def backward(self, dout):
+        """The gradient through each row's mean and variance; leaves dgamma and dbeta, (K,)."""
         self.dgamma, self.dbeta = (dout * self.xn).sum(axis=0), dout.sum(axis=0)
         g = dout * self.gamma
         mean, along = g.mean(axis=1, keepdims=True), (g * self.xn).mean(axis=1, keepdims=True)
@@ -412,10 +444,12 @@ class Softmax:
         self.y: Any = None
 
     def forward(self, x):
+        """Leaves ``y``, the result."""
         self.y = softmax(x)
         return self.y
 
     def backward(self, dout):
+        """``y (dout - sum_k dout y)``, sums by row."""
         return self.y * (dout - np.sum(dout * self.y, axis=-1, keepdims=True))
 
 
@@ -463,8 +497,10 @@ class SoftmaxWithLoss:
         return rows, np.ones((len(rows), 1)) if self.weights is None else np.reshape(self.weights, (-1, 1))
 
     def backward(self, dout=1):
-        """``(y - t) / len(t)``, and ``(y sum(t) - t) / len(t)`` where ``eps`` is 0. As in the book ``dout`` is not
-        looked at, and for one one-hot sample of shape (K,) ``len(t)`` is K."""
+        """``(y - t) / len(t)``, and ``(y sum(t) - t) / len(t)`` where ``eps`` is 0.
+
+        As in the book ``dout`` is not looked at, and for one one-hot sample of shape (K,) ``len(t)`` is K.
+        """
         n = self.t.shape[0]
         if self.label_smoothing or self.weights is not None:
             rows, weights = self._smoothed()
@@ -502,12 +538,15 @@ class RealTargetLoss:
         return self.loss
 
     def backward(self, dout=1):
+        """``dout`` times the gradient of the mean, of the shape of ``x``."""
         return dout * self.weights * self.slopes(self.y, self.t) / self.y.size
 
     def prediction(self, x):
+        """What ``x`` stands for, which is left in ``y``: itself, unless a subclass says otherwise."""
         return x.copy()
 
     def losses(self, x, t):
+        """The loss of each element."""
         raise NotImplementedError
 
     def slopes(self, y, t):
@@ -519,10 +558,12 @@ class BinaryCrossEntropy(RealTargetLoss):
     """``-(t log(x) + (1 - t) log(1 - x))``, logarithms cut off at -100."""
 
     def losses(self, x, t):
+        """0 where a certain prediction is right, 100 where it is wrong, as in PyTorch."""
         with np.errstate(divide="ignore"):
             return -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
 
     def slopes(self, y, t):
+        """``(y - t) / (y (1 - y))``, the denominator at least 1e-12, as in PyTorch."""
         return (y - t) / np.maximum(y * (1 - y), 1e-12)
 
 
@@ -530,12 +571,15 @@ class SigmoidWithLoss(RealTargetLoss):
     """Binary cross-entropy of ``sigmoid(x)``, from the scores."""
 
     def prediction(self, x):
+        """The probability of class 1."""
         return sigmoid(x)
 
     def losses(self, x, t):
+        """``max(x, 0) - x t + log(1 + exp(-|x|))``, in which nothing overflows."""
         return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
 
     def slopes(self, y, t):
+        """``y - t``, of the probability ``y``."""
         return y - t
 
 
@@ -543,9 +587,11 @@ class MeanSquaredError(RealTargetLoss):
     """``(x - t)^2``."""
 
     def losses(self, x, t):
+        """The squared error, without the book's 1/2."""
         return (x - t) ** 2
 
     def slopes(self, y, t):
+        """``2 (y - t)``."""
         return 2 * (y - t)
 
 
@@ -553,9 +599,11 @@ class MeanAbsoluteError(RealTargetLoss):
     """``|x - t|``."""
 
     def losses(self, x, t):
+        """The distance."""
         return np.abs(x - t)
 
     def slopes(self, y, t):
+        """Its sign, 0 where ``y`` is ``t``."""
         return np.sign(y - t)
 
 
@@ -567,10 +615,12 @@ class Huber(RealTargetLoss):
         self.delta = delta
 
     def losses(self, x, t):
+        """Squared up to ``delta``, linear beyond, smooth there."""
         distance = np.abs(x - t)
         return np.where(distance <= self.delta, distance**2 / 2, self.delta * (distance - self.delta / 2))
 
     def slopes(self, y, t):
+        """``y - t``, at most ``delta`` either way."""
         return np.clip(y - t, -self.delta, self.delta)
 
 
@@ -606,6 +656,7 @@ class TwoLayerNet:
         return x
 
     def loss(self, x, t):
+        """The mean loss of the batch, in nats."""
         return self.lastLayer.forward(self.predict(x), t)
 
     def accuracy(self, x, t):

@@ -52,6 +52,7 @@ class Scale(ColumnLayer):
 
     @property
     def trained(self) -> bool:
+        """Whether ``factor`` and ``shift`` are parameters; it cannot be set."""
         return bool(self.parameters)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -126,15 +127,18 @@ class Scale(ColumnLayer):
         return Operand(y, x.shape)
 
     def onnx(self, node: Any, x: str) -> str:
+        """A product and a sum."""
         return node("Add", node("Mul", x, self.factor), self.shift)
 
     def to_module(self, nn: Any) -> Any:
+        """A module of fastbp's: PyTorch has none of this kind."""
         from fastbp._torch_modules import ColumnScale  # which imports torch
 
         return ColumnScale(len(self.factor), self.trained)
 
     @classmethod
     def from_module(cls, module: Any) -> Layer:
+        """From such a module, with copies of its arrays."""
         factor, shift = (np.array(as_array(name, getattr(module, name))) for name in ("factor", "shift"))
         return cls(factor, shift, bool(module.trained))
 

@@ -36,6 +36,7 @@ class constant:
         replace(self, lr=real("lr", self.lr, above=0))
 
     def __call__(self, step: int, epoch: int) -> float:
+        """``lr``, whatever the step and the epoch."""
         return self.lr
 
 
@@ -56,6 +57,7 @@ class step_decay:
         replace(self, lr=real("lr", self.lr, above=0), every=integer("every", self.every, 1), factor=factor)
 
     def __call__(self, step: int, epoch: int) -> float:
+        """The rate in ``epoch``; ``step`` does not matter."""
         return self.lr * self.factor ** (epoch // self.every)
 
 
@@ -85,6 +87,7 @@ class cosine:
         )
 
     def __call__(self, step: int, epoch: int) -> float:
+        """The rate at ``step``, or in ``epoch`` where the length is in epochs."""
         done = step / self.steps if self.steps is not None else epoch / self.epochs  # type: ignore[operator]
         return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
@@ -110,4 +113,5 @@ class warm_up:
         replace(self, schedule=schedule if callable(schedule) else constant(schedule), steps=integer("steps", steps, 1))
 
     def __call__(self, step: int, epoch: int) -> float:
+        """The rate of ``schedule`` there, or the part of it that ``step`` may have."""
         return min(1.0, (step + 1) / self.steps) * self.schedule(step, epoch)

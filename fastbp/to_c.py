@@ -55,6 +55,7 @@ void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
 
 
 def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
+    """Write ``net`` as a file of C99, with inputs and outputs as ``interface`` has them; see ``Sequential.to_c``."""
     if not re.fullmatch(r"([A-Za-z]\w*)?", prefix, re.ASCII):
         raise ValueError(f"prefix must be the beginning of a name in C, got {prefix!r}")
     dtype = net._bound().dtype

@@ -48,6 +48,7 @@ def predict_proba(x):
 
 
 def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
+    """Write ``net`` as a module of NumPy, with inputs and outputs as ``interface`` has them; see ``Sequential``."""
     sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, arrays = predicting(net)
     code = "\n".join(f"    x = {step}" for step in _steps(net, layers, interface))

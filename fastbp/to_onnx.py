@@ -19,6 +19,7 @@ OPSET, IR_VERSION = 16, 8
 
 
 def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN) -> None:
+    """Write ``net`` as an ONNX graph, with inputs and outputs as ``interface`` has them; see ``Sequential.to_onnx``."""
     onnx = needed("onnx", "onnx")
     from onnx import helper, numpy_helper
 

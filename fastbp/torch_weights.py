@@ -19,6 +19,7 @@ from fastbp.network import Network
 
 
 def to_torch(net: Network) -> Any:
+    """The network in PyTorch, with copies of the arrays; see ``Sequential.to_torch``."""
     torch = needed("torch", "torch")
     for layer in net.layers.values():
         known(layer, LAYERS)
@@ -34,11 +35,13 @@ def to_torch(net: Network) -> Any:
 
 
 def state_dict(net: Network) -> dict[str, np.ndarray]:
+    """Copies of parameters and buffers by PyTorch's names; see ``Sequential.state_dict``."""
     arrays = {name: np.array(array.T, order="C") for name, array in _arrays(net)}
     return arrays | {name: np.array(0) for name in _unused(net)}
 
 
 def load_state_dict(net: Network, state: Mapping[str, ArrayLike]) -> None:
+    """Write what ``state`` has into the network's arrays, all of it or nothing; see ``Sequential.load_state_dict``."""
     own, unused = dict(_arrays(net)), set(_unused(net))
     if own.keys() != state.keys() - unused:
         missing = [name for name in own if name not in state]

@@ -64,6 +64,7 @@ class TwoLayerNet(Sequential):
 
     @property
     def lastLayer(self) -> Any:
+        """The book's name for ``loss_layer``."""
         return self.loss_layer
 
     @lastLayer.setter

@@ -281,7 +281,7 @@ def selu_back(d, at, n, number):
 
 @kernel(inline=True)
 def _mish_parts(x):
-    """w = tanh(log(1 + exp(x))) and 1 - w, each to its last places, by e = exp(-|x|).
+    """``w = tanh(log(1 + exp(x)))`` and ``1 - w``, each to its last places, by e = exp(-|x|).
 
     With n = exp(x) (exp(x) + 2), w = n / (n + 2); for x > 0 both are divided by exp(2 x).
     """

@@ -51,8 +51,9 @@ else:
 
     @kernel
     def current_core():
+        """-1: the system does not say."""
         return -1
 
     @kernel
     def leave_core(core, scratch):
-        pass
+        """Nothing: the system does not say which core a thread is on."""

@@ -31,7 +31,7 @@ from .team import package, scratch_of, spread
 
 @kernel(inline=True)
 def _probability(p):
-    """p within eps and 1 - eps; NaN stays."""
+    """``p`` within eps and 1 - eps; NaN stays."""
     eps = like(2.0**-23 if size_of(p) == 4 else 2.0**-52, p)
     most = like(1, p) - eps
     return eps if p < eps else (most if p > most else p)

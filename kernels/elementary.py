@@ -130,7 +130,7 @@ def _exp_tail64(r):
 
 @kernel(inline=True)
 def _exp_parts(x):
-    """n + magic, and exp(r) - 1, for x = n ln 2 + r.
+    """``n + magic`` and ``exp(r) - 1``, for x = n ln 2 + r.
 
     ln 2 is in two pieces, the first short enough that n times it is exact.
     """
@@ -188,7 +188,7 @@ def _log_tail64(z):
 
 @kernel(inline=True)
 def _log_of(f, n):
-    """n ln 2 + log(1 + f) for 1/sqrt(2) <= 1 + f < sqrt(2).
+    """``n ln 2 + log(1 + f)`` for 1/sqrt(2) <= 1 + f < sqrt(2).
 
     With s = f / (2 + f): log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + s^2 tail)), so that the largest term is exact (the
     form of fdlibm's ``e_log.c``, Sun Microsystems 1993).
@@ -206,7 +206,7 @@ def _log_of(f, n):
 
 @kernel(inline=True)
 def _log_parts(x):
-    """f and n of x = 2^n (1 + f), for ``_log_of``; x > 0 and normal."""
+    """``f`` and ``n`` of x = 2^n (1 + f), for ``_log_of``; x > 0 and normal."""
     n = _exponent(x)
     magic = like(MAGIC32 if size_of(x) == 4 else MAGIC64, x)
     return _times_power_of_two(x, magic - n) - like(1.0, x), n

@@ -91,9 +91,10 @@ def _copy_vector(typingctx, source, source_row, target, target_row, rows, tail, 
 
 
 def _transposition(name: str, bound: str):
-    """An intrinsic ``name(source, source_row, target, target_row, rows, columns, one)``: the transpose of one square of
-    as many rows as a vector has lanes, of which ``rows`` x ``columns`` exist. What does not is not ``bound``: "read"
-    from the source or "written" to the target.
+    """An intrinsic ``name(source, source_row, target, target_row, rows, columns, one)``: a square's transpose.
+
+    The square has as many rows as a vector has lanes, and ``rows`` x ``columns`` of it exist. What does not is not
+    ``bound``: "read" from the source or "written" to the target.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -214,8 +215,10 @@ def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
 
 @kernel
 def unpack_rows(panel, width, depth, columns, target, one):
-    """Copy ``depth`` lines of ``columns`` elements, ``width`` apart in ``panel``, to ``columns`` rows of ``depth``
-    elements from address ``target`` on: what ``pack_panel`` does to them, backwards.
+    """What ``pack_panel`` does, backwards.
+
+    Copies ``depth`` lines of ``columns`` elements, ``width`` apart in ``panel``, to ``columns`` rows of ``depth``
+    elements from address ``target`` on.
     """
     itemsize = size_of(one)
     lanes = VECTOR_BYTES // itemsize

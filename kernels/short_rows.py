@@ -191,8 +191,9 @@ def softmax_short_rows(x, y, begin, end, tops, totals, scratch):
 
 @kernel
 def xent_short_rows(x, labels, eps, share, dx, losses, n_rows, n_columns, scratch):
-    """Cross-entropy of softmax, and its gradient, against labels: what ``softmax_xent`` computes, without weights and
-    smoothing, for rows of at most LONGEST columns.
+    """Cross-entropy of softmax, and its gradient, against labels, for rows of at most LONGEST columns.
+
+    It is what ``softmax_xent`` computes, without weights and smoothing.
 
     x, dx : addresses of (N, K) elements of the type of ``share``
     labels : address of (N,) int64

@@ -16,6 +16,7 @@ def element_type(numba_type) -> ir.Type:
 
 
 def element_bytes(element: ir.Type) -> int:
+    """4 or 8, the bytes of an LLVM float or double."""
     return 4 if isinstance(element, ir.FloatType) else 8
 
 
@@ -28,9 +29,11 @@ class Vectors:
         self.suffix = "f32" if self.bytes == 4 else "f64"
 
     def type(self, lanes: int) -> ir.VectorType:
+        """The LLVM type of a vector of so many elements."""
         return ir.VectorType(self.element, lanes)
 
     def zero(self, lanes: int) -> ir.Constant:
+        """A vector of zeros."""
         return ir.Constant(self.type(lanes), [0.0] * lanes)
 
     def pointer(self, address):
@@ -42,6 +45,7 @@ class Vectors:
         return self.builder.gep(pointer, [I64(index) if isinstance(index, int) else index])
 
     def scalar(self, pointer):
+        """The element at ``pointer``."""
         load = self.builder.load(pointer)
         load.align = self.bytes
         return load
@@ -73,6 +77,7 @@ class Vectors:
         )
 
     def store(self, vector, pointer, mask=None) -> None:
+        """Write ``vector`` to ``pointer``, aligned as an element is; only the lanes of ``mask`` where there is one."""
         lanes = vector.type.count
         pointer = self.builder.bitcast(pointer, vector.type.as_pointer())
         if mask is None:
@@ -89,7 +94,10 @@ class Vectors:
         store.set_metadata("nontemporal", self.builder.module.add_metadata([I32(1)]))
 
     def fmuladd(self, a, b, c):
-        """a b + c, fused where the CPU can. (``llvm.fma`` would be a library call a lane where it can not.)"""
+        """``a b + c``, fused where the CPU can.
+
+        (``llvm.fma`` would be a library call a lane where it can not.)
+        """
         lanes = a.type.count
         return self._call(f"llvm.fmuladd.v{lanes}{self.suffix}", ir.FunctionType(a.type, [a.type] * 3), [a, b, c])
 

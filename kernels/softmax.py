@@ -32,9 +32,10 @@ def part_of_rows(n_rows, n_columns, part):
 
 @kernel
 def softmax_rows(team, member, x, y, begin, end, totals):
-    """``y = softmax(x)`` for the rows ``begin`` to ``end`` of a part; ``totals``, (N,) float64, get the sums of
-    ``exp(x - largest of the row)``. Returns those largest: of row ``begin + i`` in element i, until the scratch memory
-    of ``member`` is used again.
+    """``y = softmax(x)`` for the rows ``begin`` to ``end`` of a part.
+
+    ``totals``, (N,) float64, get the sums of ``exp(x - largest of the row)``. Returns those largest: of row
+    ``begin + i`` in element i, until the scratch memory of ``member`` is used again.
     """
     scratch = scratch_of(team, member)
     tops = view(scratch + SCRATCH_BYTES, end - begin, 1.0)

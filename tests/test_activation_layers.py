@@ -210,6 +210,12 @@ def test_estimators_take_one_for_each_hidden_layer():
         ours.MLPRegressor(hidden_layer_sizes=(5, 4), activation=["silu"]).fit(x, t)
 
 
+@pytest.mark.parametrize("cls", CLASSES)
+def test_too_many_arguments_are_an_error_of_the_class_that_was_written(cls):
+    with pytest.raises(TypeError, match=rf"^{cls.__name__}\b.* takes "):
+        cls(1, 2)
+
+
 def test_every_class_is_public_and_has_a_word_and_a_twin():
     for cls in CLASSES:
         assert getattr(fastbp, cls.__name__) is cls

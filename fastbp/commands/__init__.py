@@ -1,4 +1,6 @@
-"""The subcommands of ``fastbp``, one file each: its docstring is the help, and it has
+"""The subcommands of ``fastbp``, one file each.
+
+The docstring of such a file is the command's help, and in it are
 
 - EXAMPLES, shown below the help;
 - ``add_options(parser)``;

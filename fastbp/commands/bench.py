@@ -25,6 +25,8 @@ examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(types.Options):
+    """What is measured, and where it is written or compared."""
+
     full: bool
     only: str
     json: str | None
@@ -35,6 +37,7 @@ class Options(types.Options):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which rows to measure, how long, and what to make of the figures."""
     add = parser.add_argument
     add("--full", action="store_true", help="all rows, and longer, for figures to be quoted (default: two minutes)")
     add("--only", metavar="PATTERN", type=_pattern, default="", help="rows whose name this regular expression finds")

@@ -35,6 +35,8 @@ NAMES = {"balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "r2": "
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DataOptions):
+    """The model, the data with their targets, and where the measures go."""
+
     model: str
     plot: str | None
     json: str | None
@@ -42,6 +44,7 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The model and the data, then where to write the measures."""
     add_model_argument(parser)
     add_data_options(parser)
     add = parser.add_argument

@@ -39,12 +39,15 @@ SUFFIXES = {"onnx": ".onnx", "c": ".c", "numpy": ".py", "torch": ".pt"}
 
 @dataclass(frozen=True, kw_only=True)
 class Options(types.Options):
+    """The model, the format, and the file to write; None for a name like the model's."""
+
     model: str
     format: str
     output: str | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The model, then the form that it is to have."""
     add_model_argument(parser)
     add = parser.add_argument
     add("--format", choices=SUFFIXES, required=True, help="torch is a state dict, for torch.load")

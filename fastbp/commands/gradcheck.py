@@ -33,6 +33,8 @@ LIMIT = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Options(types.Options):
+    """A model file, or the network to make; and how much of it is checked."""
+
     model: str | None
     layers: tuple[int, ...] | None
     activation: str | tuple[str, ...] | None
@@ -43,6 +45,7 @@ class Options(types.Options):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The file or the layers of a network, and how many samples and entries to try."""
     add = parser.add_argument
     add("model", metavar="MODEL", nargs="?", help="a model file")
     add("--layers", metavar="N", type=types.count, nargs="+", help="inputs, hidden units, outputs of a new network")

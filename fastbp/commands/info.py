@@ -30,10 +30,13 @@ OPTIONAL = ("safetensors", "tqdm", "scikit-learn", "matplotlib", "polars", "pand
 
 @dataclass(frozen=True, kw_only=True)
 class Options(types.Options):
+    """Where it is written, beside the lines."""
+
     json: str | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Only where to write it: there is nothing to choose."""
     parser.add_argument("--json", metavar="FILE", type=types.output_or_stdout, help="write it there; - for stdout")
 
 

@@ -22,11 +22,14 @@ SHOWN = 8  # columns and classes of many
 
 @dataclass(frozen=True, kw_only=True)
 class Options(types.Options):
+    """The model, and where it is written what is in it."""
+
     model: str
     json: str | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The model, then where to write what is in it."""
     add_model_argument(parser)
     parser.add_argument("--json", metavar="FILE", type=types.output_or_stdout, help="write it there; - for stdout")
 

@@ -36,6 +36,8 @@ examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DataOptions):
+    """The model, the data, and what of the answers is written where."""
+
     model: str
     probabilities: bool
     keep: tuple[str, ...]
@@ -44,6 +46,7 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The model and the data, then what to write beside the answers."""
     add_model_argument(parser)
     add_data_options(parser, targets=False)
     add = parser.add_argument

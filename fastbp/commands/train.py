@@ -51,6 +51,8 @@ examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(NetworkOptions):
+    """The network and its training, how the data are prepared, and what is told and written."""
+
     validation: float | None
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
@@ -70,6 +72,7 @@ class Options(NetworkOptions):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Options":
+        """As for other commands, after the defaults that depend on other options."""
         return super().of(completed(values))
 
     def preparation(self) -> Preparation:
@@ -88,6 +91,7 @@ class Options(NetworkOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The data and their preparation, the network and its training, then the files to read and write."""
     parser.usage = "%(prog)s [options]"  # all of them would fill a screen, and are listed below
     add_data_options(parser, default="digits")
     add = parser.add_argument
@@ -132,8 +136,10 @@ def run(options: Options) -> None:
 
 
 def _made(options: Options) -> tuple[Options, Model, Samples, Prepared, TrainingState | None]:
-    """The options with what was open, and of which the data decide; the model to train, new or to go on with; its data
-    as read and as prepared; and the state to go on from."""
+    """The options with what was open, and of which the data decide; the model to train; its data; and its state.
+
+    The model is new or one to go on with, the data are as read and as prepared, and the state is that to go on from.
+    """
     asked = options.preparation()
     if not options.resume:
         train, test = _read(options, options.missing)

@@ -160,10 +160,10 @@ class Program:
 
 
 def _gathering(X: Any, dtype: np.dtype) -> tuple[Callable[[Lowering], int], np.ndarray]:
-    """What writes the copy of a batch's samples out of ``X``, an array or a sparse matrix, and returns its address;
-    and the array that it reads the numbers from.
+    """What writes the copy of a batch's samples out of ``X``, and the array that it reads the numbers from.
 
-    Whatever has to be converted is converted here, once for all programs.
+    ``X`` is an array or a sparse matrix; the function returns the address of the copy. Whatever has to be converted is
+    converted here, once for all programs.
     """
     if not hasattr(X, "indptr"):
         samples = Samples("X", X, 1.0)
