@@ -4,7 +4,7 @@ from itertools import count
 
 import numpy as np
 
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels.optimizer import ADAM, optimizer_step
 
 from . import peers

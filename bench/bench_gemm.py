@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels._jit import kernel
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, gemm
 from fastbp.kernels.memory import address

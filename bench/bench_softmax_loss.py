@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
 
 from . import peers

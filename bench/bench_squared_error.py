@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fastbp import _team
-from fastbp._lowering import in_one_go_address, loss_address
+from fastbp.basics import _team
 from fastbp.kernels import element_losses
+from fastbp.programs._lowering import in_one_go_address, loss_address
 
 from . import peers
 from .losses import expected, loss_rows, scores_and_targets

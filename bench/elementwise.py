@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import _team, reference
-from fastbp._lowering import function_address
+from fastbp import reference
 from fastbp.activations import named
+from fastbp.basics import _team
 from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.programs._lowering import function_address
 
 from . import peers
 from .row import Expected, Row, Work

@@ -3,12 +3,12 @@
 import numpy as np
 
 import fastbp
-from fastbp import _team
-from fastbp._run import Run
-from fastbp._samples import Samples
-from fastbp._slices import rows_of_slice
-from fastbp._stepper import Batch, Stepper
+from fastbp.basics import _team
 from fastbp.kernels.program import STEP_WORDS, train
+from fastbp.training._run import Run
+from fastbp.training._samples import Samples
+from fastbp.training._slices import rows_of_slice
+from fastbp.training._stepper import Batch, Stepper
 
 from .networks import Network, flat
 from .row import Work

@@ -10,24 +10,24 @@ from fastbp import activations, datasets, losses, optimizers, schedules
 from fastbp._from_torch import from_torch
 from fastbp._load import Checkpoint, load, load_checkpoint
 from fastbp._mlp import mlp
-from fastbp._team import get_num_threads, set_num_threads
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
-from fastbp.affine import Affine
-from fastbp.arithmetic import AddLayer, MulLayer
-from fastbp.batch_normalization import BatchNormalization
-from fastbp.dropout import Dropout
+from fastbp.basics._team import get_num_threads, set_num_threads
+from fastbp.basics.gradient import numerical_gradient
+from fastbp.files.model_file import ModelFileError
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
-from fastbp.gradient import numerical_gradient
-from fastbp.history import History, TrainingState
-from fastbp.layer_normalization import LayerNormalization
+from fastbp.layers.affine import Affine
+from fastbp.layers.arithmetic import AddLayer, MulLayer
+from fastbp.layers.batch_normalization import BatchNormalization
+from fastbp.layers.dropout import Dropout
+from fastbp.layers.layer_normalization import LayerNormalization
+from fastbp.layers.scale import Scale
+from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
-from fastbp.model_file import ModelFileError
-from fastbp.plots import plot_confusion, plot_weights
-from fastbp.scale import Scale
 from fastbp.sequential import Sequential
-from fastbp.softmax import Softmax
 from fastbp.tables import TableModel
+from fastbp.training.history import History, TrainingState
 from fastbp.two_layer_net import TwoLayerNet
+from fastbp.views.plots import plot_confusion, plot_weights
 
 __version__ = "0.1.0"  # which nothing else says: pyproject.toml, the pages and the command line read it here
 

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check
-from fastbp._attributes import arguments_of
-from fastbp._layer import Layer, Numbering
-from fastbp._loss import Loss
-from fastbp._lowering import Lowering
-from fastbp._operand import Operand
-from fastbp._pin import pin
-from fastbp.softmax import Softmax
+from fastbp.basics import _arguments, _check
+from fastbp.basics._attributes import arguments_of
+from fastbp.basics._pin import pin
+from fastbp.layers._layer import Layer, Numbering
+from fastbp.layers.softmax import Softmax
+from fastbp.losses._loss import Loss
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
 
 NO_PARAMETERS = "layers must hold at least one Affine, or another layer with parameters"
 

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from fastbp import _arguments
-from fastbp._tensor import as_array
 from fastbp.activations import BY_NAME, named
-from fastbp.affine import Affine
-from fastbp.architecture import KINDS
+from fastbp.basics import _arguments
+from fastbp.basics._tensor import as_array
+from fastbp.files.architecture import KINDS
+from fastbp.layers.affine import Affine
 from fastbp.sequential import Sequential
 
 _BY_MODULE: dict[str, Any] = {cls.torch[0]: cls for cls in KINDS}  # a layer by its class of torch.nn
@@ -47,7 +47,7 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
 def _scale_of(nn: Any, module: Any) -> tuple[float, Any]:
     """The scale with which ``to_torch`` lets a module begin, 1 if it does not, and the module without it."""
     if type(module) is nn.Sequential and len(module):
-        from fastbp._torch_modules import Scale
+        from fastbp.layers._torch_modules import Scale
 
         if type(module[0]) is Scale:
             return module[0].scale, module[1:]
@@ -59,7 +59,7 @@ def _layers(nn: Any, module: Any, name: str) -> list[Any]:
     kind = type(module).__name__
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         return [layer for key, child in module.named_children() for layer in _layers(nn, child, f"{name}.{key}")]
-    if type(module) is getattr(nn, kind, None) or type(module).__module__ == "fastbp._torch_modules":
+    if type(module) is getattr(nn, kind, None) or type(module).__module__ == "fastbp.layers._torch_modules":
         if kind in _BY_MODULE:
             return [_BY_MODULE[kind].from_module(module)]
         if kind in _NO_LAYERS and (kind != "Flatten" or (module.start_dim, module.end_dim) == (1, -1)):

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastbp import model_file
-from fastbp.history import TrainingState
+from fastbp.files import model_file
 from fastbp.sequential import Sequential
+from fastbp.training.history import TrainingState
 
 
 @dataclass(frozen=True)

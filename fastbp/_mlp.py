@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _arguments
-from fastbp._layer import Layer
 from fastbp.activations import BY_NAME, Activation, named
-from fastbp.affine import Affine
-from fastbp.batch_normalization import BatchNormalization
-from fastbp.dropout import Dropout
-from fastbp.layer_normalization import LayerNormalization
+from fastbp.basics import _arguments
+from fastbp.layers._layer import Layer
+from fastbp.layers.affine import Affine
+from fastbp.layers.batch_normalization import BatchNormalization
+from fastbp.layers.dropout import Dropout
+from fastbp.layers.layer_normalization import LayerNormalization
 from fastbp.losses import loss_layer
 from fastbp.sequential import Sequential
 

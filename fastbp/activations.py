@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fastbp import _arguments
-from fastbp._activation import Activation, OfInput
-from fastbp._attributes import setting
+from fastbp.basics import _arguments
+from fastbp.basics._attributes import setting
 from fastbp.kernels import activations as kernels
-from fastbp.rectifiers import LeakyRelu, Relu
+from fastbp.layers._activation import Activation, OfInput
+from fastbp.layers.rectifiers import LeakyRelu, Relu
 
 __all__ = ["Elu", "Gelu", "LeakyRelu", "Mish", "Relu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"]
 

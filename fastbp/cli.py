@@ -17,7 +17,7 @@ from fastbp.commands import CommandError
 from fastbp.commands._config import words_of
 from fastbp.commands._options import Options, Parser, did_you_mean
 from fastbp.commands._words import on_the_command_line
-from fastbp.model_file import ModelFileError
+from fastbp.files.model_file import ModelFileError
 from fastbp.tables._errors import DataError, SettingError
 
 COMMANDS = {

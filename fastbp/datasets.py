@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp._download import fetched
-from fastbp.idx import IMAGES, LABELS, DatasetError, read_idx
+from fastbp.files._download import fetched
+from fastbp.files.idx import IMAGES, LABELS, DatasetError, read_idx
 
 __all__ = ["Dataset", "DatasetError", "digits", "fashion_mnist", "mnist"]
 

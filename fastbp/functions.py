@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _check
-from fastbp._targets import as_targets
 from fastbp.activations import Relu, Sigmoid
-from fastbp.softmax import Softmax
+from fastbp.basics import _check
+from fastbp.layers.softmax import Softmax
+from fastbp.losses._targets import as_targets
 
 
 def relu(x: ArrayLike) -> np.ndarray:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _check
 from fastbp._binding import Binding, Params
-from fastbp._blocks import in_blocks
-from fastbp._claim import Claim
-from fastbp._layer import Numbering
-from fastbp._pin import pin
-from fastbp.gradient import numerical_gradient
+from fastbp.basics import _arguments, _check
+from fastbp.basics._blocks import in_blocks
+from fastbp.basics._claim import Claim
+from fastbp.basics._pin import pin
+from fastbp.basics.gradient import numerical_gradient
+from fastbp.layers._layer import Numbering
 from fastbp.losses import loss_layer
 
 

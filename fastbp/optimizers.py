@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastbp import _check, _team
-from fastbp._arguments import choice, real, shown
+from fastbp.basics import _check, _team
+from fastbp.basics._arguments import choice, real, shown
 from fastbp.kernels import optimizer as kernels
 from fastbp.schedules import Schedule, replace
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.arithmetic import AddLayer, MulLayer
-from fastbp.gradient import numerical_gradient
+from fastbp.basics.gradient import numerical_gradient
+from fastbp.layers.arithmetic import AddLayer, MulLayer
 
 __all__ = [
     "AddLayer",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastbp._arguments import integer, real
+from fastbp.basics._arguments import integer, real
 
 __all__ = ["constant", "cosine", "step_decay", "warm_up"]
 

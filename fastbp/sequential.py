@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp import _arguments, _summary, model_file, torch_weights
-from fastbp._claim import in_training
-from fastbp._loss import LABELS
-from fastbp._stepper import Batch, Stepper
-from fastbp.fit import fit
-from fastbp.history import TrainingState
+from fastbp.basics import _arguments
+from fastbp.basics._claim import in_training
+from fastbp.files import model_file, torch_weights
+from fastbp.files.to_c import to_c
+from fastbp.files.to_numpy import to_numpy
+from fastbp.files.to_onnx import to_onnx
+from fastbp.losses._loss import LABELS
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
-from fastbp.to_c import to_c
-from fastbp.to_numpy import to_numpy
-from fastbp.to_onnx import to_onnx
+from fastbp.training._stepper import Batch, Stepper
+from fastbp.training.fit import fit
+from fastbp.training.history import TrainingState
+from fastbp.views import _summary
 
 RENAMED = "lastLayer is deprecated: use loss_layer (a TwoLayerNet keeps the book's name, too)"
 

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp._arguments import float_type, integer, real
 from fastbp.activations import Relu
-from fastbp.affine import Affine
+from fastbp.basics._arguments import float_type, integer, real
+from fastbp.layers.affine import Affine
+from fastbp.losses.softmax_with_loss import SoftmaxWithLoss
 from fastbp.sequential import Sequential
-from fastbp.softmax_with_loss import SoftmaxWithLoss
 
 
 class TwoLayerNet(Sequential):

@@ -127,8 +127,11 @@ def _is_small(shape, a, thin, size):
 
 @register_jitable
 def _thin(shape, a, size):
-    """How many last columns are too few for a vector and computed apart. Along k, where A is ``x`` or ``dout``, that is
-    the same for any number of rows: a row's result does not depend on how many there are."""
+    """How many last columns are too few for a vector and computed apart.
+
+    Along k, where A is ``x`` or ``dout``, that is the same for any number of rows: a row's result does not depend on
+    how many there are.
+    """
     rows, columns, depth = shape
     a_row, a_k = a
     lanes = VECTOR_BYTES // size

@@ -34,8 +34,10 @@ class _Strip:
         return self.v.load(self._start, self.lanes)
 
     def lines(self, change) -> None:
-        """Replace each line by what ``change`` makes of it, and of the mask of the columns whose label it is; None
-        leaves it."""
+        """Replace each line by what ``change`` makes of it, and of the mask of the columns whose label it is.
+
+        None leaves it.
+        """
         v, builder = self.v, self.v.builder
         with cgutils.for_range(builder, self.count) as line:
             at, mine = v.at(self._start, builder.mul(line.index, self._width)), None
@@ -114,8 +116,10 @@ def _emit_shift(strip: _Strip, number):
 
 
 def _emit_normalize(strip: _Strip, number):
-    """Divide each column by its sum, and make of these probabilities the gradient, times ``number``, where there are
-    labels. Returns the sum, and the probability of the label."""
+    """Divide each column by its sum, and make of these the gradient, times ``number``, where there are labels.
+
+    Returns the sum, and the probability of the label.
+    """
     v, builder = strip.v, strip.v.builder
     total, picked = (strip.variable(v.zero(strip.lanes)) for _ in range(2))
     ones = ir.Constant(v.type(strip.lanes), [1.0] * strip.lanes)
@@ -144,8 +148,10 @@ _gradient_of_labels = _each_strip("_gradient_of_labels", _emit_normalize, of_lab
 
 @kernel(inline=True)
 def _places(scratch, one):
-    """Where in the scratch memory, behind the lines, there is room for numbers of each row: its largest score, the sum
-    of exp, the score of its label and the probability of that."""
+    """Where in the scratch memory, behind the lines, there is room for numbers of each row.
+
+    They are its largest score, the sum of exp, the score of its label and the probability of that.
+    """
     size = size_of(one)
     first = scratch + size * ROWS * (LONGEST + VECTOR_BYTES // size)
     return first, first + size * ROWS, first + 2 * size * ROWS, first + 3 * size * ROWS

@@ -26,8 +26,11 @@ TILE_ROWS = ISA.tile_rows  # rows of the largest tile of 1, 2, ... vectors
 
 
 class Strides(NamedTuple):
-    """What a tile knows of its operands beside their addresses: elements from row to row and from k to k, the
-    ``depth`` >= 0, and the columns that exist in the last vector, its ``tail``."""
+    """What a tile knows of its operands beside their addresses.
+
+    Elements from row to row and from k to k, the ``depth`` >= 0, and the columns that exist in the last vector, its
+    ``tail``.
+    """
 
     a_row: int
     a_k: int

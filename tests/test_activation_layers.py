@@ -10,8 +10,8 @@ from strategies import FLOATS, assert_same_bits, eps
 
 import fastbp
 from fastbp import reference
-from fastbp._lowering import function_address
 from fastbp.activations import BY_NAME, CLASSES, named
+from fastbp.programs._lowering import function_address
 
 words = pytest.mark.parametrize("word", BY_NAME)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fastbp import _arguments
+from fastbp.basics import _arguments
 
 
 def test_an_integer_is_returned_as_python_has_it():

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastbp.arithmetic import AddLayer, MulLayer
+from fastbp.layers.arithmetic import AddLayer, MulLayer
 
 LAYERS = (AddLayer, MulLayer)
 

@@ -11,8 +11,8 @@ from strategies import assert_same_bits, assert_within, eps
 
 import fastbp
 from fastbp import reference
-from fastbp._lowering import Lowering
-from fastbp._operand import Operand
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
 
 
 def rng():

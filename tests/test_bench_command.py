@@ -6,7 +6,7 @@ import os
 import pytest
 
 from fastbp import cli
-from fastbp._extra import install
+from fastbp.basics._extra import install
 from fastbp.commands import bench as bench_command
 
 ROW = "softmax loss 100x10 "

@@ -9,7 +9,7 @@ import pytest
 from cli_runs import refused, run
 
 import fastbp
-from fastbp._extra import install
+from fastbp.basics._extra import install
 from fastbp.commands import _classes, evaluate
 
 

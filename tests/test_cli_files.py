@@ -8,7 +8,7 @@ import pytest
 from cli_runs import predicted, refused, run
 
 import fastbp
-from fastbp._extra import install
+from fastbp.basics._extra import install
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("polars")

@@ -8,12 +8,12 @@ import pytest
 from cli_runs import refused, run, told, train
 
 import fastbp
-from fastbp.history import History
 from fastbp.tables._errors import DataError
 from fastbp.tables._explosion import Explosion
 from fastbp.tables._features import ArrayFeatures, TableFeatures
 from fastbp.tables._frames import read_table
 from fastbp.tables._standard import mean_std
+from fastbp.training.history import History
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("polars")

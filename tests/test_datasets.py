@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastbp import datasets
-from fastbp.idx import IMAGES, LABELS, DatasetError, read_idx
+from fastbp.files.idx import IMAGES, LABELS, DatasetError, read_idx
 
 X_TRAIN, T_TRAIN, X_TEST, T_TEST = (f"{stem}.gz" for stem in datasets.IDX_FILES)
 SHAPES = {X_TRAIN: (20, 4, 3), T_TRAIN: (20,), X_TEST: (5, 4, 3), T_TEST: (5,)}

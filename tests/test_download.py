@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from test_datasets import SHAPES, X_TRAIN, content, idx
 
-from fastbp import _download, datasets
+from fastbp import datasets
+from fastbp.files import _download
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fastbp import _extra
+from fastbp.basics import _extra
 
 
 @pytest.fixture

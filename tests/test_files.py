@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import fastbp
-from fastbp._files import open_regular, part_of, target_of, write_whole
+from fastbp.files._files import open_regular, part_of, target_of, write_whole
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_long_name_is_as_good_as_a_short_one(tmp_path):
 
 WRITER = """if True:
     import os, signal, sys
-    from fastbp._files import part_of, target_of
+    from fastbp.files._files import part_of, target_of
     with part_of(target_of(sys.argv[1])) as file:
         file.write(b"half of a f")
         file.flush()

@@ -20,7 +20,7 @@ from fits import (
 from strategies import assert_same_bits
 
 import fastbp
-from fastbp import _progress
+from fastbp.basics import _progress
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 

@@ -14,8 +14,8 @@ from fits import assert_same_weights, examples, fitted, network, small, weights_
 from strategies import FLOATS
 
 import fastbp
-from fastbp import _run
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+from fastbp.training import _run
 
 OPTIMIZERS = {
     "SGD": SGD(lr=0.1),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastbp.gradient import numerical_gradient
+from fastbp.basics.gradient import numerical_gradient
 
 
 def test_squares():

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from strategies import FLOATS, assert_within, eps
 
 import fastbp
-from fastbp._layer import Numbering
 from fastbp.kernels.batch import shuffle as shuffle_order
+from fastbp.layers._layer import Numbering
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 from fastbp.schedules import warm_up
 

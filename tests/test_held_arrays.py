@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp._lowering import Lowering
-from fastbp._pin import pin
-from fastbp._samples import Samples
+from fastbp.basics._pin import pin
 from fastbp.optimizers import Adam
+from fastbp.programs._lowering import Lowering
+from fastbp.training._samples import Samples
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((40, 4)), RNG.integers(0, 3, 40)

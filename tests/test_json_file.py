@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from fastbp.json_file import check_writable, write_json
+from fastbp.files.json_file import check_writable, write_json
 
 
 def test_what_is_written_can_be_read(tmp_path):

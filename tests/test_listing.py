@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp._listing import plan_in_words
 from fastbp.kernels.plan import plan_product
+from fastbp.programs._listing import plan_in_words
 
 
 def fields(line):

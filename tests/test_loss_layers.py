@@ -8,8 +8,8 @@ from strategies import FLOATS, assert_same_bits, assert_within, eps
 
 import fastbp
 from fastbp import losses, reference
-from fastbp._loss import LABELS, NUMBERS, PROBABILITIES
 from fastbp.commands import gradcheck
+from fastbp.losses._loss import LABELS, NUMBERS, PROBABILITIES
 
 classes = pytest.mark.parametrize("cls", losses.CLASSES)
 words = pytest.mark.parametrize("word", losses.BY_NAME)

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 from strategies import FLOATS, assert_same_bits
 
 import fastbp
-from fastbp import model_file
-from fastbp.architecture import LAYERS, LOSSES
+from fastbp.files import model_file
+from fastbp.files.architecture import LAYERS, LOSSES
 from fastbp.optimizers import Adam, Momentum
 
 EXAMPLES = {  # of each layer and loss, arguments that are not the defaults

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastbp
-from fastbp._tensor_file import LONGEST_HEADER
+from fastbp.files._tensor_file import LONGEST_HEADER
 
 FEW = 1 << 19  # bytes that Python takes however small a file is
 

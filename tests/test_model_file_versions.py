@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from test_model_file_damaged import changed
 
 import fastbp
-from fastbp import model_file
+from fastbp.files import model_file
 
 
 @pytest.fixture

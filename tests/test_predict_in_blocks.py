@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import _blocks
+from fastbp.basics import _blocks
 
 
 @pytest.mark.parametrize("n", [1023, 1024, 1025, 1535, 1536, 1537, 5000])

@@ -17,7 +17,7 @@ from numba.core import config
 from tqdm import tqdm
 
 import fastbp
-from fastbp import _progress
+from fastbp.basics import _progress
 from fastbp.kernels import _jit
 
 LINE = "compiling kernels, once for this machine ... "
@@ -153,7 +153,7 @@ def test_all_is_compiled_before_the_bar(monkeypatch):
     a_terminal(monkeypatch)
     order = []
     monkeypatch.setattr(_progress.Bar, "__enter__", lambda bar: order.append("bar") or bar)
-    monkeypatch.setattr("fastbp._run.train", lambda *call: order.append(len(call[7])) or len(call[7]))
+    monkeypatch.setattr("fastbp.training._run.train", lambda *call: order.append(len(call[7])) or len(call[7]))
     net().fit(*data(), max_steps=1)
     assert order == [0, "bar", 1]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastbp
-from fastbp import _tensor_file
+from fastbp.files import _tensor_file
 from fastbp.optimizers import SGD, Adam, Momentum
 
 RNG = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import pytest
 from strategies import assert_same_bits
 
 import fastbp
-from fastbp import _run
-from fastbp._slices import LEAST_SLICES, MOST_PARAMETERS_OF_HALVES, rows_of_slice
+from fastbp.training import _run
+from fastbp.training._slices import LEAST_SLICES, MOST_PARAMETERS_OF_HALVES, rows_of_slice
 
 LOSSES = {
     "softmax of labels": fastbp.SoftmaxWithLoss(eps=0),

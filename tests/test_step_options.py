@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp._stepper import MOST_BATCHES
 from fastbp.optimizers import SGD, Adam, Momentum
+from fastbp.training._stepper import MOST_BATCHES
 
 SIZES = [6, 9, 4]
 

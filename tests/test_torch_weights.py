@@ -8,7 +8,7 @@ import pytest
 from strategies import FLOATS, assert_same_bits, assert_within, eps
 
 import fastbp
-from fastbp._extra import install
+from fastbp.basics._extra import install
 
 RNG = np.random.default_rng(0)
 WIDEST = 40

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._extra import needed
+from fastbp.basics._extra import needed
 
 MOST_ROWS = 30  # of the table
 LONGEST_NAME = 30

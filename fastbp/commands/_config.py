@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
-from fastbp._arguments import shown
+from fastbp.basics._arguments import shown
 from fastbp.commands import CommandError
 from fastbp.commands._options import activation, class_weight, did_you_mean, setting
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastbp import Sequential, TwoLayerNet, losses, schedules
-from fastbp._loss import NUMBERS
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS, DataOptions
 from fastbp.commands._options import did_you_mean
+from fastbp.losses._loss import NUMBERS
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.tables._design import BATCH as FILE_BATCH
 from fastbp.tables._design import EPOCHS as FILE_EPOCHS

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from fastbp._team import set_num_threads
 from fastbp.activations import BY_NAME
+from fastbp.basics._team import set_num_threads
 from fastbp.commands import CommandError
-from fastbp.json_file import check_writable
+from fastbp.files.json_file import check_writable
 
 MOST_THREADS = 1024
 STDOUT = "-"  # in place of a file's name

@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
-from fastbp._progress import above_bars
+from fastbp.basics._progress import above_bars
 from fastbp.commands._report import print_line
-from fastbp.history import History
 from fastbp.tables._model import Model
 from fastbp.tables._prepare import Prepared
 from fastbp.tables._targets import Classes
+from fastbp.training.history import History
 
 LINES = 20  # of epochs, about, where --every says nothing else
 

@@ -5,11 +5,11 @@ import json
 import sys
 from typing import Any
 
-from fastbp._extra import needed
-from fastbp._files import write_whole
+from fastbp.basics._extra import needed
 from fastbp.commands import CommandError
 from fastbp.commands._options import STDOUT
-from fastbp.json_file import write_json
+from fastbp.files._files import write_whole
+from fastbp.files.json_file import write_json
 
 
 def write_report(path: str | None, report: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastbp._extra import install
+from fastbp.basics._extra import install
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._extra import install
+from fastbp.basics._extra import install
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._classes import class_measures, class_table
 from fastbp.commands._data import DataOptions, add_data_options, is_table, read_samples
 from fastbp.commands._model import add_model_argument
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
-from fastbp.plots import confusion_figure
 from fastbp.tables._model import Model, load_model
 from fastbp.tables._targets import Classes
+from fastbp.views.plots import confusion_figure
 
 EXAMPLES = """\
 examples:

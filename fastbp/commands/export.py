@@ -15,19 +15,19 @@ from pathlib import Path
 import numpy as np
 
 from fastbp import Sequential
-from fastbp._extra import needed
-from fastbp._files import write_whole
-from fastbp._interface import Interface, Unit
-from fastbp.affine import Affine
+from fastbp.basics._extra import needed
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._model import add_model_argument
+from fastbp.files._files import write_whole
+from fastbp.files._interface import Interface, Unit
+from fastbp.files.to_c import to_c
+from fastbp.files.to_numpy import to_numpy
+from fastbp.files.to_onnx import to_onnx
+from fastbp.layers.affine import Affine
 from fastbp.tables._model import Model, load_model
 from fastbp.tables._table_features import TableFeatures, part_of
 from fastbp.tables._targets import Classes, Numbers
-from fastbp.to_c import to_c
-from fastbp.to_numpy import to_numpy
-from fastbp.to_onnx import to_onnx
 
 EXAMPLES = """\
 examples:

@@ -16,10 +16,10 @@ import numpy as np
 import fastbp
 from fastbp import Sequential, SoftmaxWithLoss, losses
 from fastbp._load import load_checkpoint
-from fastbp._loss import LABELS, PROBABILITIES
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
+from fastbp.losses._loss import LABELS, PROBABILITIES
 
 EXAMPLES = """\
 examples:

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 import fastbp
-from fastbp._progress import why_not_kept
+from fastbp.basics._progress import why_not_kept
 from fastbp.commands import _options as types
 from fastbp.commands._report import write_report
 from fastbp.kernels.isa import ISA

@@ -15,13 +15,13 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastbp._files import write_whole
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import DataOptions, add_data_options, read_samples
 from fastbp.commands._model import add_model_argument
 from fastbp.commands._options import did_you_mean
 from fastbp.commands._report import tell
+from fastbp.files._files import write_whole
 from fastbp.tables._model import Model, load_model
 from fastbp.tables._targets import Classes
 

@@ -31,12 +31,12 @@ from fastbp.commands._network import (
 from fastbp.commands._progress import Progress, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
 from fastbp.commands._understood import lines, understood
-from fastbp.history import History, TrainingState
 from fastbp.tables._errors import LossError
 from fastbp.tables._explosion import Explosion
 from fastbp.tables._model import Model, model_of
 from fastbp.tables._prepare import BALANCED, Preparation, Prepared, learn, prepare
 from fastbp.tables._samples import Samples
+from fastbp.training.history import History, TrainingState
 
 EXAMPLES = """\
 examples:

@@ -15,14 +15,14 @@ import numpy as np
 
 import fastbp
 from fastbp import Affine, Dropout, Sequential, Sigmoid
-from fastbp._loss import LABELS
-from fastbp._progress import Bar, silence, why_not_kept
-from fastbp._slices import LEAST_SLICES, SLICE_BYTES
 from fastbp.activations import BY_NAME, named
+from fastbp.basics._progress import Bar, silence, why_not_kept
 from fastbp.commands._options import Options
 from fastbp.commands.info import cache
 from fastbp.losses import CLASSES
+from fastbp.losses._loss import LABELS
 from fastbp.optimizers import Optimizer
+from fastbp.training._slices import LEAST_SLICES, SLICE_BYTES
 
 EXAMPLES = """\
 examples:

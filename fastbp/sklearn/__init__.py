@@ -6,7 +6,7 @@
 try:
     import sklearn as _sklearn  # noqa: F401
 except ImportError as error:
-    from fastbp._extra import install
+    from fastbp.basics._extra import install
 
     raise ImportError(f"fastbp.sklearn needs scikit-learn: {install('sklearn')}") from error
 

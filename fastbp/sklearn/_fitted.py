@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastbp._progress import told_if
+from fastbp.basics._progress import told_if
 from fastbp.sequential import Sequential
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._sparse import checked

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp import _check, _team
-from fastbp._arguments import choice
-from fastbp._loss import as_weights
-from fastbp._lowering import Lowering, function_address, loss_address
-from fastbp._operand import Operand
 from fastbp.activations import BY_NAME, Sigmoid, named
-from fastbp.affine import Affine
-from fastbp.dropout import Dropout
+from fastbp.basics import _check, _team
+from fastbp.basics._arguments import choice
 from fastbp.kernels import activations as functions
 from fastbp.kernels import deviance as losses
 from fastbp.kernels import instructions as of
 from fastbp.kernels.gemm import LINEAR, NOTHING
+from fastbp.layers.affine import Affine
+from fastbp.layers.dropout import Dropout
+from fastbp.layers.softmax import Softmax
+from fastbp.losses._loss import as_weights
+from fastbp.programs._lowering import Lowering, function_address, loss_address
+from fastbp.programs._operand import Operand
 from fastbp.sequential import Sequential
-from fastbp.softmax import Softmax
 
 ROWS_AT_A_TIME = 4096  # of a prediction, so that its activations stay small beside the data
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import _team
-from fastbp._lowering import Lowering
-from fastbp._run import CHUNK_SECONDS
-from fastbp._samples import Samples
-from fastbp._slices import lower_batch, rows_of_slice
+from fastbp.basics import _team
 from fastbp.kernels import instructions as of
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import SEED, STEP_WORDS, train
 from fastbp.kernels.team import CHUNK
+from fastbp.programs._lowering import Lowering
 from fastbp.sklearn._network import Network, by_row, export
 from fastbp.sklearn._solver import Solver
+from fastbp.training._run import CHUNK_SECONDS
+from fastbp.training._samples import Samples
+from fastbp.training._slices import lower_batch, rows_of_slice
 
 _NO_RATE = np.zeros(1)
 

@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 
-from fastbp._progress import Bar
+from fastbp.basics._progress import Bar
 from fastbp.sklearn._alone import alone
 from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastbp import losses
-from fastbp._loss import Loss
 from fastbp._mlp import mlp
+from fastbp.losses._loss import Loss
 from fastbp.sequential import Sequential
 from fastbp.tables._errors import SettingError, Settings
 from fastbp.tables._targets import Classes, Targets

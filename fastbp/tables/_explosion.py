@@ -2,11 +2,11 @@
 
 import math
 
-from fastbp.history import History
 from fastbp.tables._errors import LossError, Settings
 from fastbp.tables._model import Model
 from fastbp.tables._prepare import Prepared
 from fastbp.tables._targets import Classes
+from fastbp.training.history import History
 
 ABSURD = 1e6  # times the loss of guessing: no start is so bad
 RISEN = 1e3  # times the loss of guessing, and times the lowest loss so far: noise does not reach so far

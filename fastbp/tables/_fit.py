@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _arguments, losses
-from fastbp.history import History
+from fastbp import losses
+from fastbp.basics import _arguments
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.tables._design import BATCH, EPOCHS, HIDDEN, LEARNING_RATES, Design
 from fastbp.tables._explosion import Explosion
@@ -16,6 +16,7 @@ from fastbp.tables._given import as_table
 from fastbp.tables._model import Model
 from fastbp.tables._prepare import BALANCED, VALIDATION, Preparation, learn, prepare
 from fastbp.tables._samples import samples_of
+from fastbp.training.history import History
 
 T = TypeVar("T", bound="Fitted")
 

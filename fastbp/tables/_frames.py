@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._extra import needed
+from fastbp.basics._extra import needed
 from fastbp.tables._errors import DataError, Settings, check_file
 from fastbp.tables._text import TextForm, TextTable, check_whole, open_text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._arguments import shown
+from fastbp.basics._arguments import shown
 from fastbp.tables._errors import DataError
 from fastbp.tables._frames import PandasTable, PolarsTable, Table, installed, read_table
 

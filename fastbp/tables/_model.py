@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from fastbp._load import Checkpoint, load_checkpoint
-from fastbp._loss import LABELS
-from fastbp.history import TrainingState
-from fastbp.model_file import ModelFileError
+from fastbp.files.model_file import ModelFileError
+from fastbp.losses._loss import LABELS
 from fastbp.sequential import Sequential
 from fastbp.tables._description import check_numbers
 from fastbp.tables._errors import DataError, Settings
 from fastbp.tables._features import ArrayFeatures, Features, features_from, inputs_of
 from fastbp.tables._targets import Classes, Numbers, Targets, targets_from
+from fastbp.training.history import TrainingState
 
 KEY = "data"  # of what is saved beside the network
 ROOM = 100_000  # bytes that a model file of any size has for it

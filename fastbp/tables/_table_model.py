@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.model_file import ModelFileError
+from fastbp.files.model_file import ModelFileError
 from fastbp.sequential import Sequential
 from fastbp.tables._features import TableFeatures
 from fastbp.tables._fit import Fitted

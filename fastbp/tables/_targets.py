@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._loss import NUMBERS, PROBABILITIES
 from fastbp.losses import words
+from fastbp.losses._loss import NUMBERS, PROBABILITIES
 from fastbp.tables._errors import DataError, Settings, no_such
 from fastbp.tables._frames import is_number
 from fastbp.tables._standard import mean_std

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fastbp import _arguments
+from fastbp.basics import _arguments
 from fastbp.tables._errors import DataError, Settings
 from fastbp.tables._memory import memory, shown_size
 

@@ -12,7 +12,7 @@ from numba import from_dtype, types, void
 from numba.core.caching import NullCache
 
 import fastbp
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels import activations
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels._jit import address_of, kernel

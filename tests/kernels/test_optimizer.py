@@ -9,7 +9,7 @@ from numba import types
 from numba.core.caching import NullCache
 from optimizer_runs import ALL, TOLERANCE, all_optimizers, dtypes, gradients, normal
 
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels import optimizer as kernels
 from fastbp.kernels._jit import kernel
 from fastbp.kernels.isa import ISA

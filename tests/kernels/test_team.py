@@ -10,7 +10,7 @@ from calls import apply, python, python_json, team_for, uncached
 from teams import PATIENCE, needs_threads, wait_until
 
 import fastbp
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels.team import ALONE, CHUNK, MOST_ALONE, STALL, _learn, package, parts_of, spread
 from fastbp.kernels.team import PATIENCE as PATIENCE_WORD
 

@@ -11,7 +11,7 @@ from calls import python
 from teams import PATIENCE, affine_bits, members, needs_threads, operands, wait_until
 
 import fastbp
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels.team import THREADS_WORK
 
 

@@ -10,7 +10,7 @@ from calls import team_for, uncached
 from teams import PATIENCE, affine_bits, living_members, needs_fork, needs_threads, operands
 
 import fastbp
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels.team import MUTEX, THREADS_WORK
 
 if THREADS_WORK:

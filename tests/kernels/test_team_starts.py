@@ -10,7 +10,7 @@ from calls import python
 from teams import members
 
 import fastbp
-from fastbp import _team
+from fastbp.basics import _team
 from fastbp.kernels.team import THREADS_WORK
 
 INTERRUPTED = """

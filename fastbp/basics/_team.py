@@ -1,0 +1,236 @@
+"""Who owns the threads: one team for each Python thread that calls kernels.
+
+The main thread's team has as many members as there are cores; a team of any other Python thread has one, so that a
+pool of workers does not multiply into pool x cores threads, unless that thread asks for more with
+``set_num_threads``. Members are threads that sit in compiled code and sleep while there is nothing to do. They start
+with the first call of a kernel, never at import, and a forked child starts its own.
+"""
+
+import atexit
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from llvmlite.binding import ffi
+from numba import types, void
+from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
+
+from fastbp.basics import _arguments
+from fastbp.kernels import team as kernels
+from fastbp.kernels._interrupts import uninterrupted
+from fastbp.kernels._jit import address_of
+from fastbp.kernels.gemm import planned_product
+from fastbp.kernels.tile import tile_table
+
+R = TypeVar("R")
+
+_CACHE_LINE = 64
+_GEMM = {
+    np.dtype(np.float32): (kernels.TILES32, kernels.GEMM32, types.float32),
+    np.dtype(np.float64): (kernels.TILES64, kernels.GEMM64, types.float64),
+}
+
+
+def _aligned_zeros(n_bytes: int) -> np.ndarray:
+    """``n_bytes`` zero bytes from the start of a cache line on."""
+    block = np.zeros(n_bytes + _CACHE_LINE, np.uint8)
+    start = -block.ctypes.data % _CACHE_LINE
+    return block[start : start + n_bytes]
+
+
+class Team:
+    """A team's words and scratch memory, and the threads of its members; ``address`` is what kernels take."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        member_bytes = kernels.ZERO_BYTES + kernels.SCRATCH_BYTES
+        self._scratch = _aligned_zeros(member_bytes * size)
+        # The team's own words, then those of each member's team of one.
+        self._words = _aligned_zeros(8 * kernels.WORDS * (1 + size)).view(np.int64)
+        teams = self._words.reshape(1 + size, kernels.WORDS)
+        teams[:, kernels.SIZE] = [size] + [1] * size
+        scratch = self._scratch.ctypes.data
+        teams[:, kernels.SCRATCH] = [scratch] + [scratch + member_bytes * member for member in range(size)]
+        self._teams = teams
+        self.address = self._words.ctypes.data
+        if size > 1:
+            kernels.prepare(self.address)
+            kernels.serve.compile(void(types.int64, types.int64))
+            kernels.dismiss.compile(void(types.int64))
+            with uninterrupted():
+                self._start()
+        _teams.add(self)
+
+    def _start(self) -> None:
+        """Start the members, all or none."""
+        memory = (self._words, self._scratch)  # outlives the team for as long as a member runs
+        threads: list[threading.Thread] = []
+        end = weakref.finalize(self, _dismiss, memory, threads, os.getpid())
+        for member in range(1, self.size):
+            thread = threading.Thread(target=_serve, args=(memory, member), name=f"fastbp-{member}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                end()
+                raise RuntimeError(
+                    f"the system lets only {member} of {self.size} threads start: ask for fewer, with "
+                    "set_num_threads(n), fit(threads=n) or the environment variable NUMBA_NUM_THREADS"
+                ) from error
+            threads.append(thread)
+
+    def learn_gemm(self, dtype: np.dtype) -> None:
+        """Make the matrix product of ``dtype`` known to the team; compiles it at the first use in the process."""
+        tiles, gemm, numba_type = _GEMM[dtype]
+        if not self._words[gemm]:
+            self._teams[:, tiles] = tile_table(dtype.type(1))
+            self._teams[:, gemm] = address_of(planned_product, void(*[types.int64] * 6, numba_type, *[types.int64] * 3))
+
+
+def _serve(memory: tuple[np.ndarray, np.ndarray], member: int) -> None:
+    kernels.serve(memory[0].ctypes.data, member)
+
+
+def _dismiss(memory: tuple[np.ndarray, np.ndarray], threads: list[threading.Thread], process: int) -> None:
+    if os.getpid() != process:  # a fork copies the words but not the threads, perhaps with their lock held
+        return
+    kernels.dismiss(memory[0].ctypes.data)
+    for thread in threads:
+        thread.join()
+
+
+_local = threading.local()
+_teams: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+@atexit.register
+def _keep_to_the_end() -> None:
+    """Never free a team's memory any more: a daemon thread may be at work in it while the interpreter is torn down."""
+    for team in list(_teams):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(team))
+
+
+def _forget() -> None:
+    global _local
+    _local = threading.local()
+
+
+@uninterrupted()
+def _hold_compilers() -> None:
+    """Wait until no other thread is within LLVM, whose lock a child would find taken for ever."""
+    global_compiler_lock.acquire()  # first, as whoever compiles takes it
+    ffi.lib._lock._lock.acquire()
+
+
+def _release_compilers() -> None:
+    ffi.lib._lock._lock.release()
+    global_compiler_lock.release()
+
+
+def _in_child() -> None:
+    _release_compilers()
+    _forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_compilers, after_in_parent=_release_compilers, after_in_child=_in_child)
+
+
+def current() -> Team:
+    """The calling thread's team, made at its first use."""
+    try:
+        return _local.team
+    except AttributeError:
+        _local.team = Team(_size_at_first())
+        return _local.team
+
+
+def _size_at_first() -> int:
+    """Of the calling thread's team, unless it asks for another."""
+    return default_num_threads() if threading.current_thread() is threading.main_thread() else 1
+
+
+def address_for(dtype: np.dtype) -> int:
+    """The address of the calling thread's team, which then knows the matrix product of ``dtype``."""
+    team = current()
+    team.learn_gemm(dtype)
+    return team.address
+
+
+def default_num_threads() -> int:
+    """NUMBA_NUM_THREADS where it is set, else the cores this process may use, a container's quota included."""
+    if not kernels.THREADS_WORK:
+        return 1
+    if "NUMBA_NUM_THREADS" in os.environ:
+        return config.NUMBA_NUM_THREADS
+    return max(1, ceil(min(config.NUMBA_DEFAULT_NUM_THREADS, _cpu_quota())))
+
+
+def _cpu_quota() -> float:
+    """Cores that the container's CPU quota allows, infinity where there is none (cgroup v2, then v1)."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            folder = Path("/sys/fs/cgroup/cpu")
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return float("inf")
+    if quota in ("max", "-1"):
+        return float("inf")
+    return int(quota) / int(period)
+
+
+def get_num_threads() -> int:
+    """Threads that kernels called from this Python thread may use."""
+    team = getattr(_local, "team", None)
+    return _size_at_first() if team is None else team.size
+
+
+def set_num_threads(n: int) -> None:
+    """Let kernels called from this Python thread use ``n`` threads. Results are the same bits for any ``n``.
+
+    Raises TypeError and ValueError unless n is an integer >= 1, RuntimeError where the system has no more threads.
+    """
+    _work_with(_arguments.integer("n", n, 1))
+
+
+def _work_with(n: int) -> None:
+    team = getattr(_local, "team", None)
+    if not kernels.THREADS_WORK:
+        n = 1
+    if team is None or team.size != n:
+        with uninterrupted():
+            _local.team = Team(n)
+            del team  # the one from before, which is dismissed here and not at the end of the function
+
+
+def with_threads(n: int | None, function: Callable[[], R]) -> R:
+    """What ``function()`` returns where the calling thread's kernels use ``n`` threads, as many as before if None.
+
+    The team from before is kept, so that going back starts no thread.
+    """
+    if n is None:
+        return function()
+    n = _arguments.integer("threads", n, 1)
+    place = _local.__dict__  # of the process that enters, should the function fork
+    before = used = place.get("team")
+    try:
+        _work_with(n)
+        used = place.get("team")
+        return function()
+    finally:
+        # Ctrl-C is heard at calls: there is none until the team is the one from before.
+        if before is None:
+            place.pop("team", None)
+        else:
+            place["team"] = before
+        with uninterrupted():
+            del used

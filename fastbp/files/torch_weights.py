@@ -1,0 +1,70 @@
+"""To PyTorch: state dicts in its names and layout, in both directions, and modules.
+
+torch keeps the weights of a layer as (outputs, inputs), here they are (inputs, outputs). A state dict is any mapping of
+names to arrays; nothing but modules needs torch itself.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _check
+from fastbp.basics._extra import needed
+from fastbp.basics._tensor import as_array
+from fastbp.files.architecture import LAYERS, known
+from fastbp.network import Network
+
+
+def to_torch(net: Network) -> Any:
+    """The network in PyTorch, with copies of the arrays; see ``Sequential.to_torch``."""
+    torch = needed("torch", "torch")
+    for layer in net.layers.values():
+        known(layer, LAYERS)
+    modules = {str(place): layer.to_module(torch.nn) for place, layer in enumerate(net.layers.values())}
+    if net.scale != 1:
+        from fastbp.layers._torch_modules import Scale
+
+        kind = getattr(torch, net._bound().dtype.name)
+        modules = {"scale": Scale(net.scale, kind)} | modules  # by name, so that the layers keep their numbers
+    module = torch.nn.Sequential(OrderedDict(modules))  # no numbers so far: none are drawn from torch's generator
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(net).items()}, assign=True)
+    return module.eval()
+
+
+def state_dict(net: Network) -> dict[str, np.ndarray]:
+    """Copies of parameters and buffers by PyTorch's names; see ``Sequential.state_dict``."""
+    arrays = {name: np.array(array.T, order="C") for name, array in _arrays(net)}
+    return arrays | {name: np.array(0) for name in _unused(net)}
+
+
+def load_state_dict(net: Network, state: Mapping[str, ArrayLike]) -> None:
+    """Write what ``state`` has into the network's arrays, all of it or nothing; see ``Sequential.load_state_dict``."""
+    own, unused = dict(_arrays(net)), set(_unused(net))
+    if own.keys() != state.keys() - unused:
+        missing = [name for name in own if name not in state]
+        unknown = [name for name in state if name not in own and name not in unused]
+        raise ValueError(f"state must have the names {list(own)}: it lacks {missing}, and has {unknown}")
+    given = {name: as_array(name, value) for name, value in state.items() if name in own}
+    for name, array in given.items():
+        _check.same_shape(name, array, own[name].T.shape, "the parameter")
+    for name, array in given.items():
+        own[name][...] = array.T
+
+
+def _arrays(net: Network) -> Iterator[tuple[str, np.ndarray]]:
+    """Parameters and buffers by torch's names: those of a Sequential of the same layers."""
+    net._bound()
+    for place, layer in enumerate(net.layers.values()):
+        for theirs, ours in layer.torch[1].items():
+            if ours in (*layer.parameters, *layer.buffers) and getattr(layer, ours) is not None:
+                yield f"{place}.{theirs}", getattr(layer, ours)
+
+
+def _unused(net: Network) -> Iterator[str]:
+    """The names of what torch has beside these."""
+    for place, layer in enumerate(net.layers.values()):
+        for theirs in layer.torch_unused:
+            yield f"{place}.{theirs}"

@@ -1,0 +1,1 @@
+"""Layers, a file for each kind; users find the classes in fastbp."""

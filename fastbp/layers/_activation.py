@@ -1,0 +1,101 @@
+"""What an activation function is: a layer, and what networks, exports and commands ask of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _check, _team
+from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.layers._layer import Layer
+from fastbp.programs._lowering import Lowering, function_address
+from fastbp.programs._operand import Operand
+
+
+class Activation(Layer):
+    """A function of each element, for arrays of any shape; subclasses say which.
+
+    Attributes
+    ----------
+    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
+    """
+
+    # By which words ``mlp``, the estimators and the command line know it: each with the arguments that it stands for.
+    names: ClassVar[dict[str, dict[str, Any]]]
+    gain: ClassVar[float] = 2.0  # the initial weights before it have the variance gain / inputs
+    kernel: Any  # of ``kernels.activations``, in a staticmethod: numba would make a method of it that keeps the layer
+    kernel_back: Any
+    in_registers: ClassVar[bool] = False  # whether products apply it before they store
+    of_output: bool = True  # whether the derivative is computed from the output, not from x
+    number: float = 1.0  # what the kernels take beside the elements
+
+    c: str  # the body of a function of one ``REAL x``, and ``number``
+
+    out: np.ndarray | None = None
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return the function of each element.
+
+        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        """
+        x, dtype = _check.operand("x", x)
+        out = np.empty(x.shape, x.dtype)
+        function, number = function_address(self.kernel, x.dtype), x.dtype.type(self.number)
+        # x is this call's own view or copy, out is new: both stay until it returns.
+        function_forward(_team.current().address, function, _check.as_rows(x), _check.as_rows(out), number)
+        self._remember(x, result := _check.of_type(out, dtype))
+        return result
+
+    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
+        self.out = out
+
+    def _remembered(self) -> np.ndarray | None:
+        """What the derivative is computed from, as the last ``forward``, or the user, left it."""
+        return self.out
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout`` times the derivative.
+
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        """
+        kept = self._remembered()
+        if kept is None:
+            raise _check.not_before_forward(self)
+        dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
+        dx = np.empty(kept.shape, kept.dtype)
+        function, number = function_address(self.kernel_back, kept.dtype), kept.dtype.type(self.number)
+        rows = _check.as_rows(dout), _check.as_rows(kept), _check.as_rows(dx)
+        # dout and what was kept are this call's own views or copies, dx is new: all stay until it returns.
+        function_backward(_team.current().address, function, *rows, number)
+        return _check.of_type(dx, dtype)
+
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the instructions of this layer; see ``Lowering.activation``."""
+        return p.activation(self, x)
+
+    @property
+    def word(self) -> str:
+        """The word of ``names`` for it."""
+        return [word for word, own in self.names.items() if all(getattr(self, name) == own[name] for name in own)][-1]
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        if getattr(module, "beta", 1) != 1:
+            raise TypeError(f"{module!r} has a beta, which {cls.__name__} has not")
+        return super().from_module(module)
+
+
+class OfInput(Activation):
+    """An activation whose derivative is computed from ``x``, which it keeps by reference."""
+
+    of_output = False
+
+    x: np.ndarray | None = None
+
+    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
+        self.x, self.out = x, out
+
+    def _remembered(self) -> np.ndarray | None:
+        return self.x

@@ -1,0 +1,231 @@
+"""Batch normalisation as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._attributes import setting
+from fastbp.basics._tensor import as_array
+from fastbp.kernels import instructions as of
+from fastbp.kernels.columns import shape_of_partial
+from fastbp.kernels.normalization import (
+    MEAN,
+    SCALE,
+    STATISTICS,
+    VAR,
+    batch_normalization,
+    batch_normalization_back,
+    normalize_by,
+)
+from fastbp.layers._columns import ColumnLayer
+from fastbp.layers._layer import Layer
+from fastbp.layers.affine import Affine
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
+
+
+class BatchNormalization(ColumnLayer):
+    """Columns of mean 0 and variance 1 over the batch, times ``gamma``, plus ``beta``: the book's layer.
+
+    ``gamma (x - mean) / sqrt(var + eps) + beta`` (Ioffe & Szegedy 2015), with the mean and the mean squared deviation
+    of each column of the batch while training, and with the running ones when testing.
+
+    Parameters
+    ----------
+    gamma, beta : (K,) arrays of real numbers, for samples of K numbers; kept by reference
+    momentum : float in 0..1
+        What stays of the running statistics at each training pass: ``running = momentum running + (1 - momentum)
+        batch``. PyTorch's momentum is 1 less this, and its running variance that of a sample, N / (N - 1) of this one.
+    running_mean, running_var : (K,) arrays, written in place while training; or None for zeros, as in the book. Ones
+        for the variance, as in PyTorch, leave ``x`` about as it is before the first training pass.
+    eps : float above 0, the book's 10e-7; PyTorch's is 1e-5
+
+    Attributes
+    ----------
+    dgamma, dbeta : (K,), the gradients from the last ``backward``; None before the first
+    """
+
+    parameters = ("gamma", "beta")
+    buffers = ("running_mean", "running_var")
+    mixes_rows = True
+    _factor = "gamma"
+
+    momentum: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
+    eps: float = setting(lambda name, value: _arguments.real(name, value, above=0))
+    _last: tuple[np.ndarray, np.ndarray, tuple[int, ...], bool] | None = None  # z, statistics, shape, whether testing
+
+    torch = "BatchNorm1d", {"weight": "gamma", "bias": "beta"} | {name: name for name in buffers}
+    torch_unused = ("num_batches_tracked",)
+    numpy = "(x - running_mean) * (gamma / np.sqrt(running_var + eps)) + beta"
+    c = """\
+    for (size_t o = 0; o < n_outputs; o++)
+        y[o] = (x[o] - running_mean[o]) * (gamma[o] / sqrt@f(running_var[o] + eps)) + beta[o];
+"""
+
+    def __init__(
+        self,
+        gamma: np.ndarray,
+        beta: np.ndarray,
+        momentum: float = 0.9,
+        running_mean: np.ndarray | None = None,
+        running_var: np.ndarray | None = None,
+        eps: float = 10e-7,
+    ) -> None:
+        self.gamma, self.beta = gamma, beta
+        self.momentum, self.eps = momentum, eps
+        self.running_mean, self.running_var = running_mean, running_var
+        self.dgamma: np.ndarray | None = None
+        self.dbeta: np.ndarray | None = None
+
+    def _columns(self, name: str) -> np.ndarray:
+        if name in self.buffers and getattr(self, name) is None:
+            return np.zeros(self._columns("gamma").shape, _check.result_type(self._columns("gamma")))
+        array = super()._columns(name)
+        if name == "running_var" and (array < 0).any():
+            raise ValueError(f"running_var must be at least 0, got {array.min()}")
+        return array
+
+    def forward(self, x: ArrayLike, train_flg: bool = True) -> np.ndarray:
+        """Return the normalised ``x``, by the batch and moving the running statistics if ``train_flg``, else by these.
+
+        Parameters
+        ----------
+        x : (N, K); (K,), a single sample; or (N, C, H, W) with C H W = K, whose rows are flattened
+
+        Returns
+        -------
+        out : of the shape of ``x``, of the dtype of NumPy's arithmetic on ``x``, ``gamma`` and ``beta``, float64 for
+            integers
+
+        Raises ValueError where shapes do not fit, for no samples while training and for a negative ``running_var``,
+        TypeError for what is no array of real numbers.
+        """
+        out, self._last = self._passed(x, train_flg)
+        return out
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x`` normalised by the running statistics, without touching what the last ``forward`` left."""
+        return self._passed(x, False)[0]
+
+    def _passed(
+        self, x: ArrayLike, train_flg: bool
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, tuple[int, ...], bool]]:
+        """The result for ``x``, and what ``backward`` needs of this pass."""
+        gamma, beta = self._columns("gamma"), self._columns("beta")
+        x, rows, dtype = self._rows(x, (gamma, beta))
+        kind = rows.dtype
+        y, z, statistics = np.empty_like(rows), np.empty_like(rows), np.empty((STATISTICS, len(gamma)), kind)
+        team, gamma, beta = _team.current().address, _check.ready(gamma, kind), _check.ready(beta, kind)
+        # All of these are this call's own views or copies, or new: they stay until it returns.
+        if train_flg:
+            if not len(rows):
+                raise ValueError(f"x must hold at least one sample while training, got shape {x.shape}")
+            partial = np.empty(shape_of_partial(*rows.shape))
+            batch_normalization(team, rows, self.eps, gamma, beta, statistics, z, y, partial)
+            self._move("running_mean", statistics[MEAN])
+            self._move("running_var", statistics[VAR])
+        else:
+            statistics[MEAN] = self._columns("running_mean")
+            statistics[SCALE] = 1 / np.sqrt(self._columns("running_var") + self.eps)
+            normalize_by(team, rows, statistics, gamma, beta, z, y)
+        return _check.of_type(y.reshape(x.shape), dtype), (z, statistics, x.shape, not train_flg)
+
+    def _move(self, name: str, batch: np.ndarray) -> None:
+        """Move a running statistic, in place where it is an array of floating-point numbers."""
+        running = self._columns(name)
+        moved = self.momentum * running.astype(np.float64) + (1 - self.momentum) * batch.astype(np.float64)
+        own = getattr(self, name)
+        if isinstance(own, np.ndarray) and own.dtype.kind == "f" and own.flags.writeable:
+            own[...] = moved
+        else:
+            setattr(self, name, moved.astype(_check.result_type(running)))
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``, and set ``dgamma`` and ``dbeta``.
+
+        After a forward pass with ``train_flg=False`` the running statistics are constants. ``gamma`` is taken as it is
+        now. Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        """
+        if self._last is None:
+            raise _check.not_before_forward(self)
+        z, statistics, shape, constant = self._last
+        gamma = self._columns("gamma")
+        d, dtype = self._dout(dout, shape, z, gamma)
+        dgamma, dbeta = np.empty(len(gamma), d.dtype), np.empty(len(gamma), d.dtype)
+        batch_normalization_back(
+            _team.current().address,
+            d,
+            _check.ready(z, d.dtype),
+            _check.ready(gamma, d.dtype),
+            np.array(statistics, d.dtype),  # in which the kernel works
+            constant,
+            np.zeros(shape_of_partial(*d.shape)),
+            d.dtype.type(1),
+            False,
+            dgamma,
+            dbeta,
+        )
+        self.dgamma, self.dbeta = _check.of_type(dgamma, dtype), _check.of_type(dbeta, dtype)
+        return _check.of_type(d.reshape(shape), dtype)
+
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the instructions of this layer; the running statistics move with the backward pass, after the loss."""
+        gamma, beta = self._columns("gamma"), self._columns("beta")
+        columns, at_gamma = x.columns, p.place_of(gamma)
+        y, z = p.buffer((self, "y"), columns), p.buffer((self, "z"), columns)
+        statistics = p.array((self, "statistics"), (STATISTICS, columns))
+        shape, partial = (p.rows, columns), self._partial(p, columns)
+        p.emit(
+            of.BatchNormalization(x.address, at_gamma, p.place_of(beta), statistics, z, y, *shape, self.eps, partial)
+        )
+
+        def backward(dy: int, wanted: bool) -> int:
+            dgamma, dbeta = self._targets(p, gamma, beta)
+            p.emit(
+                of.BatchNormalizationGradient(
+                    dy, z, at_gamma, statistics, dgamma, dbeta, *shape, partial, p.adds, p.fused_step
+                )
+            )
+            running = p.keep(self._columns("running_mean")), p.keep(self._columns("running_var"))
+            p.emit(of.MovingAverages(statistics, *running, columns, self.momentum))
+            return dy
+
+        p.on_backward(self, backward)
+        return Operand(y, x.shape)
+
+    def folded(self, before: Layer) -> Layer | None:
+        """The Affine that predicts what an Affine ``before`` and then this layer do."""
+        if not isinstance(before, Affine):
+            return None
+        W, b = before.checked_parameters()
+        mean, var = (self._columns(name).astype(np.float64) for name in self.buffers)
+        factor = self.gamma / np.sqrt(var + self.eps)
+        shift = ((b if b.size else 0) - mean) * factor + self.beta
+        return Affine((W * factor).astype(W.dtype), shift.astype(W.dtype))
+
+    def onnx(self, node: Any, x: str) -> str:
+        """What ``predict`` computes, by operators that every runtime has in both types."""
+        factor = self.gamma / np.sqrt(self._columns("running_var") + self.eps)
+        return node("Add", node("Mul", node("Sub", x, self.running_mean), factor), self.beta)
+
+    def to_module(self, nn: Any) -> Any:
+        """A BatchNorm1d, whose momentum is what 1 lacks of ours."""
+        return nn.BatchNorm1d(len(self.gamma), eps=self.eps, momentum=round(1 - self.momentum, 15), device="meta")
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        """From a BatchNorm1d; TypeError for one without weights, running statistics or momentum."""
+        arrays = {ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()}
+        missing = [name for name, array in arrays.items() if array is None]
+        if missing or module.momentum is None:
+            missing = missing or ["momentum"]
+            raise TypeError(f"{module!r} has no {' and '.join(missing)}, which BatchNormalization needs")
+        copies = {name: np.array(as_array(name, array)) for name, array in arrays.items()}
+        return cls(**copies, momentum=round(1 - module.momentum, 15), eps=module.eps)
+
+    def __repr__(self) -> str:
+        return f"BatchNormalization({np.size(self.gamma)}, momentum={self.momentum:g}, eps={self.eps:g})"

@@ -1,0 +1,132 @@
+"""Dropout as a layer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._arguments import shown
+from fastbp.basics._attributes import remembered, setting
+from fastbp.kernels import instructions as of
+from fastbp.kernels.dropout import dropout_backward, dropout_forward
+from fastbp.kernels.random import key_of
+from fastbp.layers._layer import Layer
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
+
+SEEDS = 1 << 63
+
+
+def _word(name: str, value: Any) -> int:
+    return _arguments.integer(name, value, 0, SEEDS - 1)
+
+
+class Dropout(Layer):
+    """Elements dropped at random while training, as a layer for arrays of any shape.
+
+    An element is kept with probability 1 - p and then divided by it, so that means stay and nothing remains to be done
+    when testing. (The book's layer leaves what it keeps as it is and multiplies by 1 - p when testing.)
+
+    Parameters
+    ----------
+    p : float in 0..1
+        Probability to drop an element; ``dropout_ratio`` is the book's name for it, of the argument and the attribute.
+    seed : int in 0..2^63-1, or None for one of the operating system's
+        With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads, in a
+        network's ``fit`` and ``step`` too, where the number of the training step, from 0, counts in place of ``step``.
+        Without one, the masks there follow from the seed of ``fit`` or ``step`` and the layer's place. Layers of one
+        seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
+
+    Attributes
+    ----------
+    mask : bool array of the shape of ``x``, True where the last ``forward`` kept; None before the first
+    stream : int, 0 unless set: tells apart layers that share a seed
+    step : number of masks drawn so far; set it to have one drawn again
+    """
+
+    torch = "Dropout", {"p": "p"}
+    draws = True
+    mixes_rows = True  # random numbers are counted through the batch
+
+    p: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
+    seed: int | None = setting(lambda name, value: None if value is None else _word(name, value))
+    stream: int = setting(_word)
+    step: int = setting(_word)
+    mask: np.ndarray | None = remembered(0)
+    _last: tuple[np.ndarray | None, float] = (None, 1.0)  # and the probability that its elements were kept with
+
+    def __init__(self, p: float = 0.5, seed: int | None = None, *, dropout_ratio: float | None = None) -> None:
+        if dropout_ratio is not None and p != 0.5:
+            raise TypeError(f"p and dropout_ratio are names of one number, got {shown(p)} and {shown(dropout_ratio)}")
+        self.p = p
+        if dropout_ratio is not None:
+            self.dropout_ratio = dropout_ratio
+        self.seed = seed
+        self._drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % SEEDS  # in place of a seed
+        self.stream = 0
+        self.step = 0
+
+    @property
+    def dropout_ratio(self) -> float:
+        """The book's name for ``p``."""
+        return self.p
+
+    @dropout_ratio.setter
+    def dropout_ratio(self, value: float) -> None:
+        self.p = _arguments.real("dropout_ratio", value, 0, 1)
+
+    def forward(self, x: ArrayLike, train_flg: bool = True) -> np.ndarray:
+        """Return ``x / (1 - p)`` where a new mask is True and 0 elsewhere; a copy of ``x`` unless ``train_flg``.
+
+        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        """
+        x, dtype = _check.operand("x", x)
+        if not train_flg:
+            self._last = np.ones(x.shape, _check.BOOL), 1.0
+            return np.array(x, dtype)
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
+        seed = self._drawn if self.seed is None else self.seed
+        keep, key = 1.0 - self.p, key_of(seed, self.stream, self.step)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
+        dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
+        self._last = mask, keep
+        self.__dict__["step"] += 1  # which needs no check
+        return _check.of_type(y, dtype)
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout / (1 - p)`` where ``mask``, else 0.
+
+        After a forward pass with ``train_flg=False`` it is ``dout``. Raises ValueError unless ``dout`` has the shape of
+        ``x``, RuntimeError before the first ``forward``, TypeError for a ``mask`` that was set to other than bools.
+        """
+        mask, keep = self._last
+        if mask is None:
+            raise _check.not_before_forward(self)
+        dout, dtype = _check.operand("dout", dout)
+        mask = _check.as_mask(mask, dout)
+        dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
+        dropout_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), keep, _check.as_rows(dx))
+        return _check.of_type(dx, dtype)
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x`` as it is, without touching the mask of the last ``forward``."""
+        return _check.as_array("x", x)
+
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the instructions of this layer, whose masks follow from the run's seed and its place without one."""
+        n, keep = p.rows * x.columns, 1.0 - self.p
+        y, mask = p.buffer((self, "y"), x.columns), p.buffer((self, "mask"), x.columns, _check.BOOL)
+        stream, seed = (p.place + 1, -1) if self.seed is None else (self.stream, self.seed)
+        p.emit(of.Dropout(x.address, y, mask, n, keep, stream, seed))
+
+        def backward(dy: int, wanted: bool) -> int:
+            p.emit(of.DropoutGradient(dy, mask, dy, n, keep))
+            return dy
+
+        p.on_backward(self, backward)
+        return Operand(y, x.shape)
+
+    def __repr__(self) -> str:
+        return f"Dropout(p={self.p:g})"

@@ -1,0 +1,149 @@
+"""Rectified linear units: activations that remember where x was positive, in the book's ``mask``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._attributes import setting
+from fastbp.kernels import activations as kernels
+from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
+from fastbp.kernels.relu import relu_backward, relu_forward
+from fastbp.layers._activation import Activation
+
+
+class Relu(Activation):
+    """ReLU as a layer, for arrays of any shape: x where it is positive, else 0; NaN stays.
+
+    Attributes
+    ----------
+    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
+    """
+
+    names: ClassVar = {"relu": {}}
+    kernel, kernel_back = staticmethod(kernels.relu), staticmethod(kernels.relu_back)
+    in_registers = True
+    torch = "ReLU", {}
+    c = "return x <= 0 ? 0 : x;"
+    numpy = "return np.where(x <= 0, DTYPE(0), x)"
+
+    mask: np.ndarray | None = None
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
+
+        Raises TypeError for complex, object and other arrays that hold no real numbers.
+        """
+        x = _check.as_real("x", x)
+        if x.dtype not in _check.FLOATS:
+            self.mask = mask = np.asarray(x <= 0)
+            return np.where(mask, x.dtype.type(0), x)
+        x = _check.ready(x, x.dtype)
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
+        arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
+        relu_forward(_team.current().address, *arrays)
+        self.mask = mask
+        return y
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout``, and 0 where ``mask``, even if dout is not finite there.
+
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
+        for a ``mask`` that was set to other than bools.
+        """
+        mask = self.mask
+        if mask is None:
+            raise _check.not_before_forward(self)
+        dout = _check.as_real("dout", dout)
+        mask = _check.as_mask(mask, dout)
+        if dout.dtype not in _check.FLOATS:
+            return np.where(mask, dout.dtype.type(0), dout)
+        dout = _check.ready(dout, dout.dtype)
+        dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
+        relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
+        return dx
+
+    def onnx(self, node: Any, x: str) -> str:
+        """ONNX's own operator."""
+        return node("Relu", x)
+
+
+class LeakyRelu(Activation):
+    """ReLU that lets a part of what is negative through, as a layer for arrays of any shape.
+
+    Parameters
+    ----------
+    slope : float
+        What ``x`` is multiplied with where x <= 0.
+
+    Attributes
+    ----------
+    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
+    """
+
+    names: ClassVar = {"leaky_relu": {}}
+    kernel, kernel_back = staticmethod(kernels.leaky_relu), staticmethod(kernels.leaky_relu_back)
+    torch = "LeakyReLU", {"negative_slope": "slope"}
+    c = "return x <= 0 ? number * x : x;"
+    numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"
+
+    slope: float = setting(_arguments.real)
+
+    def __init__(self, slope: float = 0.01) -> None:
+        self.slope = slope
+        self.mask: np.ndarray | None = None
+
+    @property
+    def number(self) -> float:  # type: ignore[override]
+        """What the kernels take beside the elements: ``slope``."""
+        return self.slope
+
+    @property
+    def of_output(self) -> bool:  # type: ignore[override]
+        """Whether the sign of the output is that of ``x``, so that the derivative follows from it."""
+        return self.slope >= 0  # then the output has the sign of x
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x``, and ``slope x`` where x <= 0; NaN stays.
+
+        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        """
+        x, dtype = _check.operand("x", x)
+        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
+        slope = x.dtype.type(self.slope)
+        # x is this call's own view or copy, y and mask are new: all stay until it returns.
+        leaky_relu_forward(_team.current().address, _check.as_rows(x), slope, _check.as_rows(y), _check.as_rows(mask))
+        self.mask = mask
+        return _check.of_type(y, dtype)
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
+
+        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
+        for a ``mask`` that was set to other than bools.
+        """
+        mask = self.mask
+        if mask is None:
+            raise _check.not_before_forward(self)
+        dout, dtype = _check.operand("dout", dout)
+        mask = _check.as_mask(mask, dout)
+        slope = dout.dtype.type(self.slope)
+        dx = np.empty(dout.shape, dout.dtype)
+        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
+        leaky_relu_backward(
+            _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)
+        )
+        return _check.of_type(dx, dtype)
+
+    def onnx(self, node: Any, x: str) -> str:
+        """ONNX's PRelu, whose slope is an array of the type of ``x``."""
+        # ONNX's own has its slope in float32, whatever x is of.
+        return node("PRelu", x, np.full(1, self.slope))
+
+    def __repr__(self) -> str:
+        return f"LeakyRelu(slope={self.slope:g})"

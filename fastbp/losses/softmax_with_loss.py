@@ -1,0 +1,142 @@
+"""Softmax and cross-entropy as one layer."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._attributes import setting
+from fastbp.kernels import instructions as of
+from fastbp.kernels.short_rows import LONGEST
+from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
+from fastbp.layers.softmax import Softmax
+from fastbp.losses._loss import LABELS, Loss, as_factor, as_loss, as_weights
+from fastbp.losses._targets import as_targets
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
+
+
+class SoftmaxWithLoss(Loss):
+    """Softmax and mean cross-entropy as one layer, as in "Deep Learning from Scratch".
+
+    Parameters
+    ----------
+    eps : float >= 0
+        Added to each probability before its logarithm. With 0 the loss is exact, ``log(sum(exp(x))) - x[t]``, also
+        where a probability is too small for its dtype, and ``backward`` gives its gradient for targets of any sum; with
+        any other eps, the gradient is the book's ``y - t``. The exact loss is infinite where it is larger than the
+        largest number of its dtype, and where two scores of a row are further apart than the largest float64.
+    label_smoothing : float in 0..1
+        Part of each target that is spread over all classes alike, s: t becomes ``(1 - s) t + s / K``, as in PyTorch.
+
+    Attributes
+    ----------
+    loss : the last loss, in nats
+    y : the probabilities, of the shape of ``x``
+    t : the targets as they were given
+
+    All three are None before the first ``forward``.
+
+    >>> layer = SoftmaxWithLoss(eps=0)
+    >>> round(float(layer.forward(np.zeros((2, 4)), [0, 3])), 6)
+    1.386294
+    """
+
+    names: ClassVar = {"softmax": {"eps": 0}}
+    elsewhere = "categorical_crossentropy", "sparse_categorical_crossentropy", "cross_entropy", "log_loss"
+    targets = LABELS
+    link = Softmax
+
+    eps: float = setting(lambda name, value: _arguments.real(name, value, 0))
+    label_smoothing: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
+
+    def __init__(self, eps: float = 1e-7, label_smoothing: float = 0.0) -> None:
+        self.eps = eps
+        self.label_smoothing = label_smoothing
+
+    def forward(self, x: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """Return the mean over the rows of ``-sum(t log(y + eps))`` with ``y = softmax(x)``.
+
+        Parameters
+        ----------
+        x : (N, K) scores, or (K,) of a single sample
+        t : (N,) class labels in 0..K-1, of any integer dtype or integral floats; or as many elements as ``x``,
+            one-hot rows or distributions over the classes, not negative. The loss is that of the formula also where a
+            row does not sum to 1; for the gradient see ``backward``.
+        sample_weight : (N,) finite numbers of at least 0
+            Each row's loss is multiplied with its own. The sum is divided by N all the same.
+
+        Returns
+        -------
+        loss : number of the dtype of ``y``, which is that of ``x`` and float64 for integers
+
+        Raises ValueError for shapes that do not fit, no rows, labels outside 0..K-1, negative shares of classes, and
+        weights that are negative or not finite; TypeError for what is no array of real numbers.
+        """
+        x, dtype = _check.operand("x", x)
+        t = _check.as_real("t", t)
+        targets = _targets_for("x", x, t)
+        weights = as_weights(sample_weight, len(targets), x.dtype)
+        y, losses = np.empty(x.shape, x.dtype), np.empty(len(targets))
+        # x, rows and the weights are this call's own views or copies, labels a copy; y and losses are new.
+        team, options = _team.current().address, (self.eps, self.label_smoothing)
+        mean = softmax_xent_forward(team, _check.as_rows(x), targets, weights, *options, _check.as_rows(y), losses)
+        loss = as_loss(mean, dtype)
+        self._remember(loss, _check.of_type(y, dtype), t, sample_weight, y.dtype, (targets, weights))
+        return loss
+
+    def backward(self, dout: float = 1) -> np.ndarray:
+        """Return the gradient with respect to ``x``, ``(y - t) / len(t) dout``, of the targets as smoothed and weighed.
+
+        With ``eps=0`` it is ``(y sum(t) - t) / len(t) dout``, the gradient of the loss for soft targets of any sum, as
+        PyTorch's. With any other eps it is the book's, which is the gradient where a row of targets sums to 1.
+
+        The dtype is that of ``y``, whatever type the targets came in. The divisor is ``t.shape[0]``: the number of
+        rows, and as in the book the number of classes for the one-hot target, (K,), of a single sample. ``dout`` is a
+        number, the gradient of what follows with respect to the loss. ``y``, ``t`` and the options are taken as they
+        are now, set since ``forward`` or not; of labels the layer has a copy, which what is written into ``t`` does not
+        reach.
+
+        Raises RuntimeError before the first ``forward``, TypeError unless ``dout`` is a number, and for what was set
+        ValueError and TypeError as ``forward`` does.
+        """
+        _, given, t, sample_weight, _ = last = self._last
+        if given is None or t is None:
+            raise _check.not_before_forward(self)
+        y, dtype = _check.operand("y", given)
+        taken = self._taken(last, y)
+        t = t if taken else _check.as_real("t", t)
+        targets = taken[0] if taken else _targets_for("y", y, t, any_shares=True)
+        weights = taken[1] if taken else as_weights(sample_weight, len(targets), y.dtype)
+        share = y.dtype.type(as_factor(dout) / (t.shape[0] if t.ndim else 1))
+        dx = np.empty(y.shape, y.dtype)
+        # y, rows and the weights are this call's own views or copies, labels a copy; dx is new.
+        team, options = _team.current().address, (self.eps, self.label_smoothing)
+        softmax_xent_backward(team, _check.as_rows(y), targets, weights, *options, share, _check.as_rows(dx))
+        return _check.of_type(dx, dtype)
+
+    def as_targets(self, t: ArrayLike, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+        """(N,) labels, or (N, K) rows of ``dtype``; see ``Loss.as_targets``."""
+        return as_targets(_check.as_real("t", t), "the scores", shape, dtype)
+
+    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
+        """Write the instruction of this loss: that of few classes, of labels or of rows."""
+        dx, losses = p.loss_buffers(x.columns)
+        sizes, smoothing = (p.rows, x.columns, losses), float(self.label_smoothing)
+        if labels and not weights and not smoothing and x.columns <= LONGEST:
+            p.emit(of.SoftmaxLossOfFew(x.address, targets, dx, *sizes, self.eps))
+        else:
+            instruction = of.SoftmaxLossOfLabels if labels else of.SoftmaxLossOfRows
+            # The gradient takes the place of the probabilities that it is computed from.
+            p.emit(instruction(x.address, targets, weights, dx, dx, *sizes, self.eps, smoothing))
+        return dx
+
+
+def _targets_for(name: str, x: np.ndarray, t: np.ndarray, *, any_shares: bool = False) -> np.ndarray:
+    """``t`` beside ``x``, which messages call ``name``, as kernels take it; ValueError where it does not fit."""
+    if x.ndim not in (1, 2) or x.size == 0:
+        raise ValueError(
+            f"{name} must be (N, K) or (K,), of a batch and classes that are not empty, got shape {x.shape}"
+        )
+    return as_targets(t, name, x.shape, x.dtype, any_shares=any_shares)

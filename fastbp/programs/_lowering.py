@@ -1,0 +1,261 @@
+"""From layers to a program: the table of instructions that ``kernels.program`` executes.
+
+Each layer and loss writes its own instructions (its method ``lower``) into a ``Lowering``, which owns the buffers
+between them. What keeps an array alive, unmoved and of its size behind its address, for as long as the ``Lowering``
+lives: buffers are in no other hands; arrays from elsewhere are kept and pinned; parameters are views of a ``Binding``'s
+vector that no one else has, the vector kept and pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cache
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numba import types, void
+
+from fastbp.basics import _check
+from fastbp.basics._pin import pin
+from fastbp.kernels import instructions as of
+from fastbp.kernels._jit import address_of
+from fastbp.kernels.batch import KINDS
+from fastbp.kernels.gemm import LINEAR, RELU
+from fastbp.kernels.operations import OPERATIONS
+from fastbp.kernels.plan import Plan, plan_product
+from fastbp.kernels.program import WORDS
+from fastbp.kernels.team import CHUNK
+from fastbp.programs._operand import Operand
+
+_NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
+_LOSS_OPERANDS = [types.int64] * 4
+
+Backward = Callable[[int, bool], int]
+"""Writes a layer's backward pass: takes the address of dy and whether dx is wanted, returns the address of dx."""
+
+
+class Passed(Protocol):
+    """A layer, as one that has a backward pass."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+
+
+class Rule(Protocol):
+    """An optimizer, as one that is written into a program."""
+
+    @property
+    def kind(self) -> int: ...
+
+    def hyper(self) -> np.ndarray: ...
+
+
+@cache
+def _address(instruction: Any, dtype: np.dtype) -> int:
+    """Of the operation that runs an instruction, compiled for ``dtype``."""
+    return address_of(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+
+
+@cache
+def function_address(function: Any, dtype: np.dtype) -> int:
+    """Of a function of ``kernels.activations``, compiled for ``dtype``."""
+    return address_of(function, void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+
+
+@cache
+def loss_address(function: Any, dtype: np.dtype) -> int:
+    """Of a loss or a slope of ``kernels.element_losses``, compiled for ``dtype``."""
+    return address_of(function, void(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
+
+
+@cache
+def in_one_go_address(function: Any, dtype: np.dtype) -> int:
+    """Of what computes both of a loss of ``kernels.element_losses``, compiled for ``dtype``."""
+    return address_of(function, types.float64(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
+
+
+def words_of(instruction: Any) -> list[int]:
+    """The operands of an instruction as a program holds them: a float as the int64 of the bits of a float64."""
+    kinds = type(instruction).__annotations__
+    return [
+        int(np.float64(value).view(np.int64)) if kinds[name] is float else int(value)
+        for name, value in instruction._asdict().items()
+    ]
+
+
+class Lowering:
+    """Writes the program of one step for batches of ``rows`` samples, a number that may be lowered from ``most_rows``.
+
+    Parameters
+    ----------
+    parameters, gradients : flat vectors of the same length; the layers' arrays are views of the first
+    most_rows : rows of the largest batch
+    fused_step : whether parameters are updated by plain gradient descent as soon as their gradient is known, so that
+        no gradients are kept
+    adds : whether gradients are added to what ``gradients`` holds
+    """
+
+    def __init__(
+        self,
+        parameters: np.ndarray,
+        gradients: np.ndarray,
+        most_rows: int,
+        *,
+        fused_step: bool = False,
+        adds: bool = False,
+    ) -> None:
+        self.dtype = parameters.dtype
+        self.parameters, self.gradients = parameters, gradients
+        self.most_rows = self.rows = most_rows
+        self.fused_step, self.adds = fused_step, adds
+        self.place = 0  # of the layer that is being written, in the network
+        self._buffers: dict[Hashable, np.ndarray] = {}
+        self._kept: dict[int, tuple[np.ndarray, object]] = {}
+        self._instructions: list[Any] = []
+        self.instructions: list[Any] = []  # of the last table
+        self.functions: dict[int, str] = {}  # names by address
+        self.plans: dict[Plan, int] = {}  # their addresses
+        self._passes: list[tuple[Passed, Backward]] = []
+        self._included: list[Lowering] = []
+        self.keep(parameters)
+        self.keep(gradients)
+
+    def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
+        """Address of a buffer of ``most_rows`` x ``columns`` elements; the same one for the same ``key``."""
+        return self.array(key, (max(1, self.most_rows * columns),), dtype)
+
+    def array(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype | None = None) -> int:
+        """Address of an array of the program's own, zeros at first; the same one for the same ``key``."""
+        if key not in self._buffers:
+            self._buffers[key] = np.zeros(shape, dtype or self.dtype)
+        return self._buffers[key].ctypes.data
+
+    def plan(self, shape: tuple[int, int, int], a: tuple[int, int], b: tuple[int, int], adds_rows: bool = False) -> int:
+        """Address of the plan of a product, see ``plan_product``, whose rows lie one after the other.
+
+        ``adds_rows`` says whether a matrix is added to it, not one row to all, or nothing.
+        """
+        columns = shape[1]
+        plan = plan_product(shape, a, b, columns, columns if adds_rows else 0, self.dtype.itemsize)
+        if plan not in self.plans:
+            self.plans[plan] = self.keep(np.array(plan, np.int64))
+        return self.plans[plan]
+
+    def keep(self, array: np.ndarray) -> int:
+        """Address of an array that has to live as long as the program."""
+        self._kept[id(array)] = array, pin("an array in use", array)
+        return array.ctypes.data
+
+    def buffers(self) -> dict[Hashable, int]:
+        """The addresses of the buffers by their keys."""
+        return {key: buffer.ctypes.data for key, buffer in self._buffers.items()}
+
+    def include(self, other: Lowering) -> None:
+        """Have ``other`` live as long as this."""
+        self._included.append(other)
+
+    def place_of(self, parameter: np.ndarray) -> int:
+        """Address of a layer's parameter, which must be a view of those of the program."""
+        whole, at = self.parameters, parameter.ctypes.data
+        offset = at - whole.ctypes.data
+        inside = 0 <= offset <= whole.nbytes - parameter.nbytes
+        if not (inside and parameter.dtype == whole.dtype and parameter.flags.c_contiguous):
+            raise RuntimeError("a parameter was set while the network was about to train: set it before or after")
+        return at
+
+    def gradient_of(self, parameter: np.ndarray) -> int:
+        """Address of the gradient of a layer's parameter."""
+        return parameter.ctypes.data - self.parameters.ctypes.data + self.gradients.ctypes.data
+
+    def emit(self, instruction: Any) -> None:
+        """Append an instruction of ``kernels.instructions``; compiles its operation if no network has needed it yet."""
+        _address(cast(Any, type(instruction)), self.dtype)
+        self._instructions.append(instruction)
+
+    def on_backward(self, layer: Passed, write: Backward) -> None:
+        """Have ``write`` write the backward pass of ``layer`` when it is its turn."""
+        self._passes.append((layer, write))
+
+    def backward(self, dout: int) -> None:
+        """Write the backward passes, back to the first layer with parameters, whose dx nobody needs."""
+        passes, self._passes = self._passes, []
+        first = next(place for place, (layer, _) in enumerate(passes) if layer.parameters)
+        for place in range(len(passes) - 1, first - 1, -1):
+            dout = passes[place][1](dout, place > first)
+
+    def activation(self, layer: Any, x: Operand) -> Operand:
+        """Write an elementwise function, whose ``layer`` has its kernels; within the product before it if possible."""
+        number, of_output = float(layer.number), layer.of_output
+        n, y = self.rows * x.columns, x.address
+        last: Any = self._instructions[-1] if self._instructions else None
+        # What a derivative is computed from has to stay: a function may take its place only where that is its output.
+        within = of_output and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR
+        function = RELU if within and layer.in_registers else self.function(layer.kernel)
+        if within:
+            self._instructions[-1] = last._replace(function=function, number=number)
+        else:
+            y = self.buffer((layer, "y"), x.columns)
+            self.emit(of.Activation(function, x.address, y, n, number))
+        back = self.function(layer.kernel_back)
+        out = Operand(y, x.shape, slope=(back, y if of_output else x.address, number))
+
+        def backward(dy: int, wanted: bool) -> int:
+            function, kept, number = out.take_slope()
+            if function != LINEAR:
+                self.emit(of.ActivationGradient(function, dy, kept, n, number))
+            return dy
+
+        self.on_backward(layer, backward)
+        return out
+
+    def function(self, kernel: Any, find: Callable[[Any, np.dtype], int] = function_address) -> int:
+        """The address of a kernel, which ``find`` finds: of an activation, or of a loss. Its name is kept."""
+        address = find(kernel, self.dtype)
+        self.functions[address] = kernel.__name__
+        return address
+
+    def loss_buffers(self, columns: int) -> tuple[int, int]:
+        """Addresses of the gradient with respect to a loss's x, (N, columns), and of the losses of rows or of parts."""
+        return self.buffer("loss dx", columns), self.buffer("losses", 1, _check.FLOAT64)
+
+    def optimizer(self, optimizer: Rule, first: np.ndarray, second: np.ndarray, limit: float) -> None:
+        """Write the update of all parameters, their gradients clipped to the norm ``limit`` where that is not 0."""
+        n = self.parameters.size
+        partial = self.keep(np.zeros(-(-n // CHUNK)))
+        vectors = [self.keep(a) for a in (self.parameters, self.gradients, first, second)]
+        hyper = self.keep(optimizer.hyper())
+        self.emit(of.Optimize(optimizer.kind, *vectors, n, first.size, second.size, hyper, limit, partial))
+
+    def gather(self, key: Hashable, source: np.ndarray, kind: int, scale: float = 1.0) -> int:
+        """Write the copy of a batch's rows of ``source`` (samples, D); returns the address of the copy."""
+        n_samples, columns = source.shape
+        target = self.buffer(key, columns)
+        operands = self.keep(source), n_samples, target, self.rows, columns, scale
+        native = KINDS[kind] == self.dtype.name
+        self.emit(of.GatherRows(*operands) if native else of.GatherConvertedRows(*operands, kind))
+        return target
+
+    def gather_labels(self, source: np.ndarray) -> int:
+        """Write the copy of a batch's labels out of ``source`` (samples,) intp; returns the address of the copy."""
+        target = self.buffer("labels", 1, np.dtype(np.int64))
+        self.emit(of.GatherLabels(self.keep(source), target, self.rows))
+        return target
+
+    def tables(self, n: int, write: Callable[[Lowering], None]) -> tuple[np.ndarray, np.ndarray]:
+        """What ``write`` writes for a whole batch, and for the last batch of ``n`` samples, which may be smaller."""
+        tables = []
+        for rows in dict.fromkeys((self.most_rows, n % self.most_rows or self.most_rows)):
+            self.rows = rows
+            write(self)
+            tables.append(self._table())
+        return tables[0], tables[-1]
+
+    def _table(self) -> np.ndarray:
+        """The program written so far; the next instruction begins another."""
+        self.instructions = instructions = self._instructions
+        self._instructions = []
+        table = np.zeros((len(instructions), WORDS), np.int64)
+        for row, instruction in zip(table, instructions, strict=True):
+            words, kind = words_of(instruction), type(instruction)
+            row[0], row[1 : 1 + len(words)] = _address(cast(Any, kind), self.dtype), words
+        return table

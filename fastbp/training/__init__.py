@@ -1,0 +1,1 @@
+"""Training: the run of a fit, single steps, and what they leave."""

@@ -1,0 +1,47 @@
+"""Weights of classes, as weights of samples."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastbp.basics import _arguments
+from fastbp.losses._loss import Loss
+
+
+def with_class_weight(
+    weights: np.ndarray, class_weight: Mapping[int, float] | str, loss: Loss, targets: np.ndarray, n_outputs: int
+) -> np.ndarray:
+    """``weights`` of samples, (N,) or without elements for none, times those of their classes.
+
+    ``targets`` are in the form of ``loss.as_targets``. Raises ValueError where they are no class labels.
+    """
+    n_classes = loss.n_classes(n_outputs)
+    labels = None if targets.ndim == 2 and n_classes == n_outputs else loss.labels_in(targets)
+    if labels is None:
+        raise ValueError(
+            "class_weight needs targets that are class labels: (N,) integers, 0 or 1 for a network with one output"
+        )
+    if isinstance(class_weight, str):
+        _arguments.choice("class_weight", class_weight, ["balanced"])
+        by_class = _balanced(labels, n_classes)
+    elif isinstance(class_weight, Mapping):
+        by_class = _given(class_weight, n_classes, float(np.finfo(weights.dtype).max))
+    else:
+        expected = 'class_weight must be a dict from class label to weight, or "balanced"'
+        raise TypeError(f"{expected}, got {_arguments.shown(class_weight)}")
+    per_sample = by_class[labels]
+    return (per_sample * weights if weights.size else per_sample).astype(weights.dtype)
+
+
+def _balanced(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Weights with which every class that is there counts alike, and the samples N together."""
+    counts = np.bincount(labels, minlength=n_classes)
+    return len(labels) / (np.count_nonzero(counts) * np.maximum(1, counts))
+
+
+def _given(class_weight: Mapping[int, float], n_classes: int, largest: float) -> np.ndarray:
+    by_class = np.ones(n_classes)
+    for label, weight in class_weight.items():
+        label = _arguments.integer("a class of class_weight", label, 0, n_classes - 1)
+        by_class[label] = _arguments.real(f"class_weight[{label}]", weight, 0, largest)
+    return by_class

@@ -1,0 +1,391 @@
+"""One training run: its programs, its buffers, and how far it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _arguments, _team
+from fastbp.basics._claim import in_training
+from fastbp.basics._progress import Bar
+from fastbp.kernels.batch import KINDS
+from fastbp.kernels.batch import shuffle as shuffle_order
+from fastbp.kernels.gemm import NOTHING
+from fastbp.kernels.program import SEED, STEP_WORDS, train
+from fastbp.losses._loss import as_weights
+from fastbp.network import Network
+from fastbp.optimizers import Optimizer
+from fastbp.programs._lowering import Lowering
+from fastbp.training._class_weight import with_class_weight
+from fastbp.training._not_finite import place_of
+from fastbp.training._part import Part
+from fastbp.training._samples import Samples
+from fastbp.training._slices import lower_batch, rows_of_slice
+from fastbp.training._stepper import seed_of
+from fastbp.training.history import History, TrainingState
+
+CHUNK_SECONDS = 0.05  # between two looks of Python at the run: progress, callbacks and Ctrl-C wait that long
+MOST_STEPS = 1 << 16  # in a chunk, which bounds the arrays of rates and losses
+
+
+class Run:
+    """One call of ``fit``: its programs, buffers and place."""
+
+    def __init__(
+        self,
+        net: Network,
+        samples: Samples,
+        t: ArrayLike,
+        *,
+        epochs: int,
+        batch_size: int,
+        optimizer: Optimizer,
+        shuffle: bool,
+        seed: int | None,
+        sample_weight: ArrayLike | None,
+        class_weight: Mapping[int, float] | str | None,
+        clip_norm: float | None,
+        resume: TrainingState | None,
+        accuracy: bool = False,
+    ) -> None:
+        self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
+        self.binding = binding = net._binding()
+        self.dtype = self.parameters.dtype
+        self.columns, self.n_outputs = binding.n_inputs, binding.n_outputs
+        samples.check_columns(self.columns, "x")
+        self.scale = samples.scale
+        self.n_samples = len(samples.array)
+        if self.n_samples == 0:
+            raise ValueError("x must hold at least one sample, got none")
+        self.batch_size = min(batch_size, self.n_samples)
+        self.per_epoch = -(-self.n_samples // self.batch_size)
+        self.last_step = epochs * self.per_epoch
+        self._limit = clip_norm or 0.0
+        shape = self.n_samples, self.n_outputs
+        targets = binding.loss.as_targets(t, shape, self.dtype)
+        weights = as_weights(sample_weight, self.n_samples, self.dtype)
+        if class_weight is not None:
+            weights = with_class_weight(weights, class_weight, net.loss_layer, targets, self.n_outputs)
+        self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
+        if accuracy:
+            net.loss_layer.must_be_of_classes("accuracy")
+            if self.part.labels is None:
+                raise ValueError("accuracy needs targets that name one class a sample")
+
+        self.slice_rows = rows_of_slice(binding, self.batch_size)
+        self._fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
+        size = self.parameters.size
+        self.gradients = np.zeros(0 if self._fused else size, self.dtype)
+        self.first, self.second = optimizer.new_states(size, self.dtype)
+        self.seed = seed_of(seed)
+        self.step, self.partial_loss = 0, 0.0
+        self.resume = self._checked(resume)
+        self._first_rate: float | None = None
+        self.best_loss, self.waited = math.inf, 0
+        self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
+        self.history = History()
+        self.order, self._epoch_of_order = np.arange(self.n_samples), -1
+        self.words = np.zeros(STEP_WORDS, np.int64)
+        self._samples, self._targets, self._weights = samples, targets, weights
+        self._lower()
+
+    @property
+    def parameters(self) -> np.ndarray:
+        return self.binding.vector
+
+    @property
+    def buffers(self) -> np.ndarray:
+        return self.binding.kept
+
+    @property
+    def _vectors(self) -> tuple[np.ndarray, ...]:
+        """All that steps change."""
+        return self.parameters, self.buffers, self.first, self.second
+
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self.parameters).all() and np.isfinite(self.buffers).all())
+
+    def _checked(self, state: TrainingState | None) -> TrainingState | None:
+        if state is None:
+            return None
+        if not isinstance(state, TrainingState):
+            raise TypeError(f"resume must be the state of a History, got {_arguments.shown(state)}")
+        optimizer = type(self.optimizer).__name__
+        if state.optimizer not in (None, optimizer):
+            raise ValueError(
+                f"resume does not fit: it is of a run with {state.optimizer}, here the optimizer is {optimizer}: pass "
+                f"optimizer={state.optimizer.lower()!r} or another {state.optimizer}"
+            )
+        for name, what in (
+            ("parameters", "parameters of another network"),
+            ("first", "states of another optimizer"),
+            ("second", "states of another optimizer"),
+            ("buffers", "buffers of another network"),
+        ):
+            own, kept = getattr(self, name), getattr(state, name)
+            kept = _or_empty(kept, self.dtype)
+            if kept.shape != own.shape or kept.dtype != own.dtype:
+                raise ValueError(
+                    f"resume does not fit: its {name} are {kept.size} numbers of {kept.dtype}, "
+                    f"here {own.size} of {own.dtype}: they are {what}"
+                )
+        if (state.n_samples, state.batch_size) != (self.n_samples, self.batch_size):
+            raise ValueError(
+                f"resume does not fit: it is of {state.n_samples} samples in batches of {state.batch_size}, "
+                f"here {self.n_samples} in batches of {self.batch_size}"
+            )
+        return state
+
+    def _begin(self) -> None:
+        """Take over the state to go on from: the first change to the network."""
+        state = self.resume
+        self.net.scale = self.scale
+        if state is not None:
+            self._restore([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
+            self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
+            lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
+            self.history = History(**lists)
+            self.best_loss, self.waited = state.best_loss, state.waited
+            self.best_parameters = state.best_parameters.copy()
+            self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
+        self.words[SEED] = self.seed
+
+    def _lower(self) -> None:
+        """Write the programs of a whole batch, and of the rest at an epoch's end."""
+        binding, samples, targets, weights = self.binding, self._samples, self._targets, self._weights
+        own_kind = KINDS.index(self.dtype.name)
+        labels = targets.ndim == 1
+
+        def loss_and_gradient(p: Lowering) -> None:
+            x = p.gather("x", samples.array, samples.kind, samples.scale)
+            t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
+            w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
+            scores = binding.forward(p, x)
+            p.backward(binding.loss.lower(p, scores, t, w, labels))
+
+        def step(p: Lowering) -> None:
+            lower_batch(p, loss_and_gradient, self.slice_rows)
+            if not self._fused:
+                p.optimizer(self.optimizer, self.first, self.second, self._limit)
+
+        # The program keeps all that its tables name by address.
+        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=self._fused)
+        self.tables = self.program.tables(self.n_samples, step)
+
+    def _follow(self) -> None:
+        """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
+
+        Raises RuntimeError where the run cannot go on with them, ValueError where parameters are read-only.
+        """
+        binding = self.net._binding()
+        if binding is not self.binding:
+            if not binding.fits(self.binding):
+                raise RuntimeError(
+                    "the layers were changed while fit was running: arrays of the same shapes and numbers such as a "
+                    "Dropout's p may be replaced then, layers of other kinds and shapes need another call of fit"
+                )
+            self.binding = binding
+            self._lower()
+        binding.check_writable()
+
+    def check_rate(self) -> None:
+        """Ask for the learning rate of the first step to come, which raises where it is none."""
+        first = self.step if self.resume is None else self.resume.step
+        self._first_rate = self.optimizer.lr_at(first, first // self.per_epoch)
+
+    def _rates(self, steps: int) -> np.ndarray:
+        """The learning rates of the next ``steps`` steps; a schedule is asked once for each."""
+        if not callable(self.optimizer.lr):
+            return np.full(steps, float(self.optimizer.lr))
+        rates = [] if self._first_rate is None else [self._first_rate]
+        self._first_rate = None
+        for step in range(self.step + len(rates), self.step + steps):
+            rates.append(self.optimizer.lr_at(step, step // self.per_epoch))
+        return np.array(rates)
+
+    def state(self) -> TrainingState:
+        """A copy of where the run is."""
+        return TrainingState(
+            self.step,
+            self.parameters.copy(),
+            self.first.copy(),
+            self.second.copy(),
+            self.seed,
+            self.n_samples,
+            self.batch_size,
+            self.partial_loss,
+            self.history.lists(),
+            self.best_loss,
+            self.best_parameters.copy(),
+            self.waited,
+            type(self.optimizer).__name__,
+            _or_none(self.buffers),
+            _or_none(self.best_buffers),
+        )
+
+    def _advance(self, steps: int) -> np.ndarray:
+        """Do ``steps`` steps and return their losses; FloatingPointError where one is not finite."""
+        lrs = self._rates(steps)
+        losses = np.zeros(steps)
+        before = [a.copy() for a in self._vectors]
+        done = self.execute(lrs, losses)
+        if done < steps or not self._is_finite():
+            self._fail(before, lrs, losses, done)
+        self.step += steps
+        return losses
+
+    def execute(self, lrs: np.ndarray, losses: np.ndarray) -> int:
+        """Do steps from the present one on, without counting them; returns how many were finished."""
+        epoch, batch = divmod(self.step, self.per_epoch)
+        if self.shuffle and batch and self._epoch_of_order != epoch:
+            shuffle_order(self.order, self.seed, epoch)
+        self._epoch_of_order = (self.step + len(lrs) - 1) // self.per_epoch
+        team = _team.address_for(self.dtype)
+        one = self.dtype.type(1)
+        whole, last = self.tables
+        return train(
+            team, whole, last, self.order, self.batch_size, self.shuffle, self.step, lrs, losses, self.words, one
+        )
+
+    def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
+        """Go back to the last finite parameters, and say where the run stopped."""
+        problem = f"the loss is {losses[done]}" if done < len(losses) else ""
+        if not self._is_finite():
+            self._restore(before)
+            good = before
+            for i in range(done):  # again from the chunk's beginning, one by one: the same bits
+                self.execute(lrs[i : i + 1], losses[i : i + 1])
+                if not self._is_finite():
+                    problem = "the parameters are no longer finite"
+                    break
+                good = [a.copy() for a in self._vectors]
+                self.step += 1
+            self._restore(good)
+        else:
+            self.step += done
+        epoch, batch = divmod(self.step, self.per_epoch)
+        raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; {self._reason(epoch, batch)}")
+
+    def _reason(self, epoch: int, batch: int) -> str:
+        """What is to blame for a step that came to no finite loss or parameters, and the way out."""
+        order = np.arange(self.n_samples)
+        if self.shuffle:
+            shuffle_order(order, self.seed, epoch)
+        if flaw := self.part.flaw(order[batch * self.batch_size : (batch + 1) * self.batch_size]):
+            return f"{flaw}: fill it in, or leave the row out"
+        for name, p in self.net.params.items():
+            if place := place_of(name, p, np.arange(len(p)), self.dtype):
+                return f"{place} before this step"
+        return "try a smaller learning rate"
+
+    def _restore(self, saved: list[np.ndarray]) -> None:
+        self._epoch_of_order = -1
+        for own, kept in zip(self._vectors, saved, strict=True):
+            own[...] = kept
+
+    def train(
+        self,
+        validation: Part | None,
+        callbacks: list[Callable[[History], object]],
+        patience: int | None,
+    ) -> History:
+        """Train to the last step in chunks of about CHUNK_SECONDS.
+
+        Raises RuntimeError where another thread trains the network.
+        """
+        training = self.net._training
+        try:
+            if not training.take(False):
+                raise in_training("fit")
+            return self._train(validation, callbacks, patience)
+        finally:
+            training.end()
+
+    def _train(
+        self,
+        validation: Part | None,
+        callbacks: list[Callable[[History], object]],
+        patience: int | None,
+    ) -> History:
+        self._follow()
+        self._begin()
+        self.execute(np.zeros(0), np.zeros(0))  # no step: compiles, so that the bar tells of steps alone
+        if patience is not None and self.best_loss in self.history.val_loss:
+            self.history.best_epoch = self.history.val_loss.index(self.best_loss)
+        by_epoch = validation is not None or bool(callbacks) or self.accuracy
+        steps, stopped = 1, patience is not None and self.waited >= patience
+        with Bar(self.last_step, "step", done=self.step) as bar:
+            epoch_start = time.perf_counter()
+            while self.step < self.last_step and not stopped:
+                self._follow()
+                n = min(self.last_step - self.step, steps, MOST_STEPS)
+                if by_epoch:
+                    n = min(n, self.per_epoch - self.step % self.per_epoch)
+                start = time.perf_counter()
+                losses = self._advance(n)
+                taken = time.perf_counter() - start
+                steps = max(1, min(8 * n, int(n * CHUNK_SECONDS / max(taken, 1e-9))))
+                finished = self._record(losses)
+                bar.advance(n, loss=losses[-1])
+                if not finished:
+                    continue
+                if self.accuracy:
+                    self.history.accuracy.append(self.part.measured()["accuracy"])
+                if validation is not None:
+                    loss = self._validate(validation)
+                    if patience is not None:
+                        self.waited += 1
+                        if loss < self.best_loss:
+                            self.best_loss, self.waited = loss, 0
+                            self.best_parameters, self.best_buffers = self.parameters.copy(), self.buffers.copy()
+                            self.history.best_epoch = len(self.history.val_loss) - 1
+                        stopped = self.waited >= patience
+                now = time.perf_counter()
+                self.history.seconds += [(now - epoch_start) / finished] * finished
+                epoch_start = now
+                for callback in callbacks:
+                    stopped = callback(self.history) is True or stopped
+        self._follow()
+        self.history.state = self.state()
+        if patience is not None and self.best_parameters.size:
+            self.parameters[...] = self.best_parameters
+            self.buffers[...] = self.best_buffers
+        return self.history
+
+    def _validate(self, validation: Part) -> float:
+        """Measure and record; returns the loss. FloatingPointError where it is not finite because the data are not."""
+        measured = validation.measured()
+        loss = measured["loss"]
+        if not math.isfinite(loss) and (flaw := validation.flaw(np.arange(len(validation)))):
+            when = f"after epoch {len(self.history.loss)}"
+            raise FloatingPointError(f"the validation loss is {loss} {when}; in the validation data, {flaw}")
+        for name, value in measured.items():
+            getattr(self.history, f"val_{name}").append(value)
+        return loss
+
+    def _record(self, losses: np.ndarray) -> int:
+        """Add up the losses of the steps just done; returns how many epochs they finished."""
+        numbers = np.arange(self.step - len(losses), self.step)
+        sizes = np.full(len(losses), float(self.batch_size))
+        rest = self.n_samples - (self.per_epoch - 1) * self.batch_size
+        sizes[numbers % self.per_epoch == self.per_epoch - 1] = rest
+        epochs = numbers // self.per_epoch - numbers[0] // self.per_epoch
+        # What the epoch came to before goes first: one chain of additions, wherever its steps were cut into chunks.
+        sums = np.bincount(np.append(0, epochs), np.append(self.partial_loss, losses * sizes))
+        finished = self.step // self.per_epoch - int(numbers[0]) // self.per_epoch
+        self.history.loss += (sums[:finished] / self.n_samples).tolist()
+        self.partial_loss = float(sums[-1]) if self.step % self.per_epoch else 0.0
+        return finished
+
+
+def _or_empty(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    return np.zeros(0, dtype) if vector is None else vector
+
+
+def _or_none(vector: np.ndarray) -> np.ndarray | None:
+    return vector.copy() if vector.size else None

@@ -1,0 +1,48 @@
+"""The samples that a network is trained on, where they lie."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+from fastbp.basics import _check
+from fastbp.basics._pin import pin
+from fastbp.kernels.batch import KINDS
+
+
+class Samples:
+    """Samples as rows of numbers, read as they are where their type is one of ``KINDS``, else copied once.
+
+    Raises TypeError for what is no array of real numbers, ValueError for an array without rows. ``scale`` is what the
+    network multiplies their elements by, ``shape`` theirs as it came.
+
+    A view or a memory map is held in its place, and is neither closed nor resized while this lives.
+    """
+
+    def __init__(self, name: str, value: Any, scale: float) -> None:
+        self._pin = pin(name, value)
+        x = _check.as_real(name, value)
+        if x.ndim < 2:
+            raise ValueError(f"{name} must have two dimensions or more, samples first, got shape {x.shape}")
+        if x.dtype.name not in KINDS:
+            x = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+        self.shape = x.shape
+        x = x.reshape(len(x), math.prod(x.shape[1:]))
+        if not (x.flags.c_contiguous and x.flags.aligned):
+            x = np.ascontiguousarray(x)
+        self.array, self.scale, self.kind = x, scale, KINDS.index(x.dtype.name)
+
+    def check_columns(self, columns: int, name: str) -> None:
+        """ValueError unless a sample has ``columns`` elements."""
+        if self.array.shape[1] != columns:
+            raise ValueError(f"{name} has {self.array.shape[1]} elements a sample, the network has {columns} inputs")
+
+    def split(self, n: int) -> tuple[Samples, Samples]:
+        """The first ``n`` and the others."""
+        first, rest = copy.copy(self), copy.copy(self)
+        first.array, first.shape = self.array[:n], (n, *self.shape[1:])
+        rest.array, rest.shape = self.array[n:], (len(self.array) - n, *self.shape[1:])
+        return first, rest

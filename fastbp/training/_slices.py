@@ -1,0 +1,60 @@
+"""Which batches are computed in slices, and the programs of those that are; see ``kernels.slices``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from fastbp._binding import Binding
+from fastbp.kernels import instructions as of
+from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
+from fastbp.programs._lowering import Lowering
+
+SLICE_BYTES = 128 << 10  # of activations and their gradients: they and the weights stay in the second-level cache
+LEAST_ROWS = 64  # below, the matrix products lose more than the cache brings
+LEAST_SLICES = 4
+MOST_PARAMETERS = 1 << 16  # of which every part has a gradient vector
+# Smaller batches are halved, for two threads, where products are too small to be shared one by one and gradients small
+# enough to be added up.
+LEAST_OPERATIONS_OF_HALVES = 6e6
+MOST_PARAMETERS_OF_HALVES = 1 << 14
+PARTS = 8  # enough to even out threads that do not run all the time
+
+
+def rows_of_slice(binding: Binding, n_rows: int) -> int:
+    """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
+    parameters = binding.vector
+    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in binding.layers):
+        return 0
+    widths = [math.prod(s) for layer, s in zip(binding.layers, binding.shapes, strict=True) if layer.parameters]
+    columns = binding.n_inputs + 2 * sum(widths)
+    rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)
+    if n_rows >= LEAST_SLICES * rows:
+        return rows
+    operations = 6 * n_rows * parameters.size
+    halved = operations >= LEAST_OPERATIONS_OF_HALVES and parameters.size <= MOST_PARAMETERS_OF_HALVES
+    return -(-n_rows // 2) if halved else 0
+
+
+def lower_batch(p: Lowering, write: Callable[[Lowering], None], slice_rows: int) -> None:
+    """Write into ``p`` the loss and gradient of a batch of ``p.rows`` rows.
+
+    They are what ``write`` writes for the batch, or, unless ``slice_rows`` is 0, for slices of so many rows.
+    """
+    if not slice_rows:
+        write(p)
+        return
+    n_slices = -(-p.rows // slice_rows)
+    n_parts = min(PARTS, n_slices)
+    words = np.zeros((n_parts, PART_WORDS), np.int64)
+    for part in words:
+        gradients = np.zeros_like(p.gradients)
+        own = Lowering(p.parameters, gradients, slice_rows, adds=n_slices > n_parts)
+        part[GRADIENT] = own.keep(gradients)
+        for word, table in zip((WHOLE, LAST), own.tables(p.rows, write), strict=True):
+            part[word] = own.keep(table)
+        p.include(own)
+    into = p.keep(p.gradients)
+    p.emit(of.Slices(p.keep(words), n_parts, p.rows, slice_rows, len(table), into, p.gradients.size))

@@ -1,0 +1,224 @@
+"""Single training steps on mini-batches that come from outside, for online and reinforcement learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp._binding import Binding
+from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._pin import pin
+from fastbp.kernels import program
+from fastbp.kernels.gemm import NOTHING
+from fastbp.kernels.program import take_step
+from fastbp.losses._loss import as_weights
+from fastbp.optimizers import get_optimizer
+from fastbp.programs._listing import listing, plan_in_words
+from fastbp.programs._lowering import Lowering
+from fastbp.training._not_finite import place_of
+
+MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
+# NumPy lets other threads run while it copies more elements than this (500 in its NPY_BEGIN_THREADS_THRESHOLDED).
+COPIED_AT_ONCE = 256
+
+
+class Batch:
+    """The program of a step for mini-batches of one size, and the arrays that it reads them from.
+
+    Addresses are of arrays that nobody else has and that live as long as ``_program``; the vectors are the stepper's.
+    """
+
+    def __init__(self, stepper: Stepper, n_rows: int, targets: np.ndarray, weighted: bool, limit: float) -> None:
+        binding, dtype = stepper.binding, stepper.binding.vector.dtype
+        fused = stepper.optimizer.is_plain and not limit
+        self._binding = binding
+        p = self._program = Lowering(binding.vector, stepper.gradients(fused), n_rows, fused_step=fused)
+        self.x = np.zeros((n_rows, binding.n_inputs), dtype)
+        self.t = np.zeros(targets.shape, targets.dtype)
+        self.weights = np.zeros(n_rows if weighted else 0, dtype)
+        self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = self.x.shape, self.t.shape, dtype, targets.dtype
+        self.is_large = max(self.x.size, self.t.size) > COPIED_AT_ONCE
+        labels = targets.ndim == 1
+        self.is_checked = not labels  # whether the loss has to look at targets in the form of the program's own
+
+        def write(p: Lowering) -> None:
+            scores = binding.forward(p, p.keep(self.x))
+            weights = p.keep(self.weights) if weighted else NOTHING
+            p.backward(binding.loss.lower(p, scores, p.keep(self.t), weights, labels))
+            if not fused:
+                p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit)
+
+        self.table, _ = p.tables(n_rows, write)
+        words = np.zeros(program.BATCH_WORDS, np.int64)
+        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(self.table), len(self.table)
+        words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
+        if labels:
+            words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
+        words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
+        self.words = words
+        self.address = p.keep(words)
+
+    def listing(self, layers: Iterable[str]) -> str:
+        """The program in words; see ``names``."""
+        return listing(self._program, self.names(layers))
+
+    def names(self, layers: Iterable[str]) -> dict[int, str]:
+        """What stands at the addresses of the program, of whose network the ``layers`` are called so."""
+        binding, p = self._binding, self._program
+        called = dict(zip(binding.layers, layers, strict=True))
+        names = {}
+        for key, at in p.buffers().items():
+            names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
+        names |= p.functions | {self.x.ctypes.data: "x", self.t.ctypes.data: "t", self.weights.ctypes.data: "weights"}
+        for name, buffer in binding.buffers.items():
+            names[buffer.ctypes.data] = name
+        names |= {at: plan_in_words(plan) for plan, at in p.plans.items()}
+        for name, parameter in binding.params.items():
+            names[parameter.ctypes.data] = name
+            if p.gradients.size:
+                names[p.gradient_of(parameter)] = f"d{name}"
+        return names
+
+
+class Stepper:
+    """An optimizer at work on a network, step by step; ``given`` is what the user named it by."""
+
+    def __init__(self, binding: Binding, given: Any) -> None:
+        self.binding, self.given, self.optimizer = binding, given, get_optimizer(given)
+        dtype = binding.vector.dtype
+        self._one, self._keeps = dtype.type(1), bool(binding.kept.size)
+        self._team: _team.Team | None = None  # the last that knew the product
+        self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
+        self._gradients = np.zeros(0, dtype)
+        self._words = np.zeros(program.STEP_WORDS, np.int64)
+        self._address = self._words.ctypes.data  # lives as long as this
+        self._words[program.SEED] = seed_of(None)
+        self._schedule = callable(self.optimizer.lr)
+        if not self._schedule:
+            self._set_rate(self.optimizer.lr_at(0, 0))
+        self._batches: dict[tuple[int, int, bool, float], Batch] = {}  # the last used comes last
+        self._batch: Batch | None = None  # the last, if it takes no weights and clips nothing
+
+    @classmethod
+    def going_on(cls, before: Stepper | None, binding: Binding, given: Any) -> Stepper:
+        """The stepper for ``binding`` and ``given``: ``before`` where it is that; with its states, if they fit."""
+        same = before is not None and (before.given is given or before.given == given)
+        if before is not None and same and before.binding is binding:
+            return before
+        stepper = cls(binding, given)
+        if before is not None and same and binding.fits(before.binding):
+            for own, kept in zip((stepper.first, stepper.second), (before.first, before.second), strict=True):
+                own[...] = kept
+            for word in (program.STEP, program.SEED):
+                stepper._words[word] = before._words[word]
+        return stepper
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return int(self._words[program.STEP])
+
+    def step(
+        self, x: Any, t: Any, scale: float, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any
+    ) -> float:
+        """Do one step, on ``x`` times ``scale``; returns the loss before it."""
+        self.binding.check_writable()
+        batch = self._batch
+        if (
+            batch is None
+            or type(x) is not np.ndarray
+            or type(t) is not np.ndarray
+            or x.dtype != batch.x_dtype
+            or t.dtype != batch.t_dtype
+            or x.shape != batch.x_shape
+            or t.shape != batch.t_shape
+            or sample_weight is not None
+            or clip_norm is not None
+            or seed is not None
+        ):
+            batch = self._prepared(x, t, sample_weight, clip_norm, seed)
+        else:  # in the form of the program's own
+            held = (pin("x", x), pin("t", t)) if batch.is_large else None
+            batch.x[...] = x
+            batch.t[...] = t
+            del held
+            if batch.is_checked:
+                self._check_targets(batch)
+        if scale != 1:
+            batch.x *= batch.x_dtype.type(scale)
+        if self._schedule:
+            self._set_rate(self.optimizer.lr_at(self.steps, 0))
+        team = _team.current()
+        if team is not self._team:
+            team.learn_gemm(batch.x_dtype)
+            self._team = team
+        loss = take_step(team.address, batch.address, self._address, self._one)
+        if loss != loss:
+            self._tell(batch)
+        if self._keeps and not np.isfinite(self.binding.kept).all():
+            raise self._not_finite("running statistics")
+        return loss
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"step {self.steps} left {what} that are not finite: write those of before into net.params and "
+            "net.buffers, and take a smaller learning rate"
+        )
+
+    def _set_rate(self, lr: float) -> None:
+        self._words[program.LR : program.LR + 1].view(np.float64)[0] = lr
+
+    def gradients(self, fused: bool) -> np.ndarray:
+        """Room for the gradients of all programs, without elements where a program keeps none."""
+        if not fused and not self._gradients.size:
+            self._gradients = np.zeros_like(self.binding.vector)
+        return self._gradients[:0] if fused else self._gradients
+
+    def _prepared(self, x: Any, t: Any, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any) -> Batch:
+        """The batch for ``x`` and ``t``, with these in it; raises where they do not fit the network."""
+        limit = 0.0 if clip_norm is None else _arguments.real("clip_norm", clip_norm, above=0)
+        sown = None if seed is None else seed_of(seed)
+        held = pin("x", x), pin("t", t), pin("sample_weight", sample_weight)
+        binding, dtype = self.binding, self.binding.vector.dtype
+        x = _check.as_real("x", x)
+        if x.ndim != 2 or x.shape[1] != binding.n_inputs or len(x) == 0:
+            raise ValueError(f"x must be (N, {binding.n_inputs}), of at least one sample, got shape {x.shape}")
+        targets = binding.loss.as_targets(t, (len(x), binding.n_outputs), dtype)
+        weights = as_weights(sample_weight, len(x), dtype)
+        key = len(x), targets.ndim, bool(weights.size), limit
+        batch = self._batches.pop(key, None) or Batch(self, len(x), targets, bool(weights.size), limit)
+        self._batches[key] = batch
+        if len(self._batches) > MOST_BATCHES:
+            del self._batches[next(iter(self._batches))]
+        batch.x[...] = x
+        batch.t[...] = targets
+        batch.weights[...] = weights
+        del held
+        self._batch = batch if not weights.size and not limit else None
+        if sown is not None:
+            self._words[program.SEED] = sown
+        return batch
+
+    def _check_targets(self, batch: Batch) -> None:
+        """Raise for targets of a batch that the loss does not take."""
+        self.binding.loss.as_targets(batch.t, (len(batch.x), self.binding.n_outputs), batch.x_dtype)
+
+    def _tell(self, batch: Batch) -> None:
+        """Raise for what a step came to that is no number."""
+        if batch.words[program.NOT_FINITE]:
+            raise self._not_finite("parameters")
+        self._check_targets(batch)  # a label out of range
+        loss = self._words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
+        rows = np.arange(len(batch.x))
+        flaw = place_of("x", batch.x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
+        step = f"step {self.steps + 1}{flaw and '; '}{flaw}"
+        raise FloatingPointError(f"the loss is {loss} in {step}; nothing was updated")
+
+
+def seed_of(seed: int | None) -> int:
+    """A 63-bit number from what a user gives as seed; a new one for None."""
+    seed = None if seed is None else _arguments.integer("seed", seed, 0)
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
