@@ -15,7 +15,8 @@ class Softmax:
 
     Attributes
     ----------
-    y : array of the shape of ``x``, the result of the last ``forward``; None before the first
+    y : array of the shape of ``x``, or None
+        The result of the last ``forward``; None before the first.
     """
 
     def __init__(self) -> None:
