@@ -144,6 +144,11 @@ class Affine(Layer):
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
         return _check.of_type(dx, _check.result_type(dout, W))
 
+    @classmethod
+    def of_width(cls, n: int, dtype: np.dtype) -> Layer:
+        """One with as many outputs, whose weights are 0.1."""
+        return cls(np.full((n, n), 0.1, dtype), np.zeros(n, dtype))
+
     def checked(self) -> tuple[np.ndarray | None, ...]:
         """``W`` (I, O) and ``b`` (O,) or None, as they are now; see ``checked_parameters``."""
         W, b = self.checked_parameters()

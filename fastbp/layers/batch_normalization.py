@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
 from fastbp.basics._tensor import as_array
-from fastbp.kernels import instructions as of
+from fastbp.kernels import normalization as of
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.normalization import (
     MEAN,

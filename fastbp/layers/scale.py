@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._tensor import as_array
-from fastbp.kernels import instructions as of
+from fastbp.kernels import columns as of
 from fastbp.kernels.columns import scale_columns, scale_columns_back, shape_of_partial
 from fastbp.layers._columns import ColumnLayer
 from fastbp.layers._layer import Layer
