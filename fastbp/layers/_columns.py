@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
 from fastbp.kernels.columns import shape_of_partial
@@ -16,6 +17,7 @@ class ColumnLayer(Layer):
     """A layer for samples of K numbers, whose arrays have one number for each of them, (K,)."""
 
     _factor: str  # the attribute that the columns are multiplied by at the end
+    _last: tuple[Any, ...] | None = None  # what backward works with, rows (N, K) first, and the shape of x last
 
     def _columns(self, name: str) -> np.ndarray:
         """The array ``name`` as it is now, in one of its own.
@@ -65,16 +67,33 @@ class ColumnLayer(Layer):
         dtype = _check.result_type(x, *arrays)
         return x, _check.ready(rows, _check.computed_in(dtype)), dtype
 
-    def _dout(
-        self, dout: Any, shape: tuple[int, ...], kept: np.ndarray, factor: np.ndarray
-    ) -> tuple[np.ndarray, np.dtype]:
-        """A copy of ``dout`` as rows for a kernel beside what was ``kept``, and the type of the gradients."""
-        dout = _check.as_real("dout", dout)
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``, and set those of the parameters, with a ``d`` before their names.
+
+        The factor is taken as it is now. Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before
+        the first ``forward``, TypeError for what is no array of real numbers.
+        """
+        last = self._last
+        if last is None:
+            raise _check.not_before_forward(self)
+        kept, shape = last[0], last[-1]
+        dout, factor = _check.as_real("dout", dout), self._columns(self._factor)
         _check.same_shape("dout", dout, shape, "x")
         if len(factor) != kept.shape[1]:
             raise ValueError(f"{self._factor} of shape {factor.shape} does not fit the x of the last forward, {shape}")
         dtype = _check.result_type(dout, kept, factor)
-        return np.array(dout, _check.computed_in(dtype), order="C").reshape(kept.shape), dtype
+        kind = _check.computed_in(dtype)
+        d = np.array(dout, kind, order="C").reshape(kept.shape)
+        gradients, partial = np.empty((2, len(factor)), kind), np.zeros(shape_of_partial(*d.shape))
+        # All of these are this call's own copies, or new: they stay until it returns.
+        self._back(last, d, _check.ready(factor, kind), partial, kind.type(1), False, *gradients)
+        for name, gradient in zip(type(self).parameters, gradients, strict=True):
+            setattr(self, f"d{name}", _check.of_type(gradient, dtype))
+        return _check.of_type(d.reshape(shape), dtype)
+
+    def _back(self, last: tuple[Any, ...], d: np.ndarray, factor: np.ndarray, *rest: Any) -> None:
+        """Call the kernel: ``d`` becomes the gradient with respect to x; ``rest`` is what all such kernels end with."""
+        raise NotImplementedError
 
     def _partial(self, p: Lowering, columns: int) -> int:
         """Room in a program for the sums of columns."""

@@ -62,7 +62,6 @@ class BatchNormalization(ColumnLayer):
 
     momentum: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
     eps: float = setting(lambda name, value: _arguments.real(name, value, above=0))
-    _last: tuple[np.ndarray, np.ndarray, tuple[int, ...], bool] | None = None  # z, statistics, shape, whether testing
 
     torch = "BatchNorm1d", {"weight": "gamma", "bias": "beta"} | {name: name for name in buffers}
     torch_unused = ("num_batches_tracked",)
@@ -124,9 +123,7 @@ class BatchNormalization(ColumnLayer):
         """Return ``x`` normalised by the running statistics, without touching what the last ``forward`` left."""
         return self._passed(x, False)[0]
 
-    def _passed(
-        self, x: ArrayLike, train_flg: bool
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, tuple[int, ...], bool]]:
+    def _passed(self, x: ArrayLike, train_flg: bool) -> tuple[np.ndarray, tuple[Any, ...]]:
         """The result for ``x``, and what ``backward`` needs of this pass."""
         gamma, beta = self._columns("gamma"), self._columns("beta")
         x, rows, dtype = self._rows(x, (gamma, beta))
@@ -145,7 +142,7 @@ class BatchNormalization(ColumnLayer):
             statistics[MEAN] = self._columns("running_mean")
             statistics[SCALE] = 1 / np.sqrt(self._columns("running_var") + self.eps)
             normalize_by(team, rows, statistics, gamma, beta, z, y)
-        return _check.of_type(y.reshape(x.shape), dtype), (z, statistics, x.shape, not train_flg)
+        return _check.of_type(y.reshape(x.shape), dtype), (z, statistics, not train_flg, x.shape)
 
     def _move(self, name: str, batch: np.ndarray) -> None:
         """Move a running statistic, in place where it is an array of floating-point numbers."""
@@ -157,33 +154,10 @@ class BatchNormalization(ColumnLayer):
         else:
             setattr(self, name, moved.astype(_check.result_type(running)))
 
-    def backward(self, dout: ArrayLike) -> np.ndarray:
-        """Return the gradient with respect to ``x``, and set ``dgamma`` and ``dbeta``.
-
-        After a forward pass with ``train_flg=False`` the running statistics are constants. ``gamma`` is taken as it is
-        now. Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
-        """
-        if self._last is None:
-            raise _check.not_before_forward(self)
-        z, statistics, shape, constant = self._last
-        gamma = self._columns("gamma")
-        d, dtype = self._dout(dout, shape, z, gamma)
-        dgamma, dbeta = np.empty(len(gamma), d.dtype), np.empty(len(gamma), d.dtype)
-        batch_normalization_back(
-            _team.current().address,
-            d,
-            _check.ready(z, d.dtype),
-            _check.ready(gamma, d.dtype),
-            np.array(statistics, d.dtype),  # in which the kernel works
-            constant,
-            np.zeros(shape_of_partial(*d.shape)),
-            d.dtype.type(1),
-            False,
-            dgamma,
-            dbeta,
-        )
-        self.dgamma, self.dbeta = _check.of_type(dgamma, dtype), _check.of_type(dbeta, dtype)
-        return _check.of_type(d.reshape(shape), dtype)
+    def _back(self, last: tuple[Any, ...], d: np.ndarray, factor: np.ndarray, *rest: Any) -> None:
+        z, statistics, constant, _ = last
+        own = np.array(statistics, d.dtype)  # in which the kernel works
+        batch_normalization_back(_team.current().address, d, _check.ready(z, d.dtype), factor, own, constant, *rest)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer; the running statistics move with the backward pass, after the loss."""

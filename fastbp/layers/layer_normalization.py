@@ -11,7 +11,6 @@ from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import normalization as of
-from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.normalization import layer_normalization, layer_normalization_back
 from fastbp.layers._columns import ColumnLayer
 from fastbp.layers._layer import Layer
@@ -44,7 +43,6 @@ class LayerNormalization(ColumnLayer):
     _factor = "gamma"
 
     eps: float = setting(lambda name, value: _arguments.real(name, value, above=0))
-    _last: tuple[np.ndarray, np.ndarray, tuple[int, ...]] | None = None  # z, scales, shape
 
     torch = "LayerNorm", {"weight": "gamma", "bias": "beta"}
     numpy = """\
@@ -95,32 +93,9 @@ z = x - x.mean(axis=-1, keepdims=True)
         self._last = z, scales, x.shape
         return _check.of_type(y.reshape(x.shape), dtype)
 
-    def backward(self, dout: ArrayLike) -> np.ndarray:
-        """Return the gradient with respect to ``x``, and set ``dgamma`` and ``dbeta``.
-
-        ``gamma`` is taken as it is now. Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before
-        the first ``forward``.
-        """
-        if self._last is None:
-            raise _check.not_before_forward(self)
-        z, scales, shape = self._last
-        gamma = self._columns("gamma")
-        d, dtype = self._dout(dout, shape, z, gamma)
-        dgamma, dbeta = np.empty(len(gamma), d.dtype), np.empty(len(gamma), d.dtype)
-        layer_normalization_back(
-            _team.current().address,
-            d,
-            _check.ready(z, d.dtype),
-            _check.ready(gamma, d.dtype),
-            _check.ready(scales, d.dtype),
-            np.zeros(shape_of_partial(*d.shape)),
-            d.dtype.type(1),
-            False,
-            dgamma,
-            dbeta,
-        )
-        self.dgamma, self.dbeta = _check.of_type(dgamma, dtype), _check.of_type(dbeta, dtype)
-        return _check.of_type(d.reshape(shape), dtype)
+    def _back(self, last: tuple[Any, ...], d: np.ndarray, factor: np.ndarray, *rest: Any) -> None:
+        z, scales = (_check.ready(kept, d.dtype) for kept in last[:2])
+        layer_normalization_back(_team.current().address, d, z, factor, scales, *rest)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import columns as of
-from fastbp.kernels.columns import scale_columns, scale_columns_back, shape_of_partial
+from fastbp.kernels.columns import scale_columns, scale_columns_back
 from fastbp.layers._columns import ColumnLayer
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering
@@ -38,7 +38,6 @@ class Scale(ColumnLayer):
 
     parameters: tuple[str, ...] = ("factor", "shift")
     _factor = "factor"
-    _last: tuple[np.ndarray, tuple[int, ...]] | None = None  # x as rows, and its shape
 
     torch = "ColumnScale", {"factor": "factor", "shift": "shift"}
     numpy = "x * factor + shift"
@@ -87,31 +86,8 @@ class Scale(ColumnLayer):
         self._last = rows, x.shape
         return _check.of_type(y.reshape(x.shape), dtype)
 
-    def backward(self, dout: ArrayLike) -> np.ndarray:
-        """Return the gradient with respect to ``x``, ``dout factor``, and set ``dfactor`` and ``dshift``.
-
-        ``factor`` is taken as it is now. Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before
-        the first ``forward``.
-        """
-        if self._last is None:
-            raise _check.not_before_forward(self)
-        rows, shape = self._last
-        factor = self._columns("factor")
-        d, dtype = self._dout(dout, shape, rows, factor)
-        dfactor, dshift = np.empty(len(factor), d.dtype), np.empty(len(factor), d.dtype)
-        scale_columns_back(
-            _team.current().address,
-            d,
-            _check.ready(rows, d.dtype),
-            _check.ready(factor, d.dtype),
-            np.zeros(shape_of_partial(*d.shape)),
-            d.dtype.type(1),
-            False,
-            dfactor,
-            dshift,
-        )
-        self.dfactor, self.dshift = _check.of_type(dfactor, dtype), _check.of_type(dshift, dtype)
-        return _check.of_type(d.reshape(shape), dtype)
+    def _back(self, last: tuple[Any, ...], d: np.ndarray, factor: np.ndarray, *rest: Any) -> None:
+        scale_columns_back(_team.current().address, d, _check.ready(last[0], d.dtype), factor, *rest)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer."""
