@@ -5,8 +5,8 @@ import pytest
 from strategies import assert_same_bits
 
 import fastbp
-from fastbp.training import _run
-from fastbp.training._slices import LEAST_SLICES, MOST_PARAMETERS_OF_HALVES, rows_of_slice
+from fastbp.programs import _program
+from fastbp.programs._slices import LEAST_SLICES, MOST_PARAMETERS_OF_HALVES, rows_of_slice
 
 LOSSES = {
     "softmax of labels": fastbp.SoftmaxWithLoss(eps=0),
@@ -62,7 +62,7 @@ def test_slices_give_the_same_bits_for_any_number_of_threads(dtype, name, optimi
 
 def test_slices_and_whole_batches_train_alike(monkeypatch):
     sliced, history = trained("mse", 20 * ROWS + 7, epochs=5, optimizer="adam", batch_size=7 * ROWS)
-    monkeypatch.setattr(_run, "rows_of_slice", lambda binding, n_rows: 0)
+    monkeypatch.setattr(_program, "rows_of_slice", lambda binding, n_rows: 0)
     whole, expected = trained("mse", 20 * ROWS + 7, epochs=5, optimizer="adam", batch_size=7 * ROWS)
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-11)
     for key, p in whole.params.items():
@@ -117,7 +117,7 @@ def test_halves_give_the_same_bits_for_any_number_of_threads(dtype, optimizer):
 
 def test_halves_and_whole_batches_train_alike(monkeypatch):
     cut, history = halved(np.float64, 2, optimizer="sgd")
-    monkeypatch.setattr(_run, "rows_of_slice", lambda binding, n_rows: 0)
+    monkeypatch.setattr(_program, "rows_of_slice", lambda binding, n_rows: 0)
     whole, expected = halved(np.float64, 2, optimizer="sgd")
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
     for key, p in whole.params.items():

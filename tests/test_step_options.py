@@ -143,5 +143,5 @@ def test_more_kinds_of_batches_than_are_kept_have_one_vector_of_gradients():
     x, t = batch()
     for n in range(1, 4):
         net.step(x[:n], t[:n], Adam())
-    gradients = {id(b._program.gradients) for b in net._stepper._batches.values()}
+    gradients = {id(b.program.gradients) for b in net._stepper._batches.values()}
     assert len(gradients) == 1

@@ -21,7 +21,7 @@ from fastbp.commands._options import Options
 from fastbp.commands.info import cache
 from fastbp.losses._loss import LABELS
 from fastbp.optimizers import Optimizer
-from fastbp.training._slices import LEAST_SLICES, SLICE_BYTES
+from fastbp.programs._slices import LEAST_SLICES, SLICE_BYTES
 
 EXAMPLES = """\
 examples:

@@ -48,6 +48,9 @@ class Rule(Protocol):
     @property
     def kind(self) -> int: ...
 
+    @property
+    def is_plain(self) -> bool: ...
+
     def hyper(self) -> np.ndarray: ...
 
 
@@ -227,12 +230,13 @@ class Lowering:
         hyper = self.keep(optimizer.hyper())
         self.emit(of.Optimize(optimizer.kind, *vectors, n, first.size, second.size, hyper, limit, partial))
 
-    def gather(self, key: Hashable, source: np.ndarray, kind: int, scale: float = 1.0) -> int:
-        """Write the copy of a batch's rows of ``source`` (samples, D); returns the address of the copy."""
+    def gather(self, key: Hashable, source: np.ndarray, scale: float = 1.0) -> int:
+        """Write the copy of a batch's rows of ``source`` (samples, D) times ``scale``; returns its address."""
         n_samples, columns = source.shape
         target = self.buffer(key, columns)
         operands = self.keep(source), n_samples, target, self.rows, columns, scale
-        native = KINDS[kind] == self.dtype.name
+        kind = KINDS.index(source.dtype.name)
+        native = source.dtype == self.dtype
         self.emit(of.GatherRows(*operands) if native else of.GatherConvertedRows(*operands, kind))
         return target
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.sklearn._network import ROWS_AT_A_TIME, Network
-from fastbp.sklearn._program import Program
+from fastbp.sklearn._steps import Steps
 
 
 class Objective:
@@ -29,22 +29,22 @@ class Objective:
     ) -> None:
         n = X.shape[0]
         rows = min(n, ROWS_AT_A_TIME)
-        p = self._program = Program(network, X, y, sample_weight, batch_size=rows, alpha=0.0, dtype=dtype)
+        steps = self._steps = Steps(network, X, y, sample_weight, batch_size=rows, alpha=0.0, dtype=dtype)
         weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
         sums = np.add.reduceat(weights, np.arange(0, n, rows))
         self._shares, self._decay = sums / sums.sum(), alpha / sums.sum()
-        p.parameters[:] = np.arange(p.parameters.size)
-        matrices, biases = p.weights()
+        steps.parameters[:] = np.arange(steps.parameters.size)
+        matrices, biases = steps.weights()
         self._places = np.concatenate([a.ravel() for a in matrices + biases]).astype(np.intp)
         self._n_weights = sum(W.size for W in matrices)  # the penalty is theirs
 
     def __call__(self, packed: np.ndarray) -> tuple[float, np.ndarray]:
-        p = self._program
-        p.parameters[self._places] = packed
+        steps = self._steps
+        steps.parameters[self._places] = packed
         loss, gradient = 0.0, np.zeros_like(packed)
         for batch, share in enumerate(self._shares):
-            loss += share * p.batch_gradient(batch)
-            gradient += share * p.gradients[self._places]
+            loss += share * steps.batch_gradient(batch)
+            gradient += share * steps.gradients[self._places]
         weights = packed[: self._n_weights]
         gradient[: self._n_weights] += self._decay * weights
         return loss + 0.5 * self._decay * float(weights @ weights), gradient

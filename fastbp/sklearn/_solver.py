@@ -24,9 +24,12 @@ class Solver:
     Attributes
     ----------
     kind, first, second : code and states of the optimizer in ``fastbp.kernels.optimizer``
+    is_plain : whether a step is ``p -= lr g`` and no more
     steps : done so far
     learning_rate : of the last step of "adam", of the next step of "sgd"
     """
+
+    is_plain = False
 
     def __init__(self, settings: Any, n: int, dtype: np.dtype) -> None:
         self.name = settings.solver

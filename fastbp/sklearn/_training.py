@@ -17,9 +17,9 @@ from fastbp.sklearn._alone import alone
 from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective
 from fastbp.sklearn._network import Network
-from fastbp.sklearn._program import Program
 from fastbp.sklearn._solver import Solver
 from fastbp.sklearn._sparse import checked
+from fastbp.sklearn._steps import Steps
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -122,7 +122,7 @@ class Training(Fitted):
         if self.early_stopping:
             X, y, sample_weight, held_out = self._split(X, y, sample_weight, incremental)
         n_samples = X.shape[0]
-        program = Program(
+        steps = Steps(
             network,
             X,
             y,
@@ -134,9 +134,9 @@ class Training(Fitted):
             seed=self._random_state.randint(2**31) + (self._optimizer.steps << 31) if self.dropout else 0,
             solver=self._optimizer,
         )
-        self.coefs_, self.intercepts_ = program.weights()
+        self.coefs_, self.intercepts_ = steps.weights()
         try:
-            self._epochs(program, held_out, 1 if incremental else self.max_iter, incremental)
+            self._epochs(steps, held_out, 1 if incremental else self.max_iter, incremental)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=7)
         if held_out is not None and (self.converged_ or not incremental):
@@ -144,7 +144,7 @@ class Training(Fitted):
             if incremental:
                 self._no_improvement_count = 0
         else:
-            self.coefs_, self.intercepts_ = program.weights()  # over what another thread may have set meanwhile
+            self.coefs_, self.intercepts_ = steps.weights()  # over what another thread may have set meanwhile
 
     def _begin_records(self, network: Network) -> None:
         """Begin the records that ``_initialize`` does not begin for the solver and ``early_stopping`` of that call."""
@@ -191,26 +191,26 @@ class Training(Fitted):
         weights = (None, None) if sample_weight is None else parts[4:]
         return parts[0], parts[2], weights[0], (parts[1], parts[3], weights[1])
 
-    def _epochs(self, program: Program, held_out: tuple[Any, ...] | None, max_iter: int, incremental: bool) -> None:
+    def _epochs(self, steps: Steps, held_out: tuple[Any, ...] | None, max_iter: int, incremental: bool) -> None:
         """Train for ``max_iter`` epochs, or until neither loss nor validation score gets better."""
         self.n_iter_, self.converged_ = 0, False
         solver = self._optimizer
-        program.compile()
+        steps.compile()
         with Bar(max_iter, "epoch", wanted=self.progress) as bar:
             for _ in range(max_iter):
                 if self.shuffle:
-                    permutation = np.arange(program.n_samples)
+                    permutation = np.arange(steps.n_samples)
                     self._random_state.shuffle(permutation)
-                    program.order = program.order[permutation]
-                self.loss_ = program.epoch(solver.rates(program.per_epoch))
+                    steps.order = steps.order[permutation]
+                self.loss_ = steps.epoch(solver.rates(steps.per_epoch))
                 self.n_iter_ += 1
-                self.t_ += program.n_samples
+                self.t_ += steps.n_samples
                 self.loss_curve_.append(self.loss_)
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
                 if not np.isfinite(self.loss_) and held_out is None:
                     raise ValueError(NOT_FINITE)
-                self._count_improvement(program, held_out)
+                self._count_improvement(steps, held_out)
                 solver.end_epoch(self.t_)
                 bar.advance(loss=self.loss_)
                 if not np.isfinite(self.loss_):
@@ -227,13 +227,13 @@ class Training(Fitted):
                         stacklevel=8,
                     )
 
-    def _count_improvement(self, program: Program, held_out: tuple[Any, ...] | None) -> None:
+    def _count_improvement(self, steps: Steps, held_out: tuple[Any, ...] | None) -> None:
         """Count the epochs without progress of the validation score or, where nothing is held out, of the loss."""
         if held_out is None:
             worse = self.loss_ > self.best_loss_ - self.tol
             self.best_loss_ = min(self.best_loss_, self.loss_)
         else:
-            coefs, intercepts = program.weights()  # not coefs_, which another thread may set
+            coefs, intercepts = steps.weights()  # not coefs_, which another thread may set
             score, loss = self._validate(self._network_of(coefs, intercepts), *held_out)
             self.validation_scores_.append(score)
             self.validation_loss_curve_.append(loss)

@@ -1,4 +1,4 @@
-"""One training run: its programs, its buffers, and how far it is."""
+"""One training run: its program, its state, and how far it is."""
 
 from __future__ import annotations
 
@@ -10,31 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.basics import _arguments, _team
+from fastbp.basics import _arguments
 from fastbp.basics._claim import in_training
+from fastbp.basics._pace import Pace
 from fastbp.basics._progress import Bar
-from fastbp.kernels.batch import KINDS
 from fastbp.kernels.batch import shuffle as shuffle_order
-from fastbp.kernels.gemm import NOTHING
-from fastbp.kernels.program import SEED, STEP_WORDS, train
 from fastbp.losses._loss import as_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
-from fastbp.programs._lowering import Lowering
+from fastbp.programs._feed import Rows
+from fastbp.programs._program import Program, Update
 from fastbp.training._class_weight import with_class_weight
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
 from fastbp.training._samples import Samples
-from fastbp.training._slices import lower_batch, rows_of_slice
 from fastbp.training._stepper import seed_of
 from fastbp.training.history import History, TrainingState
 
-CHUNK_SECONDS = 0.05  # between two looks of Python at the run: progress, callbacks and Ctrl-C wait that long
 MOST_STEPS = 1 << 16  # in a chunk, which bounds the arrays of rates and losses
 
 
 class Run:
-    """One call of ``fit``: its programs, buffers and place."""
+    """One call of ``fit``: its program, state and place."""
 
     def __init__(
         self,
@@ -77,11 +74,7 @@ class Run:
             if self.part.labels is None:
                 raise ValueError("accuracy needs targets that name one class a sample")
 
-        self.slice_rows = rows_of_slice(binding, self.batch_size)
-        self._fused = optimizer.is_plain and clip_norm is None and not self.slice_rows
-        size = self.parameters.size
-        self.gradients = np.zeros(0 if self._fused else size, self.dtype)
-        self.first, self.second = optimizer.new_states(size, self.dtype)
+        self.first, self.second = optimizer.new_states(self.parameters.size, self.dtype)
         self.seed = seed_of(seed)
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
@@ -90,9 +83,8 @@ class Run:
         self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
-        self.words = np.zeros(STEP_WORDS, np.int64)
-        self._samples, self._targets, self._weights = samples, targets, weights
-        self._lower()
+        self._rows = Rows(samples, targets, weights)
+        self.program = self._made()
 
     @property
     def parameters(self) -> np.ndarray:
@@ -153,29 +145,11 @@ class Run:
             self.best_loss, self.waited = state.best_loss, state.waited
             self.best_parameters = state.best_parameters.copy()
             self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
-        self.words[SEED] = self.seed
 
-    def _lower(self) -> None:
-        """Write the programs of a whole batch, and of the rest at an epoch's end."""
-        binding, samples, targets, weights = self.binding, self._samples, self._targets, self._weights
-        own_kind = KINDS.index(self.dtype.name)
-        labels = targets.ndim == 1
-
-        def loss_and_gradient(p: Lowering) -> None:
-            x = p.gather("x", samples.array, samples.kind, samples.scale)
-            t = p.gather_labels(targets) if labels else p.gather("t", targets, own_kind)
-            w = p.gather("weights", weights.reshape(-1, 1), own_kind) if weights.size else NOTHING
-            scores = binding.forward(p, x)
-            p.backward(binding.loss.lower(p, scores, t, w, labels))
-
-        def step(p: Lowering) -> None:
-            lower_batch(p, loss_and_gradient, self.slice_rows)
-            if not self._fused:
-                p.optimizer(self.optimizer, self.first, self.second, self._limit)
-
-        # The program keeps all that its tables name by address.
-        self.program = Lowering(self.parameters, self.gradients, self.batch_size, fused_step=self._fused)
-        self.tables = self.program.tables(self.n_samples, step)
+    def _made(self) -> Program:
+        """The program of the layers as they are."""
+        update = Update(self.optimizer, self.first, self.second, self._limit)
+        return Program(self.binding, self._rows, self.binding.loss, update, self.batch_size)
 
     def _follow(self) -> None:
         """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
@@ -190,7 +164,7 @@ class Run:
                     "Dropout's p may be replaced then, layers of other kinds and shapes need another call of fit"
                 )
             self.binding = binding
-            self._lower()
+            self.program = self._made()
         binding.check_writable()
 
     def check_rate(self) -> None:
@@ -245,12 +219,7 @@ class Run:
         if self.shuffle and batch and self._epoch_of_order != epoch:
             shuffle_order(self.order, self.seed, epoch)
         self._epoch_of_order = (self.step + len(lrs) - 1) // self.per_epoch
-        team = _team.address_for(self.dtype)
-        one = self.dtype.type(1)
-        whole, last = self.tables
-        return train(
-            team, whole, last, self.order, self.batch_size, self.shuffle, self.step, lrs, losses, self.words, one
-        )
+        return self.program.run(self.order, self.step, lrs, losses, shuffled=self.shuffle, seed=self.seed)
 
     def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
         """Go back to the last finite parameters, and say where the run stopped."""
@@ -294,7 +263,7 @@ class Run:
         callbacks: list[Callable[[History], object]],
         patience: int | None,
     ) -> History:
-        """Train to the last step in chunks of about CHUNK_SECONDS.
+        """Train to the last step in chunks.
 
         Raises RuntimeError where another thread trains the network.
         """
@@ -318,18 +287,17 @@ class Run:
         if patience is not None and self.best_loss in self.history.val_loss:
             self.history.best_epoch = self.history.val_loss.index(self.best_loss)
         by_epoch = validation is not None or bool(callbacks) or self.accuracy
-        steps, stopped = 1, patience is not None and self.waited >= patience
+        pace, stopped = Pace(), patience is not None and self.waited >= patience
         with Bar(self.last_step, "step", done=self.step) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
                 self._follow()
-                n = min(self.last_step - self.step, steps, MOST_STEPS)
+                n = min(self.last_step - self.step, pace.steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
                 start = time.perf_counter()
                 losses = self._advance(n)
-                taken = time.perf_counter() - start
-                steps = max(1, min(8 * n, int(n * CHUNK_SECONDS / max(taken, 1e-9))))
+                pace.took(time.perf_counter() - start, n)
                 finished = self._record(losses)
                 bar.advance(n, loss=losses[-1])
                 if not finished:

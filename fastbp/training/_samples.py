@@ -11,6 +11,7 @@ import numpy as np
 from fastbp.basics import _check
 from fastbp.basics._pin import pin
 from fastbp.kernels.batch import KINDS
+from fastbp.programs._lowering import Lowering
 
 
 class Samples:
@@ -33,7 +34,11 @@ class Samples:
         x = x.reshape(len(x), math.prod(x.shape[1:]))
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.ascontiguousarray(x)
-        self.array, self.scale, self.kind = x, scale, KINDS.index(x.dtype.name)
+        self.array, self.scale = x, scale
+
+    def gather(self, p: Lowering) -> int:
+        """Write the copy of a batch's samples, scaled; returns its address."""
+        return p.gather("x", self.array, self.scale)
 
     def check_columns(self, columns: int, name: str) -> None:
         """ValueError unless a sample has ``columns`` elements."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,11 @@ from fastbp._binding import Binding
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._pin import pin
 from fastbp.kernels import program
-from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.program import take_step
 from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
-from fastbp.programs._listing import listing, plan_in_words
-from fastbp.programs._lowering import Lowering
+from fastbp.programs._feed import Given
+from fastbp.programs._program import Program, Update
 from fastbp.training._not_finite import place_of
 
 MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
@@ -25,62 +25,36 @@ MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and
 COPIED_AT_ONCE = 256
 
 
-class Batch:
+class Batch(Given):
     """The program of a step for mini-batches of one size, and the arrays that it reads them from.
 
-    Addresses are of arrays that nobody else has and that live as long as ``_program``; the vectors are the stepper's.
+    These are in no other hands and live as long as the ``program``; the vectors are the stepper's.
     """
 
     def __init__(self, stepper: Stepper, n_rows: int, targets: np.ndarray, weighted: bool, limit: float) -> None:
         binding, dtype = stepper.binding, stepper.binding.vector.dtype
-        fused = stepper.optimizer.is_plain and not limit
-        self._binding = binding
-        p = self._program = Lowering(binding.vector, stepper.gradients(fused), n_rows, fused_step=fused)
-        self.x = np.zeros((n_rows, binding.n_inputs), dtype)
-        self.t = np.zeros(targets.shape, targets.dtype)
-        self.weights = np.zeros(n_rows if weighted else 0, dtype)
-        self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = self.x.shape, self.t.shape, dtype, targets.dtype
-        self.is_large = max(self.x.size, self.t.size) > COPIED_AT_ONCE
-        labels = targets.ndim == 1
-        self.is_checked = not labels  # whether the loss has to look at targets in the form of the program's own
-
-        def write(p: Lowering) -> None:
-            scores = binding.forward(p, p.keep(self.x))
-            weights = p.keep(self.weights) if weighted else NOTHING
-            p.backward(binding.loss.lower(p, scores, p.keep(self.t), weights, labels))
-            if not fused:
-                p.optimizer(stepper.optimizer, stepper.first, stepper.second, limit)
-
-        self.table, _ = p.tables(n_rows, write)
+        x, t = np.zeros((n_rows, binding.n_inputs), dtype), np.zeros(targets.shape, targets.dtype)
+        super().__init__(x, t, np.zeros(n_rows if weighted else 0, dtype))
+        self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = x.shape, t.shape, dtype, t.dtype
+        self.is_large = max(x.size, t.size) > COPIED_AT_ONCE
+        self.is_checked = not self.labels  # whether the loss has to look at targets in the form of the program's own
+        update = Update(stepper.optimizer, stepper.first, stepper.second, limit)
+        self.program = Program(
+            binding, self, binding.loss, update, n_rows, gradients=None if update.fuses else stepper.gradients
+        )
+        p, table = self.program.lowering, self.program.whole
         words = np.zeros(program.BATCH_WORDS, np.int64)
-        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(self.table), len(self.table)
+        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(table), len(table)
         words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
-        if labels:
-            words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
+        if self.labels:
+            words[program.LABELS], words[program.N_LABELS] = p.keep(t), n_rows
         words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
         self.words = words
         self.address = p.keep(words)
 
     def listing(self, layers: Iterable[str]) -> str:
-        """The program in words; see ``names``."""
-        return listing(self._program, self.names(layers))
-
-    def names(self, layers: Iterable[str]) -> dict[int, str]:
-        """What stands at the addresses of the program, of whose network the ``layers`` are called so."""
-        binding, p = self._binding, self._program
-        called = dict(zip(binding.layers, layers, strict=True))
-        names = {}
-        for key, at in p.buffers().items():
-            names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
-        names |= p.functions | {self.x.ctypes.data: "x", self.t.ctypes.data: "t", self.weights.ctypes.data: "weights"}
-        for name, buffer in binding.buffers.items():
-            names[buffer.ctypes.data] = name
-        names |= {at: plan_in_words(plan) for plan, at in p.plans.items()}
-        for name, parameter in binding.params.items():
-            names[parameter.ctypes.data] = name
-            if p.gradients.size:
-                names[p.gradient_of(parameter)] = f"d{name}"
-        return names
+        """The program in words, of whose network the ``layers`` are called so."""
+        return self.program.listing(layers, {"x": self.x, "t": self.t, "weights": self.weights})
 
 
 class Stepper:
@@ -92,7 +66,6 @@ class Stepper:
         self._one, self._keeps = dtype.type(1), bool(binding.kept.size)
         self._team: _team.Team | None = None  # the last that knew the product
         self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
-        self._gradients = np.zeros(0, dtype)
         self._words = np.zeros(program.STEP_WORDS, np.int64)
         self._address = self._words.ctypes.data  # lives as long as this
         self._words[program.SEED] = seed_of(None)
@@ -171,11 +144,10 @@ class Stepper:
     def _set_rate(self, lr: float) -> None:
         self._words[program.LR : program.LR + 1].view(np.float64)[0] = lr
 
-    def gradients(self, fused: bool) -> np.ndarray:
-        """Room for the gradients of all programs, without elements where a program keeps none."""
-        if not fused and not self._gradients.size:
-            self._gradients = np.zeros_like(self.binding.vector)
-        return self._gradients[:0] if fused else self._gradients
+    @cached_property
+    def gradients(self) -> np.ndarray:
+        """Room for the gradients of all programs that keep any."""
+        return np.zeros_like(self.binding.vector)
 
     def _prepared(self, x: Any, t: Any, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any) -> Batch:
         """The batch for ``x`` and ``t``, with these in it; raises where they do not fit the network."""

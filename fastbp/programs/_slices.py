@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
-from fastbp._binding import Binding
 from fastbp.kernels import instructions as of
 from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
 from fastbp.programs._lowering import Lowering
@@ -23,13 +23,29 @@ MOST_PARAMETERS_OF_HALVES = 1 << 14
 PARTS = 8  # enough to even out threads that do not run all the time
 
 
-def rows_of_slice(binding: Binding, n_rows: int) -> int:
+class Cuttable(Protocol):
+    """Layers one after the other, as far as it depends on them whether a batch is cut."""
+
+    @property
+    def vector(self) -> np.ndarray: ...
+
+    @property
+    def layers(self) -> list[Any]: ...
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]: ...
+
+    @property
+    def n_inputs(self) -> int: ...
+
+
+def rows_of_slice(chain: Cuttable, n_rows: int) -> int:
     """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
-    parameters = binding.vector
-    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in binding.layers):
+    parameters = chain.vector
+    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in chain.layers):
         return 0
-    widths = [math.prod(s) for layer, s in zip(binding.layers, binding.shapes, strict=True) if layer.parameters]
-    columns = binding.n_inputs + 2 * sum(widths)
+    widths = [math.prod(s) for layer, s in zip(chain.layers, chain.shapes, strict=True) if layer.parameters]
+    columns = chain.n_inputs + 2 * sum(widths)
     rows = max(LEAST_ROWS, SLICE_BYTES // (columns * parameters.itemsize) // 16 * 16)
     if n_rows >= LEAST_SLICES * rows:
         return rows

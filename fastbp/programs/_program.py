@@ -1,0 +1,160 @@
+"""A program: a batch from its feed, through the layers to the loss, back to the gradients, and the update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from fastbp.basics import _team
+from fastbp.kernels.program import SEED, STEP_WORDS, train
+from fastbp.programs._feed import Feed
+from fastbp.programs._listing import listing, plan_in_words
+from fastbp.programs._lowering import Lowering, Rule
+from fastbp.programs._operand import Operand
+from fastbp.programs._slices import Cuttable, lower_batch, rows_of_slice
+
+
+class Chain(Cuttable, Protocol):
+    """Layers one after the other, of which a program is made; see ``fastbp._binding``."""
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def buffers(self) -> Mapping[str, np.ndarray]: ...
+
+    def forward(self, p: Lowering, x: int) -> Operand: ...
+
+
+class LossOfBatch(Protocol):
+    """A loss, as one that is written into a program."""
+
+    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int: ...
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a step moves the parameters.
+
+    Attributes
+    ----------
+    rule : the optimizer
+    first, second : its state vectors, without elements where it has none
+    limit : norm to which the gradients are clipped; 0 for none
+    """
+
+    rule: Rule
+    first: np.ndarray
+    second: np.ndarray
+    limit: float = 0.0
+
+    @property
+    def fuses(self) -> bool:
+        """Whether parameters may be updated as soon as their gradient is known, so that no gradients are kept."""
+        return self.rule.is_plain and not self.limit
+
+
+class Program:
+    """The steps over what a feed gives, in batches of ``batch_size`` rows; the last of an epoch has what is left.
+
+    Parameters
+    ----------
+    chain : the layers
+    feed, loss : where batches come from, and what their gradient is of; without these a step is the update alone, of
+        what stands in ``gradients``
+    update : what moves the parameters; None leaves it at the gradients
+    between : writes what comes between the gradients of the batch and the update
+    gradients : room for them that programs share, used unless the update needs none; by default the program's own
+
+    Attributes
+    ----------
+    gradients : (P,), without elements where the update needs none
+    whole, last : the tables of instructions for a whole batch and for the last
+
+    The program holds addresses. What is behind them lives in its ``Lowering``, which this keeps: what was made here,
+    and what feed, loss and update handed to ``Lowering.keep``, held in its place. Order, rates and losses are handed
+    over as arrays at each call.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        feed: Feed | None,
+        loss: LossOfBatch | None,
+        update: Update | None,
+        batch_size: int = 1,
+        *,
+        between: Callable[[Lowering], None] | None = None,
+        gradients: np.ndarray | None = None,
+    ) -> None:
+        self.chain, self.batch_size = chain, batch_size
+        slice_rows = rows_of_slice(chain, batch_size) if feed is not None and feed.sliceable else 0
+        fused = feed is not None and update is not None and update.fuses and not slice_rows
+        if fused:
+            gradients = np.zeros(0, chain.vector.dtype)
+        elif gradients is None:
+            gradients = np.zeros_like(chain.vector)
+        self.gradients = gradients
+
+        def loss_and_gradient(p: Lowering) -> None:
+            assert feed is not None and loss is not None
+            fed = feed.write(p)
+            p.backward(loss.lower(p, chain.forward(p, fed.x), fed.t, fed.weights, feed.labels))
+
+        def step(p: Lowering) -> None:
+            if feed is not None:
+                lower_batch(p, loss_and_gradient, slice_rows)
+            if between is not None:
+                between(p)
+            if update is not None and not fused:
+                p.optimizer(update.rule, update.first, update.second, update.limit)
+
+        self.lowering = Lowering(chain.vector, gradients, batch_size, fused_step=fused)
+        self.whole, self.last = self.lowering.tables(1 if feed is None else feed.n_samples, step)
+        self._one = chain.vector.dtype.type(1)
+        self._words = np.zeros(STEP_WORDS, np.int64)
+
+    def run(
+        self,
+        order: np.ndarray,
+        first: int,
+        rates: np.ndarray,
+        losses: np.ndarray,
+        *,
+        shuffled: bool = False,
+        seed: int = 0,
+    ) -> int:
+        """Do the steps from ``first`` on, as many as there are ``rates``; returns how many had a finite loss.
+
+        Compiles what is needed, also where there are no rates. ``order`` (N,) is that of the samples in the epoch of
+        the first step, and is overwritten as epochs begin where ``shuffled``; ``losses`` are overwritten. The ``seed``
+        is of the order and of what layers draw.
+        """
+        self._words[SEED] = seed
+        team = _team.address_for(self.gradients.dtype)
+        tables = self.whole, self.last
+        return train(team, *tables, order, self.batch_size, shuffled, first, rates, losses, self._words, self._one)
+
+    def listing(self, layers: Iterable[str], arrays: Mapping[str, np.ndarray]) -> str:
+        """The program of the last batch in words; the layers are called so, and so are ``arrays`` that it reads."""
+        return listing(self.lowering, self._names(layers) | {a.ctypes.data: name for name, a in arrays.items()})
+
+    def _names(self, layers: Iterable[str]) -> dict[int, str]:
+        """What stands at the program's addresses."""
+        chain, p = self.chain, self.lowering
+        called = dict(zip(chain.layers, layers, strict=True))
+        names = {}
+        for key, at in p.buffers().items():
+            names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
+        names |= p.functions
+        for name, buffer in chain.buffers.items():
+            names[buffer.ctypes.data] = name
+        names |= {at: plan_in_words(plan) for plan, at in p.plans.items()}
+        for name, parameter in chain.params.items():
+            names[parameter.ctypes.data] = name
+            if p.gradients.size:
+                names[p.gradient_of(parameter)] = f"d{name}"
+        return names

@@ -1,0 +1,149 @@
+"""A training set and the compiled steps over it: epochs for the stochastic solvers, the whole gradient for L-BFGS."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from fastbp.basics._pace import Pace
+from fastbp.kernels import instructions as of
+from fastbp.kernels.team import CHUNK
+from fastbp.losses._loss import as_weights
+from fastbp.programs._feed import Rows, Source, SparseRows
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
+from fastbp.programs._program import Program, Update
+from fastbp.sklearn._network import Network, by_row
+from fastbp.sklearn._solver import Solver
+from fastbp.training._samples import Samples
+
+_NO_RATE = np.zeros(1)
+
+
+class Steps:
+    """The steps over a training set in mini-batches, on a copy of the network's weights.
+
+    Parameters
+    ----------
+    network : the weights at the start; see ``parameters``
+    X, y : samples (N, I), an array or a sparse matrix, and targets (N, K)
+    sample_weight : (N,) or None
+    batch_size : rows a step; the last of an epoch has what is left
+    alpha : L2 penalty of the weights, divided by the sum of a batch's sample weights
+    dropout, seed : probability to drop a hidden layer's output, and of what random numbers
+    solver : moves the parameters at each step; without one, there is only the gradient
+
+    Attributes
+    ----------
+    order : (N,) int64, the samples in the order of an epoch; at first as they are given
+    per_epoch : batches of an epoch
+    parameters, gradients : flat vectors
+
+    The memory of a sparse ``X``'s columns and pointers is a copy that ``fastbp.sklearn._sparse`` has made and checked;
+    other arrays of users are held in their place by the program. The solver's states are arrays that own their memory,
+    and live as long as the program also when the solver takes up others.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        *,
+        batch_size: int,
+        alpha: float,
+        dtype: np.dtype,
+        dropout: float = 0.0,
+        seed: int = 0,
+        solver: Solver | None = None,
+    ) -> None:
+        self._n_layers, self._seed = len(network.coefs), seed
+        self.net = network.sequential(dropout, dtype)
+        binding = self.net._binding()
+        self.parameters = binding.vector
+        self.n_samples = X.shape[0]
+        self.order = np.arange(self.n_samples)
+        starts = np.arange(0, self.n_samples, batch_size)
+        self.per_epoch = len(starts)
+        self.share_of_epoch = np.minimum(batch_size, self.n_samples - starts) / self.n_samples
+        self.losses = np.zeros(self.per_epoch)
+        self._epochs, self._pace = 0, Pace()
+        targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0).array
+        weights = as_weights(None, self.n_samples, dtype) if sample_weight is None else sample_weight.astype(dtype)
+        # A batch's slices do not know the sum of its weights.
+        rows = Rows(_source(by_row(X), dtype), targets, weights, sliceable=sample_weight is None)
+        loss = _Deviance(network)
+
+        def penalty(p: Lowering) -> None:
+            for W in self.weights()[0] if alpha else ():
+                total, partial = p.keep(loss.total), p.keep(np.zeros(-(-W.size // CHUNK)))
+                p.emit(of.Penalty(W.ctypes.data, p.gradient_of(W), W.size, alpha, total, partial))
+
+        update = None if solver is None else Update(solver, solver.first, solver.second)
+        self._program = Program(binding, rows, loss, update, batch_size, between=penalty)
+        self.gradients = self._program.gradients
+
+    def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The matrices and biases of the layers: views of ``parameters``."""
+        numbers = range(1, self._n_layers + 1)
+        return [self.net.params[f"W{n}"] for n in numbers], [self.net.params[f"b{n}"] for n in numbers]
+
+    def _run(self, first: int, rates: np.ndarray, losses: np.ndarray) -> bool:
+        """Do the steps from ``first`` on, as many as there are rates; returns whether all losses were finite."""
+        return self._program.run(self.order, first, rates, losses, seed=self._seed) == len(rates)
+
+    def compile(self) -> None:
+        """Do no step, which compiles all that steps need."""
+        self._run(0, _NO_RATE[:0], self.losses[:0])
+
+    def epoch(self, rates: np.ndarray) -> float:
+        """Do the steps of one epoch at their learning ``rates`` (per_epoch,); returns the mean loss over its samples.
+
+        The samples come in the order of ``self.order``. Ctrl-C is heard between chunks of them. The result is not
+        finite where a step's loss was not; the epoch ends there, before that step.
+        """
+        begin, start = 0, self._epochs * self.per_epoch
+        while begin < self.per_epoch:
+            end = min(begin + self._pace.steps, self.per_epoch)
+            clock = time.perf_counter()
+            if not self._run(start + begin, rates[begin:end], self.losses[begin:end]):
+                return float("nan")
+            self._pace.took(time.perf_counter() - clock, end - begin)
+            begin = end
+        self._epochs += 1
+        return float(self.losses @ self.share_of_epoch)
+
+    def batch_gradient(self, batch: int) -> float:
+        """Write the gradient over the samples of a batch, without a step, to ``gradients``; returns the batch's loss.
+
+        Where the loss is not finite, neither is the gradient.
+        """
+        if not self._run(batch, _NO_RATE, self.losses[:1]):
+            self.gradients.fill(np.nan)
+        return float(self.losses[0])
+
+
+class _Deviance:
+    """An estimator's loss, as one that is written into a program.
+
+    Attributes
+    ----------
+    total : (1,), where each step leaves the sum of the batch's weights
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network, self.total = network, np.zeros(1)
+
+    def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
+        return self._network.lower_loss(p, x, targets, weights, p.keep(self.total))
+
+
+def _source(X: Any, dtype: np.dtype) -> Source:
+    """The samples of ``X``, an array or a sparse matrix, whose numbers are converted here if they have to be."""
+    if not hasattr(X, "indptr"):
+        return Samples("X", X, 1.0)
+    columns, starts = (np.ascontiguousarray(a, np.int64) for a in (X.indices, X.indptr))
+    return SparseRows(np.ascontiguousarray(X.data, dtype), columns, starts, X.shape[1])
