@@ -136,7 +136,7 @@ SCRIPTS = {
     """,
     "between the checks and the kernel": """
     import warnings
-    from fastbp import _team
+    from fastbp.basics import _team
 
     warnings.simplefilter("ignore")  # newer NumPys would rather not have their shapes set
     x, t = rng.standard_normal((4, 5)), np.array([0, 4, 2, 1])

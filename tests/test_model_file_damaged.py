@@ -165,10 +165,10 @@ MADE = {
     "True for a version": (top(version=True), "written in version True"),
     "no checksum": (lambda d, table: d.pop("sha256"), "the checksum is missing"),
     "half a checksum": (top(sha256="00"), "the checksum is missing"),
-    "an unknown layer": (layer(1, **{"class": "System"}), "none of Affine, Relu"),
-    "a layer that is a list": (lambda d, table: d["layers"].__setitem__(0, []), "none of Affine, Relu"),
-    "a class that is a list": (layer(1, **{"class": []}), "none of Affine, Relu"),
-    "a loss for a layer": (layer(1, **{"class": "MeanSquaredError"}), "none of Affine, Relu"),
+    "an unknown layer": (layer(1, **{"class": "System"}), "none of Affine, BatchNormalization"),
+    "a layer that is a list": (lambda d, table: d["layers"].__setitem__(0, []), "none of Affine, BatchNormalization"),
+    "a class that is a list": (layer(1, **{"class": []}), "none of Affine, BatchNormalization"),
+    "a loss for a layer": (layer(1, **{"class": "MeanSquaredError"}), "none of Affine, BatchNormalization"),
     "a layer for a loss": (top(loss={"class": "Relu"}), "none of SoftmaxWithLoss"),
     "an argument too many": (layer(1, more=1), r"LeakyRelu takes \['slope'\]"),
     "an argument too few": (lambda d, table: d["layers"][1].pop("slope"), r"LeakyRelu takes \['slope'\]"),
@@ -339,6 +339,7 @@ def test_loading_takes_at_most_twice_the_files_size(path):
     net = fastbp.mlp([1000, 1000, 10], seed=0)
     net.save(path)
     size = path.stat().st_size
+    fastbp.load(path)  # once before, so that nothing is imported or compiled while it counts
     assert size < peak_of(lambda: fastbp.load(path)) < 2 * size + FEW
     state = net.fit(np.ones((2, 1000), np.float32), [0, 1], optimizer="adam", progress=False).state
     net.save(path, state=state)

@@ -241,7 +241,7 @@ def test_an_interrupt_while_the_bar_is_drawn_leaves_no_lock(monkeypatch):
 def test_a_child_does_not_wait_for_a_lock_that_was_held_at_the_fork():
     code = """
 import os, threading, sys, io
-from fastbp import _progress
+from fastbp.basics import _progress
 sys.stderr = type("Terminal", (io.StringIO,), {"isatty": lambda self: True})()
 taken, done = threading.Event(), threading.Event()
 def hold():

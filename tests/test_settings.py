@@ -59,6 +59,7 @@ WRONG = {
     "mlp": {
         "sizes": ([3, "43", None, [4, "3"], [4, 2.5], [4, True]], [[], [4], [4, 0], [4, -3]]),
         "activation": ([3, None, fastbp.Relu()], ["rleu", ""]),
+        "normalization": ([3, True, fastbp.Relu()], ["group", ""]),
         "dropout": (["0.1", True, 1j, None, ["0.1"]], [-0.1, 1.5, math.nan, [0.1, 0.1], [2.0]]),
         "dtype": (["flaot32", 3], ["float16", int, None]),
         "seed": (["0", 1.5, True], [-1, [-1]]),
@@ -67,7 +68,7 @@ WRONG = {
     },
     "Sequential": {
         "layers": ([3, None, "Relu", [3], [fastbp.Affine], [fastbp.Softmax()]], [[], [fastbp.Relu()]]),
-        "loss": ([3, "mse", fastbp.Relu(), fastbp.MeanSquaredError], []),
+        "loss": ([3, fastbp.Relu(), fastbp.MeanSquaredError], ["mean", ""]),
         "scale": ([*NUMBERS, None], NO_SCALE),
     },
     "set_num_threads": {"n": ([*INTEGERS, None], [0, -1])},

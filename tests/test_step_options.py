@@ -122,7 +122,9 @@ def test_parameters_that_are_no_longer_finite_are_told_of_at_once(optimizer, siz
     net = fastbp.mlp(sizes, seed=0)
     x, t = np.ones((4, sizes[0]), np.float32), [0, 1, 2, 1]
     before = {name: p.copy() for name, p in net.params.items()}
-    with pytest.raises(FloatingPointError, match=r"^step 1 left parameters that are not finite: assign net\.params"):
+    with pytest.raises(
+        FloatingPointError, match=r"^step 1 left parameters that are not finite: write those of before into net\.params"
+    ):
         net.step(1e3 * x, t, optimizer)
     assert not np.isfinite(flat(net)).all()
     net.params = before

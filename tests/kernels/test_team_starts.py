@@ -141,7 +141,7 @@ def test_in_a_fork_it_ends_with_a_team_of_the_childs_own():
 import os, warnings
 import numpy as np
 import fastbp
-from fastbp import _team
+from fastbp.basics import _team
 warnings.simplefilter("ignore")
 x = np.ones((300, 300), np.float32)
 fastbp.set_num_threads(2)
