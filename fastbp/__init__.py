@@ -15,6 +15,7 @@ from fastbp.basics._team import get_num_threads, set_num_threads
 from fastbp.basics.gradient import numerical_gradient
 from fastbp.files.model_file import ModelFileError
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
+from fastbp.layers._layer import Layer
 from fastbp.layers.affine import Affine
 from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.batch_normalization import BatchNormalization
@@ -40,6 +41,7 @@ __all__ = [
     "Checkpoint",
     "Dropout",
     "History",
+    "Layer",
     "LayerNormalization",
     "ModelFileError",
     "MulLayer",
