@@ -16,6 +16,7 @@ from fastbp.basics.gradient import numerical_gradient
 from fastbp.files.model_file import ModelFileError
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.layers import *  # noqa: F403
+from fastbp.layers._layer import Layer
 from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
@@ -34,6 +35,7 @@ __all__ = [
     "AddLayer",
     "Checkpoint",
     "History",
+    "Layer",
     "ModelFileError",
     "MulLayer",
     "Sequential",

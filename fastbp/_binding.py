@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -79,6 +79,8 @@ class Binding:
     kept : (B,) all buffers, what layers keep and do not train, of the same dtype
     params, buffers : views of the two vectors by name
     names : of the parameters and buffers of each layer, by the layer's attributes, in the order of the layers
+    live : the layers themselves
+    unlowered : the names of those that have no instructions
     layers, loss : copies that nobody else has, with views of the vectors
     n_inputs, n_outputs : columns of the network's input and of its scores
     shapes : of an output sample of each layer
@@ -92,13 +94,14 @@ class Binding:
         self.params: Params
         self.buffers: Params
         self._arrays: list[tuple[Any, str, Any]]  # a layer, its attribute, and what that was
-        self._of, self._values, self._live, self._live_loss = layers, layers.values(), list(layers.values()), loss
-        _check_layers(self._live, loss)
+        self._of, self._values, self.live, self._live_loss = layers, layers.values(), list(layers.values()), loss
+        _check_layers(self.live, loss)
+        self.unlowered = [name for name, layer in layers.items() if not layer.is_lowered()]
         numbering = Numbering()
-        self.names: list[Mapping[str, str]] = [numbering(layer) for layer in self._live]
+        self.names: list[Mapping[str, str]] = [numbering(layer) for layer in self.live]
         given = [
             (layer, attribute, getattr(layer, attribute))
-            for layer, names in zip(self._live, self.names, strict=True)
+            for layer, names in zip(self.live, self.names, strict=True)
             for attribute in names
         ]
         if before is not None and before._has(given):
@@ -110,10 +113,13 @@ class Binding:
         arrays = self.params | self.buffers
         self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
         self._pin = pin("params", self.vector), pin("buffers", self.kept)
-        self._settings = [setting for part in (*self._live, loss) if (setting := _settings_of(part))]
-        *self.layers, self.loss = map(_made_again, (*self._live, loss))
+        self._settings = [setting for part in (*self.live, loss) if (setting := _settings_of(part))]
+        *self.layers, self.loss = map(_made_again, (*self.live, loss))
         self._give_views(arrays)
-        self.n_inputs = next(layer.n_inputs for layer in self.layers if layer.n_inputs is not None)
+        said = [layer.n_inputs for layer in self.layers if layer.n_inputs is not None]
+        if not said:
+            raise ValueError(f"no layer says by n_inputs how many inputs there are, of {', '.join(layers)}")
+        self.n_inputs = said[0]
         self.shapes: list[tuple[int, ...]] = []
         shape: tuple[int, ...] = (self.n_inputs,)
         for name, layer in zip(layers, self.layers, strict=True):
@@ -165,7 +171,7 @@ class Binding:
 
     def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
-        if layers is not self._of or loss is not self._live_loss or [*self._values] != self._live:
+        if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
         for attributes, name, array in self._held:
             if attributes.get(name) is not array:
@@ -186,6 +192,14 @@ class Binding:
     def _shapes_of_arrays(self) -> list[list[tuple[str, tuple[int, ...]]]]:
         return [[(name, array.shape) for name, array in own.items()] for own in (self.params, self.buffers)]
 
+    def views_of(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Views of a vector as long as all parameters, by their names and of their shapes."""
+        return dict(zip(self.params, _cut(vector, self.params.values()), strict=True))
+
+    def is_finite(self) -> bool:
+        """Whether all parameters and buffers are finite numbers."""
+        return bool(np.isfinite(self.vector).all() and np.isfinite(self.kept).all())
+
     def check_writable(self) -> None:
         """ValueError where a parameter or a buffer is read-only."""
         for _, _, array in self._arrays:
@@ -205,11 +219,17 @@ def _in_one(arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> tuple[np.ndarr
     """A flat vector of ``dtype`` that holds these arrays, and views of it by their names."""
     pieces = [array.astype(dtype, copy=False).ravel() for array in arrays.values()]
     vector = np.concatenate([np.zeros(0, dtype), *pieces])
-    views, at = Params(), 0
-    for called, array in arrays.items():
-        dict.__setitem__(views, called, vector[at : at + array.size].reshape(array.shape))
-        at += array.size
+    views = Params()
+    dict.update(views, zip(arrays, _cut(vector, arrays.values()), strict=True))
     return vector, views
+
+
+def _cut(vector: np.ndarray, arrays: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Views of a vector, one after the other, of the shapes of ``arrays``."""
+    at = 0
+    for array in arrays:
+        yield vector[at : at + array.size].reshape(array.shape)
+        at += array.size
 
 
 def _check_layers(layers: list[Any], loss: Any) -> None:
@@ -239,6 +259,8 @@ def _check_layer(layer: Any) -> None:
         hint = f"; a loss is given apart, as loss={layer!r}"
     elif isinstance(layer, Layer):
         return
+    elif hasattr(layer, "forward") and hasattr(layer, "backward"):
+        hint = "; a layer of your own is of a subclass of fastbp.Layer"
     raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")
 
 
@@ -271,6 +293,8 @@ def _arguments_of(part: Any) -> dict[str, Any] | None:
 
 def _settings_of(part: Any) -> tuple[Any, Any, Any] | None:
     """A layer, what reads the numbers that its instructions depend on, and what they are; None if there are none."""
+    if isinstance(part, Layer) and not part.is_lowered():
+        return None
     names = [
         name
         for name in (*(_arguments_of(part) or {}), "stream")
@@ -284,7 +308,8 @@ def _settings_of(part: Any) -> tuple[Any, Any, Any] | None:
 
 def _made_again(part: Any) -> Any:
     """Another layer with the same settings and parameters; what is no setting its constructor refuses."""
-    arguments = _arguments_of(part)
+    is_own = isinstance(part, Layer) and not part.is_lowered()  # of which nothing is known but what a layer has
+    arguments = None if is_own else _arguments_of(part)
     if arguments is None:
         return copy.copy(part)
     other = type(part)(**arguments)

@@ -28,6 +28,8 @@ class Network:
     Letters in shapes: N samples, I inputs, K outputs.
     """
 
+    _told_by_layers = False  # whether it has been told that it is trained layer by layer
+
     def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
@@ -136,7 +138,7 @@ class Network:
         layers = [*self.layers.values(), self.loss_layer]
         copies = [copy.copy(layer) for layer in layers]
         for layer in layers:
-            if draws and getattr(layer, "draws", False):
+            if draws and getattr(layer, "draws", False) and hasattr(layer, "step"):
                 layer.step += 1  # that mask is the copy's
         return copies
 

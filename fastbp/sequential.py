@@ -19,6 +19,7 @@ from fastbp.files.to_onnx import to_onnx
 from fastbp.losses._loss import LABELS
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
+from fastbp.training._by_layers import tell
 from fastbp.training._stepper import Batch, Stepper
 from fastbp.training.fit import fit
 from fastbp.training.history import TrainingState
@@ -148,7 +149,8 @@ class Sequential(Network):
             binding = self._binding()
             stepper = self._stepper
             if stepper is None or stepper.binding is not binding or stepper.given is not optimizer:
-                stepper = self._stepper = Stepper.going_on(stepper, binding, optimizer)
+                tell(self, stacklevel=2)
+                stepper = self._stepper = Stepper.going_on(stepper, binding, optimizer, self._passing)
             return stepper.step(x, t, self.scale, sample_weight, clip_norm, seed)
         finally:
             training.end()
@@ -168,7 +170,7 @@ class Sequential(Network):
         targets = np.zeros(
             n_rows if labels else (n_rows, binding.n_outputs), np.intp if labels else binding.vector.dtype
         )
-        batch = Batch(Stepper(binding, optimizer), n_rows, targets, False, 0.0)
+        batch = Batch(Stepper(binding, optimizer, self._passing), n_rows, targets, False, 0.0)
         return batch.listing(self.layers)
 
     def save(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastbp.basics import _check
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
@@ -22,7 +23,10 @@ def _numbered(arrays: tuple[str, ...], n: int) -> Mapping[str, str]:
 
 
 class Numbering:
-    """Gives the arrays of a network's layers their names: W1, b1, W2, ..., counted by the layers that have such."""
+    """Gives the arrays of a network's layers their names: W1, b1, W2, ..., counted by the layers that have such.
+
+    All of a layer have one number, the next that none of theirs has had.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -32,20 +36,39 @@ class Numbering:
         arrays = (*layer.parameters, *layer.buffers)
         if not arrays:
             return _NONE
-        n = self._counts[arrays[0]] = self._counts.get(arrays[0], 0) + 1
+        n = 1 + max(self._counts.get(name, 0) for name in arrays)
+        self._counts |= dict.fromkeys(arrays, n)
         return _numbered(arrays, n)
 
 
-class Layer:
-    """What a network asks of a layer; a layer is a subclass that says what it is.
+def _age(cls: type, name: str) -> int:
+    """How many classes of ``cls``, itself the youngest, are younger than the one that its method is of."""
+    return next(age for age, owner in enumerate(cls.__mro__) if name in vars(owner))
 
-    ``forward`` and ``backward`` compute layer by layer, ``lower`` writes the same as instructions of a program. The
-    names in ``parameters`` and ``buffers`` are attributes; ``backward`` leaves the gradient of each parameter in one
-    with a ``d`` in front.
+
+class Layer:
+    """What a network asks of a layer: a layer is a subclass, and one of your own can stand in a network.
+
+    It has ``forward`` and ``backward``, in NumPy or whatever you like. A network whose layers are all of fastbp is
+    trained in compiled code, for which ``lower`` writes what ``forward`` and ``backward`` do as instructions; with a
+    layer that has no ``lower``, or other ``forward`` and ``backward`` than the class that has it, ``fit`` and ``step``
+    train layer by layer and say so once. All the rest is the same: the order of the samples, learning rates, clipping,
+    callbacks, resume, what is done about numbers that are not finite, dropout's masks. The layer gets rows (N, I) then.
+
+    Attributes
+    ----------
+    parameters : names of the attributes that train; ``backward`` leaves their gradients in attributes with a ``d`` in
+        front: ``("W", "b")`` and ``dW``, ``db``. In a network these arrays become views of one vector. One that is None
+        is none of the network's.
+    buffers : names of the attributes that are kept with a network and not trained, such as running means; they are part
+        of ``resume`` and of ``patience``, which go back to earlier weights
+
+    A step of training may go wrong, and then leaves buffers as they were before it, and parameters, unless the layer
+    itself writes into these.
     """
 
-    parameters: tuple[str, ...] = ()  # arrays that train, in the order of the flat vector; None where there is none
-    buffers: tuple[str, ...] = ()  # arrays that are kept with a network and not trained
+    parameters: tuple[str, ...] = ()  # in the order of the flat vector
+    buffers: tuple[str, ...] = ()
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
@@ -68,11 +91,12 @@ class Layer:
 
         Raises ValueError where they do not fit, TypeError for what is no array of real numbers.
         """
-        return ()
+        arrays = ((name, getattr(self, name)) for name in (*self.parameters, *self.buffers))
+        return tuple(None if a is None else _check.as_real(f"{name} of {type(self).__name__}", a) for name, a in arrays)
 
     @property
     def n_inputs(self) -> int | None:
-        """Numbers in an input sample; None where any number will do."""
+        """Numbers in an input sample; None where any number will do. One of a network's layers must say it."""
         return None
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -80,14 +104,29 @@ class Layer:
         return shape
 
     def forward(self, x: ArrayLike) -> Any:
+        """Return the output for samples ``x``, and remember what ``backward`` needs."""
         raise NotImplementedError
 
     def backward(self, dout: ArrayLike) -> Any:
+        """Return the gradient with respect to ``x``, given that with respect to the output; leave the parameters'."""
         raise NotImplementedError
 
     def predict(self, x: ArrayLike) -> Any:
         """Return what ``forward`` returns outside training."""
         return self.forward(x)
+
+    def sow(self, seed: int, place: int, step: int) -> None:
+        """Get to know, before ``forward``, of what random numbers are to be drawn at a step of training.
+
+        These follow from the run's seed, the layer's place in the network and the number of the step, both from 0.
+        """
+
+    @classmethod
+    def is_lowered(cls) -> bool:
+        """Whether ``lower`` writes what ``forward`` and ``backward`` do: neither is of a younger class."""
+        return cls.lower is not Layer.lower and all(
+            _age(cls, "lower") <= _age(cls, name) for name in ("forward", "backward")
+        )
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the forward pass into ``p`` and hang the backward pass on it; returns the output."""

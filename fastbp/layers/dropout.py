@@ -134,5 +134,11 @@ class Dropout(Layer):
         p.on_backward(self, backward)
         return Operand(y, x.shape)
 
+    def sow(self, seed: int, place: int, step: int) -> None:
+        """Draw the next mask as a program does at a training step."""
+        self.step = step
+        if self.seed is None:
+            self._drawn, self.stream = seed, place + 1
+
     def __repr__(self) -> str:
         return f"Dropout(p={self.p:g})"

@@ -32,6 +32,7 @@ class Relu(Activation):
     numpy = "return np.where(x <= 0, DTYPE(0), x)"
 
     mask: np.ndarray | None = None
+    lower = Activation.lower  # which writes what forward and backward do
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
@@ -95,6 +96,7 @@ class LeakyRelu(Activation):
     numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"
 
     slope: float = setting(_arguments.real)
+    lower = Activation.lower  # which writes what forward and backward do
 
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = slope

@@ -20,6 +20,7 @@ from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.programs._feed import Rows
 from fastbp.programs._program import Program, Update
+from fastbp.training._by_layers import RowsByLayers
 from fastbp.training._class_weight import with_class_weight
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
@@ -83,7 +84,7 @@ class Run:
         self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
-        self._rows = Rows(samples, targets, weights)
+        self._data = samples, targets, weights
         self.program = self._made()
 
     @property
@@ -98,9 +99,6 @@ class Run:
     def _vectors(self) -> tuple[np.ndarray, ...]:
         """All that steps change."""
         return self.parameters, self.buffers, self.first, self.second
-
-    def _is_finite(self) -> bool:
-        return bool(np.isfinite(self.parameters).all() and np.isfinite(self.buffers).all())
 
     def _checked(self, state: TrainingState | None) -> TrainingState | None:
         if state is None:
@@ -146,10 +144,12 @@ class Run:
             self.best_parameters = state.best_parameters.copy()
             self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
 
-    def _made(self) -> Program:
-        """The program of the layers as they are."""
+    def _made(self) -> Program | RowsByLayers:
+        """The program of the layers as they are, or what does its work where it cannot be written."""
         update = Update(self.optimizer, self.first, self.second, self._limit)
-        return Program(self.binding, self._rows, self.binding.loss, update, self.batch_size)
+        if self.binding.unlowered:
+            return RowsByLayers(self.binding, self.net._passing, update, self._data, self.batch_size)
+        return Program(self.binding, Rows(*self._data), self.binding.loss, update, self.batch_size)
 
     def _follow(self) -> None:
         """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
@@ -208,7 +208,7 @@ class Run:
         losses = np.zeros(steps)
         before = [a.copy() for a in self._vectors]
         done = self.execute(lrs, losses)
-        if done < steps or not self._is_finite():
+        if done < steps or not self.binding.is_finite():
             self._fail(before, lrs, losses, done)
         self.step += steps
         return losses
@@ -224,13 +224,13 @@ class Run:
     def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
         """Go back to the last finite parameters, and say where the run stopped."""
         problem = f"the loss is {losses[done]}" if done < len(losses) else ""
-        if not self._is_finite():
+        if not self.binding.is_finite():
+            problem = "the parameters are no longer finite"
             self._restore(before)
             good = before
             for i in range(done):  # again from the chunk's beginning, one by one: the same bits
                 self.execute(lrs[i : i + 1], losses[i : i + 1])
-                if not self._is_finite():
-                    problem = "the parameters are no longer finite"
+                if not self.binding.is_finite():
                     break
                 good = [a.copy() for a in self._vectors]
                 self.step += 1
@@ -248,6 +248,7 @@ class Run:
         if flaw := self.part.flaw(order[batch * self.batch_size : (batch + 1) * self.batch_size]):
             return f"{flaw}: fill it in, or leave the row out"
         for name, p in self.net.params.items():
+            p = np.atleast_1d(p)
             if place := place_of(name, p, np.arange(len(p)), self.dtype):
                 return f"{place} before this step"
         return "try a smaller learning rate"

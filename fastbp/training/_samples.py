@@ -40,6 +40,11 @@ class Samples:
         """Write the copy of a batch's samples, scaled; returns its address."""
         return p.gather("x", self.array, self.scale)
 
+    def rows(self, rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """A copy of these rows as ``gather`` has it copied, of ``dtype``."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.array[rows].astype(dtype, copy=False) * dtype.type(self.scale)
+
     def check_columns(self, columns: int, name: str) -> None:
         """ValueError unless a sample has ``columns`` elements."""
         if self.array.shape[1] != columns:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cached_property
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 
 from fastbp._binding import Binding
 from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.kernels import program
-from fastbp.kernels.program import take_step
 from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
 from fastbp.programs._program import Program, Update
+from fastbp.training._by_layers import ByLayers
 from fastbp.training._not_finite import place_of
 
 MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
@@ -29,7 +30,14 @@ class Batch(Given):
     """The program of a step for mini-batches of one size, and the arrays that it reads them from.
 
     These are in no other hands and live as long as the ``program``; the vectors are the stepper's.
+
+    Attributes
+    ----------
+    take_step : what does it; see ``kernels.program``
     """
+
+    program: Program
+    take_step: Callable[[int, int, int, Any], float]
 
     def __init__(self, stepper: Stepper, n_rows: int, targets: np.ndarray, weighted: bool, limit: float) -> None:
         binding, dtype = stepper.binding, stepper.binding.vector.dtype
@@ -38,61 +46,90 @@ class Batch(Given):
         self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = x.shape, t.shape, dtype, t.dtype
         self.is_large = max(x.size, t.size) > COPIED_AT_ONCE
         self.is_checked = not self.labels  # whether the loss has to look at targets in the form of the program's own
+        self.words = np.zeros(program.BATCH_WORDS, np.int64)
+        self.address = self.words.ctypes.data  # lives as long as this
         update = Update(stepper.optimizer, stepper.first, stepper.second, limit)
-        self.program = Program(
-            binding, self, binding.loss, update, n_rows, gradients=None if update.fuses else stepper.gradients
-        )
+        if binding.unlowered:
+            self.take_step = self._by_layers(stepper, update)
+        else:
+            self._compile(stepper, update)
+
+    def _compile(self, stepper: Stepper, update: Update) -> None:
+        binding, n_rows, words = stepper.binding, self.n_samples, self.words
+        gradients = None if update.fuses else stepper.gradients
+        self.program = Program(binding, self, binding.loss, update, n_rows, gradients=gradients)
         p, table = self.program.lowering, self.program.whole
-        words = np.zeros(program.BATCH_WORDS, np.int64)
         words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(table), len(table)
         words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
         if self.labels:
-            words[program.LABELS], words[program.N_LABELS] = p.keep(t), n_rows
+            words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
         words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
-        self.words = words
-        self.address = p.keep(words)
+        self.take_step = program.take_step
+
+    def _by_layers(self, stepper: Stepper, update: Update) -> Callable[[int, int, int, Any], float]:
+        """In place of the compiled ``take_step`` where a layer has no instructions: the same words, the same result."""
+        layers, vector, step = ByLayers(stepper.binding, stepper.passing, update), stepper.binding.vector, stepper.words
+
+        def take_step(*_: Any) -> float:
+            rate = step[program.LR : program.LR + 1].view(np.float64)[0]
+            self.words[program.NOT_FINITE] = 0
+            loss = layers.step(self.x, self.t, self.weights, rate, int(step[program.STEP]), int(step[program.SEED]))
+            step[program.LOSS : program.LOSS + 1].view(np.float64)[0] = loss
+            if not math.isfinite(loss):
+                return math.nan
+            step[program.STEP] += 1
+            self.words[program.NOT_FINITE] = not np.isfinite(vector).all()
+            return math.nan if self.words[program.NOT_FINITE] else loss
+
+        return take_step
 
     def listing(self, layers: Iterable[str]) -> str:
-        """The program in words, of whose network the ``layers`` are called so."""
+        """The program in words, of whose network the ``layers`` are called so; TypeError where there is none."""
+        if not hasattr(self, "program"):
+            raise TypeError("there is no program of a network that is trained layer by layer, by layers without lower")
         return self.program.listing(layers, {"x": self.x, "t": self.t, "weights": self.weights})
 
 
 class Stepper:
-    """An optimizer at work on a network, step by step; ``given`` is what the user named it by."""
+    """An optimizer at work on a network, step by step.
 
-    def __init__(self, binding: Binding, given: Any) -> None:
-        self.binding, self.given, self.optimizer = binding, given, get_optimizer(given)
+    ``given`` is what the user named it by, ``passing`` the claim of whoever passes through the network's layers.
+    """
+
+    def __init__(self, binding: Binding, given: Any, passing: Claim) -> None:
+        self.binding, self.given, self.optimizer, self.passing = binding, given, get_optimizer(given), passing
         dtype = binding.vector.dtype
         self._one, self._keeps = dtype.type(1), bool(binding.kept.size)
         self._team: _team.Team | None = None  # the last that knew the product
         self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
-        self._words = np.zeros(program.STEP_WORDS, np.int64)
-        self._address = self._words.ctypes.data  # lives as long as this
-        self._words[program.SEED] = seed_of(None)
+        self.words = np.zeros(program.STEP_WORDS, np.int64)
+        self._address = self.words.ctypes.data  # lives as long as this
+        self.words[program.SEED] = seed_of(None)
         self._schedule = callable(self.optimizer.lr)
         if not self._schedule:
             self._set_rate(self.optimizer.lr_at(0, 0))
+        self._gradients: np.ndarray | None = None
         self._batches: dict[tuple[int, int, bool, float], Batch] = {}  # the last used comes last
         self._batch: Batch | None = None  # the last, if it takes no weights and clips nothing
 
     @classmethod
-    def going_on(cls, before: Stepper | None, binding: Binding, given: Any) -> Stepper:
+    def going_on(cls, before: Stepper | None, binding: Binding, given: Any, passing: Claim) -> Stepper:
         """The stepper for ``binding`` and ``given``: ``before`` where it is that; with its states, if they fit."""
         same = before is not None and (before.given is given or before.given == given)
         if before is not None and same and before.binding is binding:
             return before
-        stepper = cls(binding, given)
+        stepper = cls(binding, given, passing)
         if before is not None and same and binding.fits(before.binding):
             for own, kept in zip((stepper.first, stepper.second), (before.first, before.second), strict=True):
                 own[...] = kept
             for word in (program.STEP, program.SEED):
-                stepper._words[word] = before._words[word]
+                stepper.words[word] = before.words[word]
         return stepper
 
     @property
     def steps(self) -> int:
         """Steps done."""
-        return int(self._words[program.STEP])
+        return int(self.words[program.STEP])
 
     def step(
         self, x: Any, t: Any, scale: float, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any
@@ -128,7 +165,7 @@ class Stepper:
         if team is not self._team:
             team.learn_gemm(batch.x_dtype)
             self._team = team
-        loss = take_step(team.address, batch.address, self._address, self._one)
+        loss = batch.take_step(team.address, batch.address, self._address, self._one)
         if loss != loss:
             self._tell(batch)
         if self._keeps and not np.isfinite(self.binding.kept).all():
@@ -142,12 +179,14 @@ class Stepper:
         )
 
     def _set_rate(self, lr: float) -> None:
-        self._words[program.LR : program.LR + 1].view(np.float64)[0] = lr
+        self.words[program.LR : program.LR + 1].view(np.float64)[0] = lr
 
-    @cached_property
+    @property
     def gradients(self) -> np.ndarray:
         """Room for the gradients of all programs that keep any."""
-        return np.zeros_like(self.binding.vector)
+        if self._gradients is None:  # no cached_property: with it, all other attributes are looked up more slowly
+            self._gradients = np.zeros_like(self.binding.vector)
+        return self._gradients
 
     def _prepared(self, x: Any, t: Any, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any) -> Batch:
         """The batch for ``x`` and ``t``, with these in it; raises where they do not fit the network."""
@@ -171,7 +210,7 @@ class Stepper:
         del held
         self._batch = batch if not weights.size and not limit else None
         if sown is not None:
-            self._words[program.SEED] = sown
+            self.words[program.SEED] = sown
         return batch
 
     def _check_targets(self, batch: Batch) -> None:
@@ -183,7 +222,7 @@ class Stepper:
         if batch.words[program.NOT_FINITE]:
             raise self._not_finite("parameters")
         self._check_targets(batch)  # a label out of range
-        loss = self._words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
+        loss = self.words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
         rows = np.arange(len(batch.x))
         flaw = place_of("x", batch.x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
         step = f"step {self.steps + 1}{flaw and '; '}{flaw}"

@@ -12,6 +12,7 @@ from fastbp.basics import _arguments, _progress, _team
 from fastbp.losses._loss import as_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
+from fastbp.training._by_layers import tell
 from fastbp.training._part import Part
 from fastbp.training._run import Run
 from fastbp.training._samples import Samples
@@ -153,6 +154,7 @@ def fit(
     _arguments.flag("progress", progress)  # told_if goes by it
     threads = _integer_or_none("threads", threads, 1)
     run.check_rate()
+    tell(net, stacklevel=3)
     return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 

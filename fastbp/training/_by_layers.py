@@ -1,0 +1,176 @@
+"""Training layer by layer, in Python, where a layer has no instructions: only the update is a program."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fastbp._binding import Binding
+from fastbp.basics import _check
+from fastbp.basics._claim import Claim
+from fastbp.kernels._interrupts import uninterrupted
+from fastbp.kernels.batch import shuffle as shuffle_order
+from fastbp.network import Network
+from fastbp.programs._program import Program, Update
+from fastbp.training._samples import Samples
+
+_ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
+
+
+def tell(net: Network, stacklevel: int) -> None:
+    """Warn, once a network, where it is trained layer by layer."""
+    names = net._binding().unlowered
+    if names and not net._told_by_layers:
+        warnings.warn(
+            f"{', '.join(names)} cannot be compiled, having no method lower of its own: the network is trained layer "
+            "by layer in Python",
+            stacklevel=stacklevel + 1,
+        )
+        net._told_by_layers = True
+
+
+class ByLayers:
+    """Steps of a network with layers that have no instructions.
+
+    Those layers work as they stand in the network, so that what they keep of their own goes on from step to step; while
+    another thread is in the midst of a pass through them, copies do. The others are the binding's, as in a program.
+
+    Parameters
+    ----------
+    binding : the network as it is
+    passing : the claim of whoever passes through its layers
+    update : what moves the parameters
+    """
+
+    def __init__(self, binding: Binding, passing: Claim, update: Update) -> None:
+        self._binding, self._passing = binding, passing
+        self._update = Program(binding, None, None, update)
+        self._gradients = binding.views_of(self._update.gradients)
+        self._arrays = binding.params | binding.buffers
+        self._is_own = [not layer.is_lowered() for layer in binding.layers]
+        self._layers = [
+            live if own else copy.copy(layer)
+            for live, layer, own in zip(binding.live, binding.layers, self._is_own, strict=True)
+        ]
+        self._loss = copy.copy(binding.loss)
+        self._no_loss = np.zeros(1)
+
+    def step(self, x: np.ndarray, t: np.ndarray, weights: np.ndarray, rate: float, number: int, seed: int) -> float:
+        """Do the step of that ``number``; returns its loss. Where that is not finite, nothing has changed."""
+        kept, done, layers = self._binding.kept.copy(), False, self._layers
+        try:
+            if not self._passing.take(False):
+                layers = [copy.copy(layer) if own else layer for layer, own in zip(layers, self._is_own, strict=True)]
+            loss = self._loss_and_gradient(layers, x, t, weights, number, seed)
+            if math.isfinite(loss):
+                with uninterrupted():
+                    self._update.run(_ONE_SAMPLE, number, np.array([rate]), self._no_loss)
+                    done = True
+        finally:
+            if not done:
+                self._put_back(layers, kept)
+            self._passing.end()
+        return loss
+
+    def compile(self) -> None:
+        """Do no step, which compiles the update."""
+        self._update.run(_ONE_SAMPLE, 0, np.zeros(0), self._no_loss)
+
+    def _loss_and_gradient(
+        self, layers: list[Any], x: np.ndarray, t: np.ndarray, weights: np.ndarray, number: int, seed: int
+    ) -> float:
+        """The loss of a batch, whose gradient, if it is finite, then stands before the update."""
+        out: Any = x
+        for place, layer in enumerate(layers):
+            layer.sow(seed, place, number)
+            out = layer.forward(out)
+        loss = float(self._loss.forward(out, t, weights if weights.size else None))
+        if math.isfinite(loss):
+            dout: Any = self._loss.backward()
+            for layer in reversed(layers):
+                dout = layer.backward(dout)
+            for layer, names, own in zip(layers, self._binding.names, self._is_own, strict=True):
+                for attribute, name in names.items():
+                    if own:
+                        self._take_over(layer, attribute, name)
+                    if attribute in layer.parameters:
+                        self._gradients[name][...] = _gradient(layer, attribute, self._arrays[name].shape)
+        return loss
+
+    def _take_over(self, layer: Any, attribute: str, name: str) -> None:
+        """Write what a layer has assigned to one of its arrays into the network's, which it then has again."""
+        assigned, own = getattr(layer, attribute), self._arrays[name]
+        if assigned is not own:
+            array = _check.as_real(f"{attribute} of {type(layer).__name__}", assigned)
+            _check.same_shape(f"{attribute} of {type(layer).__name__}", array, own.shape, "the array before")
+            own[...] = array
+            setattr(layer, attribute, own)
+
+    def _put_back(self, layers: list[Any], kept: np.ndarray) -> None:
+        """Have the buffers be what they were."""
+        self._binding.kept[...] = kept
+        for layer, names, own in zip(layers, self._binding.names, self._is_own, strict=True):
+            for attribute, name in names.items():
+                if own and attribute in layer.buffers:
+                    setattr(layer, attribute, self._arrays[name])
+
+
+class RowsByLayers(ByLayers):
+    """Steps over a data set, with the ``run`` of a ``Program``."""
+
+    def __init__(
+        self,
+        binding: Binding,
+        passing: Claim,
+        update: Update,
+        data: tuple[Samples, np.ndarray, np.ndarray],
+        batch_size: int,
+    ) -> None:
+        super().__init__(binding, passing, update)
+        self._data, self._batch_size, self._dtype = data, batch_size, binding.vector.dtype
+
+    def run(
+        self,
+        order: np.ndarray,
+        first: int,
+        rates: np.ndarray,
+        losses: np.ndarray,
+        *,
+        shuffled: bool = False,
+        seed: int = 0,
+    ) -> int:
+        """Do the steps from ``first`` on, as many as there are ``rates``; returns how many had a finite loss.
+
+        None is done with parameters or buffers that are no longer finite, of which layers might complain.
+        """
+        if not rates.size:
+            self.compile()
+        samples, t, weights = self._data
+        per_epoch = -(-len(order) // self._batch_size)
+        for s, rate in enumerate(rates):
+            epoch, batch = divmod(first + s, per_epoch)
+            if shuffled and batch == 0:
+                shuffle_order(order, seed, epoch)
+            rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
+            x = samples.rows(rows, self._dtype)
+            losses[s] = self.step(x, t[rows], weights[rows] if weights.size else weights, rate, first + s, seed)
+            if not math.isfinite(losses[s]):
+                return s
+            if not self._binding.is_finite():
+                return s + 1
+        return len(rates)
+
+
+def _gradient(layer: Any, attribute: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The gradient that ``backward`` has left; RuntimeError where there is none, ValueError where it does not fit."""
+    name = f"d{attribute}"
+    gradient = getattr(layer, name, None)
+    if gradient is None:
+        raise RuntimeError(f"{type(layer).__name__}.backward must leave the gradient of {attribute} in {name}")
+    array = _check.as_real(f"{name} of {type(layer).__name__}", gradient)
+    _check.same_shape(f"{name} of {type(layer).__name__}", array, shape, attribute)
+    return array
