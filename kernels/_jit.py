@@ -21,6 +21,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from ._interrupts import uninterrupted
 from ._private import private_folder, read_private, writing_private
+from ._target import Dispatcher
 from .isa import ISA
 
 
@@ -209,10 +210,11 @@ def kernel(function=None, *, inline=False, by_address=False):
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     elif by_address:
         options["no_cpython_wrapper"] = True
-    dispatcher = numba.njit(function, **options)
-    if not config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(function)
-        dispatcher.compile = uninterrupted()(dispatcher.compile)
+    if config.DISABLE_JIT:
+        return function
+    dispatcher = Dispatcher(function, targetoptions=options | {"nopython": True, "boundscheck": None})
+    dispatcher._cache = KernelCache(function)
+    dispatcher.compile = uninterrupted()(dispatcher.compile)
     return dispatcher
 
 
