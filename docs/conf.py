@@ -47,31 +47,6 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
-WIDTH = 120 - 8  # of a docstring's line, in a class
-
-
-def sections(_app, _what, _name, _object, _options, lines):
-    """Bring a docstring's sections into the form that napoleon knows.
-
-    The docstrings end a section by a paragraph that is not indented, where napoleon wants two blank lines; and after
-    ``name :`` they may have a sentence that goes on in the next line, where napoleon expects a type.
-    """
-    result: list[str] = []
-    section = False
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if re.fullmatch(r"-{3,}", following):
-            section = True
-        elif section and line and line[0] != " " and result[-1] == "":
-            result.append("")
-            section = False
-        field = re.fullmatch(r"([\w, ]+) : (.+)", line) if section else None
-        wraps = field and following.startswith("    ") and len(line) + 1 + len(following.split()[0]) > WIDTH
-        if field and (wraps or not following.startswith("    ")):
-            result += [field[1], f"    {field[2]}"]
-        else:
-            result.append(line)
-    lines[:] = result
-
 
 class Command(SphinxDirective):
     """``.. command:: train``: what the subcommand is for, its options, and its examples, as ``--help`` has them."""
@@ -109,4 +84,3 @@ def report(app, exception):
 def setup(app):
     app.add_directive("command", Command)
     app.connect("build-finished", report)
-    app.connect("autodoc-process-docstring", sections, priority=400)  # before napoleon

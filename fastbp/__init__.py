@@ -6,7 +6,7 @@ from pathlib import Path as _Path
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
-from fastbp import activations, datasets, losses, optimizers, schedules
+from fastbp import activations, datasets, layers, losses, optimizers, schedules
 from fastbp._from_torch import from_torch
 from fastbp._load import Checkpoint, load, load_checkpoint
 from fastbp._mlp import mlp
@@ -15,12 +15,8 @@ from fastbp.basics._team import get_num_threads, set_num_threads
 from fastbp.basics.gradient import numerical_gradient
 from fastbp.files.model_file import ModelFileError
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
-from fastbp.layers.affine import Affine
+from fastbp.layers import *  # noqa: F403
 from fastbp.layers.arithmetic import AddLayer, MulLayer
-from fastbp.layers.batch_normalization import BatchNormalization
-from fastbp.layers.dropout import Dropout
-from fastbp.layers.layer_normalization import LayerNormalization
-from fastbp.layers.scale import Scale
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
 from fastbp.sequential import Sequential
@@ -33,17 +29,13 @@ __version__ = "0.1.0"  # which nothing else says: pyproject.toml, the pages and 
 
 __all__ = [
     *activations.__all__,
+    *layers.__all__,
     *losses.__all__,
     "AddLayer",
-    "Affine",
-    "BatchNormalization",
     "Checkpoint",
-    "Dropout",
     "History",
-    "LayerNormalization",
     "ModelFileError",
     "MulLayer",
-    "Scale",
     "Sequential",
     "Softmax",
     "TableModel",

@@ -18,20 +18,31 @@ _NO_LAYERS = ("Identity", "Flatten")  # an Affine takes any sample as a row
 def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) -> Sequential:
     """Return a network with the layers and weights of a PyTorch module, or with the weights of a state dict.
 
-    Parameters
-    ----------
-    source : ``torch.nn.Sequential``, nested ones too, of Linear, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten and
-        the activations that are layers here, after the scale that ``to_torch`` may have put first; or a state dict: a
-        mapping from names to tensors or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its
-        layers come in the mapping's order, but by number where all names are numbers.
-    activation : one of ``mlp``'s or "identity", after each layer of a state dict but the last:
-        a state dict does not tell. "relu" if None; a module has its own.
-    loss : the loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if none is given
-
     The weights are copied; float32 and float64 stay, float16 becomes float32. No torch is needed for a mapping.
 
-    Raises TypeError for modules and arrays of other kinds, ValueError for names and shapes that do not fit; both name
-    them.
+    Parameters
+    ----------
+    source : torch.nn.Sequential or mapping
+        A Sequential, nested ones too, of Linear, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten and the activations
+        that are layers here, after the scale that ``to_torch`` may have put first; or a state dict: a mapping from
+        names to tensors or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its layers come in
+        the mapping's order, but by number where all names are numbers.
+    activation : str or None
+        One of ``mlp``'s or "identity", after each layer of a state dict but the last: a state dict does not tell.
+        "relu" if None; a module has its own.
+    loss : loss layer, str or None
+        A loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if None.
+
+    Returns
+    -------
+    net : Sequential
+
+    Raises
+    ------
+    TypeError
+        For modules and arrays of other kinds, which it names.
+    ValueError
+        For names and shapes that do not fit, which it names.
     """
     if isinstance(source, Mapping):
         return Sequential(_stack(source, "relu" if activation is None else activation), loss)

@@ -15,9 +15,12 @@ class Checkpoint:
 
     Attributes
     ----------
-    net : the network
-    state : for ``net.fit(resume=...)``, None where none was saved
-    extra : what else was saved
+    net : Sequential
+        The network.
+    state : TrainingState or None
+        For ``net.fit(resume=...)``; None where none was saved.
+    extra : dict
+        What else was saved.
     """
 
     net: Sequential

@@ -41,26 +41,39 @@ def mlp(
 
     Parameters
     ----------
-    sizes : inputs, units of each hidden layer, outputs
-    activation : "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "elu", "mish" or "softplus", with He's initial
-        weights (normal, standard deviation sqrt(2 / inputs): He et al. 2015); "sigmoid", "tanh" or "selu", with
-        Xavier's (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book); or a list, one for each hidden layer
-    normalization : "batch" or "layer", for a BatchNormalization or LayerNormalization after each Affine but the last,
-        before the activation, as in the book; None for none. They begin, and compute, as PyTorch's: running variances
-        with ones, and eps is 1e-5.
-    dropout : probability in 0..1 to drop a hidden unit while training; or one for each hidden layer
+    sizes : sequence of int
+        Inputs, units of each hidden layer, outputs.
+    activation : str or sequence of str
+        "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "elu", "mish" or "softplus", with He's initial weights
+        (normal, standard deviation sqrt(2 / inputs): He et al. 2015); "sigmoid", "tanh" or "selu", with Xavier's
+        (sqrt(1 / inputs): Glorot & Bengio 2010, as in the book); or a list, one for each hidden layer.
+    normalization : {"batch", "layer"} or None
+        For a BatchNormalization or LayerNormalization after each Affine but the last, before the activation, as in the
+        book; None for none. They begin, and compute, as PyTorch's: running variances with ones, and eps is 1e-5.
+    dropout : float in 0..1, or sequence of float
+        Probability to drop a hidden unit while training; or one for each hidden layer.
     dtype : float32 or float64
-    seed : of the initial weights, whatever ``np.random.default_rng`` takes. Biases are 0.
-    loss : "softmax" for classes, SoftmaxWithLoss(eps=0); "sigmoid" for two classes and one output, or for classes that
-        do not exclude each other, SigmoidWithLoss(); "mse", "mae" or "huber" for numbers, MeanSquaredError(),
+        Of the parameters.
+    seed : whatever ``np.random.default_rng`` takes
+        Of the initial weights. Biases are 0.
+    loss : str or loss layer
+        "softmax" for classes, SoftmaxWithLoss(eps=0); "sigmoid" for two classes and one output, or for classes that do
+        not exclude each other, SigmoidWithLoss(); "mse", "mae" or "huber" for numbers, MeanSquaredError(),
         MeanAbsoluteError(), Huber(); or a loss layer. ``Sequential`` takes the same words.
-    scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
+    scale : float above 0
+        What every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes.
+
+    Returns
+    -------
+    net : Sequential
 
     Raises
     ------
     ValueError, TypeError
-        for arguments out of range, or of another kind
+        For arguments out of range, or of another kind.
 
+    Examples
+    --------
     >>> list(mlp([64, 50, 10], dropout=0.2, seed=0).layers)
     ['Affine1', 'Relu1', 'Dropout1', 'Affine2']
     """

@@ -55,7 +55,8 @@ class Gelu(OfInput):
 
     Parameters
     ----------
-    approximate : "none", or "tanh" for x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as in PyTorch
+    approximate : {"none", "tanh"}
+        "tanh" for x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as in PyTorch.
     """
 
     names: ClassVar = {"gelu": {}, "gelu_tanh": {"approximate": "tanh"}}
@@ -128,6 +129,7 @@ class Elu(Activation):
     Parameters
     ----------
     alpha : float of at least 0
+        What the output tends to, with a minus, for x far below 0.
     """
 
     names: ClassVar = {"elu": {}}

@@ -29,10 +29,14 @@ class Dataset:
     ----------
     name : str
         As on the command line.
-    x_train, x_test : (N, D) uint8
+    x_train : (N, D) uint8
         One image a row, pixel rows one after another.
-    t_train, t_test : (N,) intp
+    t_train : (N,) intp
         Classes, 0..9.
+    x_test : (M, D) uint8
+        As ``x_train``.
+    t_test : (M,) intp
+        As ``t_train``.
     scale : float
         Times a pixel is in 0..1.
     """

@@ -29,11 +29,21 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> np.floating:
 
     Parameters
     ----------
-    y : (N, K) probabilities, or (K,) of a single sample
-    t : (N,) class labels in 0..K-1, or as many elements as ``y``, one-hot rows or distributions
+    y : (N, K) or (K,) array of real numbers
+        Probabilities; (K,) are those of a single sample.
+    t : (N,) array of integers, or array of as many elements as ``y``
+        Class labels in 0..K-1, or one-hot rows or distributions.
 
-    Raises ValueError for shapes that do not fit and labels outside 0..K-1, TypeError for what is no array of real
-    numbers.
+    Returns
+    -------
+    loss : float
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit and labels outside 0..K-1.
+    TypeError
+        For what is no array of real numbers.
     """
     y = _check.as_real("y", y)
     if y.ndim not in (1, 2) or y.size == 0:

@@ -45,10 +45,14 @@ class Optimizer:
 
     Attributes
     ----------
-    kind : code of the optimizer in ``fastbp.kernels.optimizer``
-    n_states : vectors that it keeps, each as long as the parameters: 0, 1 or 2
-    lr : learning rate > 0, or a schedule: a function of step and epoch, both from 0, that returns it
-    weight_decay : times the parameters, this is added to the gradient
+    kind : int
+        Code of the optimizer in ``fastbp.kernels.optimizer``.
+    n_states : int
+        Vectors that it keeps, each as long as the parameters: 0, 1 or 2.
+    lr : float above 0, or callable
+        Learning rate, or a schedule: a function of step and epoch, both from 0, that returns it.
+    weight_decay : float
+        Times the parameters, this is added to the gradient.
     """
 
     kind: ClassVar[int]

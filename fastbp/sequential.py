@@ -30,26 +30,34 @@ RENAMED = "lastLayer is deprecated: use loss_layer (a TwoLayerNet keeps the book
 class Sequential(Network):
     """Layers one after the other, with the interface of the book's networks and a compiled ``fit``.
 
-    Parameters
-    ----------
-    layers : the layers in their order, at least one of them an Affine
-        Their parameters become views of one flat vector, of the dtype that NumPy's promotion makes of them all.
-    loss : the loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if none is given
-    scale : number above 0 that every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes
-
-    Attributes
-    ----------
-    layers : OrderedDict of the layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number
-    loss_layer : the loss layer
-    params : dict of ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into
-        them
-    scale : what ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it
-
     Layers, their arrays and their settings may be replaced: every later use follows, or raises what making a network of
     them would. One network may be used by several threads, and trained by one at a time.
 
     Letters in shapes: N samples, I inputs, K outputs.
 
+    Parameters
+    ----------
+    layers : iterable of layers
+        In their order, at least one of them an Affine. Their parameters become views of one flat vector, of the dtype
+        that NumPy's promotion makes of them all.
+    loss : loss layer, str or None
+        A loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if None.
+    scale : float above 0
+        What every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes.
+
+    Attributes
+    ----------
+    layers : OrderedDict
+        The layers, named ``Affine1``, ``Relu1``, ``Affine2``, ... by class and number.
+    loss_layer : loss layer
+        What training makes smaller.
+    params : dict of arrays
+        ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into them.
+    scale : float
+        What ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it.
+
+    Examples
+    --------
     >>> net = Sequential([Affine(np.zeros((4, 3)), np.zeros(3))])
     >>> net.predict(np.ones((2, 4))).shape
     (2, 3)
@@ -105,22 +113,33 @@ class Sequential(Network):
 
         Parameters
         ----------
-        x : (N, I)
-        t : what the loss layer takes
-        sample_weight : (N,) finite numbers of at least 0, which multiply the losses of the samples
-        clip_norm : largest norm of all gradients together, to which larger ones are scaled down
-        seed : of the dropout from this step on, which also depends on the number of the step; None goes on with that of
-            the step before, and draws one at the first
+        x : (N, I) array
+            Samples.
+        t : array
+            Targets, as the loss layer takes them.
+        optimizer : str or Optimizer
+            As ``fit`` takes it.
+        sample_weight : (N,) array or None
+            Finite numbers of at least 0, which multiply the losses of the samples.
+        clip_norm : float above 0, or None
+            Largest norm of all gradients together, to which larger ones are scaled down.
+        seed : int or None
+            Of the dropout from this step on, which also depends on the number of the step; None goes on with that of
+            the step before, and draws one at the first.
+
+        Returns
+        -------
+        loss : float
 
         Raises
         ------
         ValueError, TypeError
-            as ``fit`` does; nothing has changed then
+            As ``fit`` does; nothing has changed then.
         FloatingPointError
-            where the loss is not finite, and nothing has changed then; and where a parameter no longer is: it stays so,
-            since a copy of all parameters before each step would take longer than many a step
+            Where the loss is not finite, and nothing has changed then; and where a parameter no longer is: it stays so,
+            since a copy of all parameters before each step would take longer than many a step.
         RuntimeError
-            where another thread trains this network
+            Where another thread trains this network.
         """
         training = self._training
         try:
@@ -162,13 +181,22 @@ class Sequential(Network):
 
         Parameters
         ----------
-        state : the ``state`` of a History of this network: the optimizer's vectors and the place in the run, with which
-            ``fit(resume=...)`` goes on to the same bits, given the same data, optimizer and options
-        extra : anything that JSON can hold, for ``load_checkpoint`` to return
+        path : str or path
+            The file to write.
+        state : TrainingState or None
+            The ``state`` of a History of this network: the optimizer's vectors and the place in the run, with which
+            ``fit(resume=...)`` goes on to the same bits, given the same data, optimizer and options.
+        extra : mapping or None
+            Anything that JSON can hold, for ``load_checkpoint`` to return.
 
-        Raises TypeError for layers and losses that are not of fastbp, and for an ``extra`` that JSON cannot hold;
-        ValueError for a state of another network and an ``extra`` that is too long for the file; OSError, also where
-        there is something other than a regular file.
+        Raises
+        ------
+        TypeError
+            For layers and losses that are not of fastbp, and for an ``extra`` that JSON cannot hold.
+        ValueError
+            For a state of another network, and an ``extra`` that is too long for the file.
+        OSError
+            Where the file cannot be written, also where there is something other than a regular file.
         """
         model_file.save(self, path, state, extra)
 

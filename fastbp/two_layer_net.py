@@ -21,7 +21,8 @@ class TwoLayerNet(Sequential):
         I, H and K: inputs, units of the hidden layer, classes.
     weight_init_std : float
         Standard deviation of the initial weights, which are normal; the initial biases are 0.
-    dtype : float32 or float64, of the parameters
+    dtype : float32 or float64
+        Of the parameters.
     seed : whatever ``np.random.default_rng`` takes
         Of the initial weights. Without one they are drawn as in the book, ``weight_init_std * np.random.randn(I, H)``
         and then ``(H, K)``, so that a script that begins with ``np.random.seed`` gets the numbers that it gets there;
@@ -29,10 +30,13 @@ class TwoLayerNet(Sequential):
 
     Attributes
     ----------
-    params : dict of ``W1`` (I, H), ``b1`` (H,), ``W2`` (H, K), ``b2`` (K,), shared with the layers: writing into
-        these arrays trains
-    layers : OrderedDict of ``Affine1``, ``Relu1``, ``Affine2``
-    loss_layer, lastLayer : the SoftmaxWithLoss, by its name in all networks and by that in the book
+    params : dict of arrays
+        ``W1`` (I, H), ``b1`` (H,), ``W2`` (H, K), ``b2`` (K,), shared with the layers: writing into these arrays
+        trains.
+    layers : OrderedDict
+        ``Affine1``, ``Relu1``, ``Affine2``.
+    loss_layer : SoftmaxWithLoss
+        By its name in all networks; ``lastLayer`` is its name in the book.
     """
 
     def __init__(

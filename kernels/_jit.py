@@ -20,6 +20,7 @@ import llvmlite
 import numba
 from numba.core import caching, config
 from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import register_jitable
 
 from ._interrupts import uninterrupted
 from ._private import private_folder, read_private, writing_private
@@ -257,6 +258,11 @@ def kernel(function=None, *, inline=False, by_address=False):
     dispatcher._cache = KernelCache(function)
     dispatcher.compile = uninterrupted()(dispatcher.compile)
     return dispatcher
+
+
+def plain(function):
+    """``function`` of numbers and tuples stays as it is, and is compiled where compiled code calls it."""
+    return register_jitable(error_model="numpy", no_cfunc_wrapper=True, forceinline=True)(function)
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,10 +4,14 @@ Rows are cut into parts by the shape alone. Each part leaves its sums of columns
 the parts, so that the result is the same for any number of threads. Sums are taken in float64.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ._jit import kernel
-from .memory import address, like
+from .instructions import matrix, operands, operation
+from .memory import address, float_of_bits, like, load, view
+from .program import LR
 from .team import CHUNK, package, spread
 
 LEAST_ROWS = 32  # of a part, whose sums then take at most an eighth of the bytes of its float32 rows
@@ -118,3 +122,64 @@ def scale_columns_back(team, d, x, factor, partial, rate, adds, of_factor, of_sh
     """
     spread(team, parts_of_columns(d.shape), package(_back, (d, x, factor, partial)))
     put_gradients(partial, rate, adds, of_factor, of_shift)
+
+
+class ScaleColumns(NamedTuple):
+    """y = x factor + shift; y may be x."""
+
+    x: int
+    factor: int
+    shift: int
+    y: int
+    rows: int
+    columns: int
+
+
+class ScaleColumnsGradient(NamedTuple):
+    """d becomes that with respect to x; dfactor and dshift get theirs, added to what stands there if ``adds``.
+
+    If ``descends``, they are the factor and the shift, which take a step.
+    """
+
+    d: int
+    x: int
+    factor: int
+    dfactor: int
+    dshift: int
+    rows: int
+    columns: int
+    partial: int
+    adds: int
+    descends: int
+
+
+@kernel(inline=True)
+def rate_of(step, descends, one):
+    """What gradients are multiplied by on their way to where they go: the parameters, if ``descends``."""
+    return like(-float_of_bits(load(step + 8 * LR)) if descends else 1.0, one)
+
+
+@kernel(inline=True)
+def partial_at(at, n_rows, n_columns):
+    """The room for sums of columns at an address."""
+    parts = parts_of_columns((n_rows, n_columns))
+    return view(at, parts * 2 * n_columns, 1.0).reshape(parts, 2, n_columns)
+
+
+@operation(ScaleColumns)
+def scale(team, row, step, one):
+    """Run ``ScaleColumns``."""
+    i = operands(ScaleColumns, row)
+    factor, shift = view(i.factor, i.columns, one), view(i.shift, i.columns, one)
+    scale_columns(team, matrix(i.x, i.rows, i.columns, one), factor, shift, matrix(i.y, i.rows, i.columns, one))
+
+
+@operation(ScaleColumnsGradient)
+def scale_gradient(team, row, step, one):
+    """Run ``ScaleColumnsGradient``."""
+    i = operands(ScaleColumnsGradient, row)
+    d, x = matrix(i.d, i.rows, i.columns, one), matrix(i.x, i.rows, i.columns, one)
+    factor, partial = view(i.factor, i.columns, one), partial_at(i.partial, i.rows, i.columns)
+    rate, adds = rate_of(step, i.descends, one), i.adds + i.descends > 0
+    dfactor, dshift = view(i.dfactor, i.columns, one), view(i.dshift, i.columns, one)
+    scale_columns_back(team, d, x, factor, partial, rate, adds, dfactor, dshift)

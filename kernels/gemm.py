@@ -65,8 +65,11 @@ def _share(total, parts, part):
 
 @kernel(inline=True)
 def _even(total, largest):
-    """Cut ``total`` into the least number >= 1 of pieces of at most ``largest``: their number, the size of the later
-    ones, and how many come first that are larger by one. Whoever walks along the pieces needs no further division."""
+    """Cut ``total`` into the least number >= 1 of pieces of at most ``largest``.
+
+    Returns their number, the size of the later ones, and how many come first that are larger by one. Whoever walks
+    along the pieces needs no further division.
+    """
     pieces = max(1, (total + largest - 1) // largest)
     return pieces, total // pieces, total % pieces
 
@@ -333,8 +336,10 @@ def product(team, plan, a, b, c, start, alpha, epilogue):
 
 @kernel
 def gemm(team, shape, a, b, c, start, alpha, epilogue):
-    """``product`` of a plan made for this call; a, b, c and start are each an address and its strides as
-    ``plan_product`` takes them."""
+    """``product`` of a plan made for this call.
+
+    a, b, c and start are each an address and its strides as ``plan_product`` takes them.
+    """
     a_at, a_row, a_k = a
     b_at, b_k, b_col = b
     start_row = start[1] if start[0] != NOTHING else 0

@@ -5,12 +5,14 @@ is an error when the program is written. An operand is an address, a size, or a 
 stored as the bits of a float64, all others as an int64. A matrix (N, K) lies row after row, without gaps.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ._jit import kernel
+from .memory import view
 from .simd import I64
 
 MOST_OPERANDS = 11
@@ -147,103 +149,6 @@ class DropoutGradient(NamedTuple):
     keep: float
 
 
-class BatchNormalization(NamedTuple):
-    """z and y of ``normalization`` by the moments of the batch, which ``statistics`` (STATISTICS, columns) receives."""
-
-    x: int
-    gamma: int
-    beta: int
-    statistics: int
-    z: int
-    y: int
-    rows: int
-    columns: int
-    eps: float
-    partial: int
-
-
-class BatchNormalizationGradient(NamedTuple):
-    """d becomes dx; dgamma and dbeta get their gradients, or, if ``descends``, are parameters that take a step."""
-
-    d: int
-    z: int
-    gamma: int
-    statistics: int
-    dgamma: int
-    dbeta: int
-    rows: int
-    columns: int
-    partial: int
-    adds: int
-    descends: int
-
-
-class MovingAverages(NamedTuple):
-    """running = momentum running + (1 - momentum) batch, of the mean and the variance in ``statistics``."""
-
-    statistics: int
-    running_mean: int
-    running_var: int
-    columns: int
-    momentum: float
-
-
-class LayerNormalization(NamedTuple):
-    """z and y of ``normalization`` by the moments of each row; ``scales`` (N,) receives 1 / sqrt(var + eps)."""
-
-    x: int
-    gamma: int
-    beta: int
-    z: int
-    scales: int
-    y: int
-    rows: int
-    columns: int
-    eps: float
-
-
-class LayerNormalizationGradient(NamedTuple):
-    """As ``BatchNormalizationGradient``."""
-
-    d: int
-    z: int
-    gamma: int
-    scales: int
-    dgamma: int
-    dbeta: int
-    rows: int
-    columns: int
-    partial: int
-    adds: int
-    descends: int
-
-
-class ScaleColumns(NamedTuple):
-    """y = x factor + shift; y may be x, and shift NOTHING."""
-
-    x: int
-    factor: int
-    shift: int
-    y: int
-    rows: int
-    columns: int
-
-
-class ScaleColumnsGradient(NamedTuple):
-    """As ``BatchNormalizationGradient``."""
-
-    d: int
-    x: int
-    factor: int
-    dfactor: int
-    dshift: int
-    rows: int
-    columns: int
-    partial: int
-    adds: int
-    descends: int
-
-
 # Losses write the mean loss to the step's words, and its gradient to dx (N, K). ``losses`` (N,) float64 is scratch.
 
 
@@ -376,3 +281,26 @@ def operands(typingctx, instruction, row):
         return context.make_tuple(builder, result, values)
 
     return result(instruction, types.int64), codegen
+
+
+OPERATIONS: dict[Any, Any] = {}  # the compiled function of each instruction's class
+
+
+def operation(instruction):
+    """Decorate the function that runs an ``instruction``: ``operation(team, row, step, one)``.
+
+    The operands begin at address ``row``, the step's words at ``step`` (see ``program``), and ``one`` names the element
+    type. Compiled when the first network needs it; called through its address.
+    """
+
+    def decorate(function):
+        OPERATIONS[instruction] = kernel(function, by_address=True)
+        return OPERATIONS[instruction]
+
+    return decorate
+
+
+@kernel(inline=True)
+def matrix(at, n_rows, n_columns, one):
+    """The (N, K) array at an address."""
+    return view(at, n_rows * n_columns, one).reshape(n_rows, n_columns)

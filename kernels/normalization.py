@@ -14,12 +14,14 @@ number of threads.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ._jit import kernel
-from .columns import add_up_part, part_of_columns, parts_of_columns, put_gradients
-from .memory import address, like
+from .columns import add_up_part, part_of_columns, partial_at, parts_of_columns, put_gradients, rate_of
+from .instructions import matrix, operands, operation
+from .memory import address, like, view
 from .reduce import sum_of_squares, wide_dot, wide_sum
 from .team import package, spread
 
@@ -199,3 +201,132 @@ def layer_normalization_back(team, d, z, factor, scales, partial, rate, adds, of
     """
     spread(team, parts_of_columns(d.shape), package(_back_rows, (d, z, factor, scales, partial)))
     put_gradients(partial, rate, adds, of_factor, of_shift)
+
+
+class BatchNormalization(NamedTuple):
+    """z and y of ``normalization`` by the moments of the batch, which ``statistics`` (STATISTICS, columns) receives."""
+
+    x: int
+    gamma: int
+    beta: int
+    statistics: int
+    z: int
+    y: int
+    rows: int
+    columns: int
+    eps: float
+    partial: int
+
+
+class BatchNormalizationGradient(NamedTuple):
+    """d becomes dx; dgamma and dbeta get their gradients, or, if ``descends``, are parameters that take a step."""
+
+    d: int
+    z: int
+    gamma: int
+    statistics: int
+    dgamma: int
+    dbeta: int
+    rows: int
+    columns: int
+    partial: int
+    adds: int
+    descends: int
+
+
+class MovingAverages(NamedTuple):
+    """running = momentum running + (1 - momentum) batch, of the mean and the variance in ``statistics``."""
+
+    statistics: int
+    running_mean: int
+    running_var: int
+    columns: int
+    momentum: float
+
+
+class LayerNormalization(NamedTuple):
+    """z and y of ``normalization`` by the moments of each row; ``scales`` (N,) receives 1 / sqrt(var + eps)."""
+
+    x: int
+    gamma: int
+    beta: int
+    z: int
+    scales: int
+    y: int
+    rows: int
+    columns: int
+    eps: float
+
+
+class LayerNormalizationGradient(NamedTuple):
+    """As ``BatchNormalizationGradient``."""
+
+    d: int
+    z: int
+    gamma: int
+    scales: int
+    dgamma: int
+    dbeta: int
+    rows: int
+    columns: int
+    partial: int
+    adds: int
+    descends: int
+
+
+@operation(BatchNormalization)
+def normalize_batch(team, row, step, one):
+    """Run ``BatchNormalization``."""
+    i = operands(BatchNormalization, row)
+    x, z = matrix(i.x, i.rows, i.columns, one), matrix(i.z, i.rows, i.columns, one)
+    y = matrix(i.y, i.rows, i.columns, one)
+    gamma, beta = view(i.gamma, i.columns, one), view(i.beta, i.columns, one)
+    statistics = matrix(i.statistics, STATISTICS, i.columns, one)
+    batch_normalization(team, x, i.eps, gamma, beta, statistics, z, y, partial_at(i.partial, i.rows, i.columns))
+
+
+@operation(BatchNormalizationGradient)
+def normalize_batch_gradient(team, row, step, one):
+    """Run ``BatchNormalizationGradient``."""
+    i = operands(BatchNormalizationGradient, row)
+    d, z, gamma = (
+        matrix(i.d, i.rows, i.columns, one),
+        matrix(i.z, i.rows, i.columns, one),
+        view(i.gamma, i.columns, one),
+    )
+    statistics, partial = matrix(i.statistics, STATISTICS, i.columns, one), partial_at(i.partial, i.rows, i.columns)
+    rate, adds = rate_of(step, i.descends, one), i.adds + i.descends > 0
+    dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
+    batch_normalization_back(team, d, z, gamma, statistics, False, partial, rate, adds, dgamma, dbeta)
+
+
+@operation(MovingAverages)
+def moving_averages(team, row, step, one):
+    """Run ``MovingAverages``."""
+    i = operands(MovingAverages, row)
+    running_mean, running_var = view(i.running_mean, i.columns, one), view(i.running_var, i.columns, one)
+    move_averages(matrix(i.statistics, STATISTICS, i.columns, one), running_mean, running_var, i.momentum)
+
+
+@operation(LayerNormalization)
+def normalize_rows(team, row, step, one):
+    """Run ``LayerNormalization``."""
+    i = operands(LayerNormalization, row)
+    x, z = matrix(i.x, i.rows, i.columns, one), matrix(i.z, i.rows, i.columns, one)
+    gamma, beta, scales = view(i.gamma, i.columns, one), view(i.beta, i.columns, one), view(i.scales, i.rows, one)
+    layer_normalization(team, x, i.eps, gamma, beta, z, scales, matrix(i.y, i.rows, i.columns, one))
+
+
+@operation(LayerNormalizationGradient)
+def normalize_rows_gradient(team, row, step, one):
+    """Run ``LayerNormalizationGradient``."""
+    i = operands(LayerNormalizationGradient, row)
+    d, z = matrix(i.d, i.rows, i.columns, one), matrix(i.z, i.rows, i.columns, one)
+    gamma, scales, partial = (
+        view(i.gamma, i.columns, one),
+        view(i.scales, i.rows, one),
+        partial_at(i.partial, i.rows, i.columns),
+    )
+    rate, adds = rate_of(step, i.descends, one), i.adds + i.descends > 0
+    dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
+    layer_normalization_back(team, d, z, gamma, scales, partial, rate, adds, dgamma, dbeta)

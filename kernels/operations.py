@@ -1,34 +1,22 @@
-"""The operations that programs are made of: each reads the operands of its instruction and calls the kernel of a layer.
+"""What runs the instructions of ``instructions``: each operation reads its operands and calls the kernel of a layer.
 
-``operation(team, row, step, one)``: the operands begin at address ``row``, the step's words at ``step`` (see
-``program``), and ``one`` names the element type. Compiled one by one, when the first network needs them; called through
-their address.
+The instructions of other layers stand beside their kernels, in ``columns`` and ``normalization``.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from . import instructions as of
 from ._jit import kernel
 from .batch import gather, gather_kind, gather_sparse
-from .columns import parts_of_columns, scale_columns, scale_columns_back
 from .deviance import deviance, sum_of_weights
 from .dropout import dropout_backward, dropout_forward
 from .element_losses import element_loss
 from .elementwise import apply_function, apply_function_back
 from .gemm import NO_EPILOGUE, NOTHING, product
-from .instructions import operands
+from .instructions import matrix, operands, operation
 from .memory import bits_of_float, float_of_bits, like, load, local, store, view
-from .normalization import (
-    STATISTICS,
-    batch_normalization,
-    batch_normalization_back,
-    layer_normalization,
-    layer_normalization_back,
-    move_averages,
-)
 from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .penalty import l2_penalty
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
@@ -36,23 +24,6 @@ from .random import key_of
 from .slices import run_slices
 from .softmax_xent import softmax_xent_backward, softmax_xent_forward, softmax_xent_short
 from .team import parts_of
-
-OPERATIONS: dict[Any, Any] = {}  # the compiled function of each instruction's class
-
-
-def operation(instruction):
-    """Decorate the function that runs an ``instruction``."""
-
-    def decorate(function):
-        OPERATIONS[instruction] = kernel(function, by_address=True)
-        return OPERATIONS[instruction]
-
-    return decorate
-
-
-@kernel(inline=True)
-def _matrix(at, n_rows, n_columns, one):
-    return view(at, n_rows * n_columns, one).reshape(n_rows, n_columns)
 
 
 @kernel(inline=True)
@@ -63,27 +34,31 @@ def _samples(step, n_rows):
 
 @operation(of.GatherRows)
 def gather_rows(team, row, step, one):
+    """Run ``GatherRows``."""
     i = operands(of.GatherRows, row)
-    source, target = view(i.source, i.n_samples * i.columns, one), _matrix(i.target, i.rows, i.columns, one)
+    source, target = view(i.source, i.n_samples * i.columns, one), matrix(i.target, i.rows, i.columns, one)
     gather(team, source, i.columns, _samples(step, i.rows), target, like(i.scale, one))
 
 
 @operation(of.GatherConvertedRows)
 def gather_converted_rows(team, row, step, one):
+    """Run ``GatherConvertedRows``."""
     i = operands(of.GatherConvertedRows, row)
-    target = _matrix(i.target, i.rows, i.columns, one)
+    target = matrix(i.target, i.rows, i.columns, one)
     gather_kind(team, i.source, i.kind, i.n_samples, i.columns, _samples(step, i.rows), target, like(i.scale, one))
 
 
 @operation(of.GatherSparseRows)
 def gather_sparse_rows(team, row, step, one):
+    """Run ``GatherSparseRows``."""
     i = operands(of.GatherSparseRows, row)
-    target = _matrix(i.target, i.rows, i.columns, one)
+    target = matrix(i.target, i.rows, i.columns, one)
     gather_sparse(team, i.values, i.indices, i.starts, _samples(step, i.rows), target)
 
 
 @operation(of.GatherLabels)
 def gather_labels(team, row, step, one):
+    """Run ``GatherLabels``."""
     i = operands(of.GatherLabels, row)
     rows, target = _samples(step, i.rows), view(i.target, i.rows, np.int64(1))
     for n in range(rows.size):
@@ -92,18 +67,21 @@ def gather_labels(team, row, step, one):
 
 @operation(of.AffineForward)
 def affine_forward(team, row, step, one):
+    """Run ``AffineForward``."""
     i = operands(of.AffineForward, row)
     product(team, i.plan, i.x, i.W, i.y, i.b, one, (i.function, NOTHING, bits_of_float(i.number)))
 
 
 @operation(of.AffineInputGradient)
 def affine_input_gradient(team, row, step, one):
+    """Run ``AffineInputGradient``."""
     i = operands(of.AffineInputGradient, row)
     product(team, i.plan, i.dy, i.W, i.dx, NOTHING, one, (i.function, i.kept, bits_of_float(i.number)))
 
 
 @operation(of.AffineWeightGradient)
 def affine_weight_gradient(team, row, step, one):
+    """Run ``AffineWeightGradient``."""
     i = operands(of.AffineWeightGradient, row)
     start_W, start_b = (i.dW, i.db) if i.adds else (NOTHING, NOTHING)
     product(team, i.plan, i.x, i.dy, i.dW, start_W, one, NO_EPILOGUE)
@@ -113,6 +91,7 @@ def affine_weight_gradient(team, row, step, one):
 
 @operation(of.AffineStep)
 def affine_step(team, row, step, one):
+    """Run ``AffineStep``."""
     i = operands(of.AffineStep, row)
     rate = like(-float_of_bits(load(step + 8 * LR)), one)
     product(team, i.plan, i.x, i.dy, i.W, i.W, rate, NO_EPILOGUE)
@@ -122,12 +101,14 @@ def affine_step(team, row, step, one):
 
 @operation(of.Activation)
 def activation(team, row, step, one):
+    """Run ``Activation``."""
     i = operands(of.Activation, row)
     apply_function(team, i.function, i.x, i.y, i.n, like(i.number, one))
 
 
 @operation(of.ActivationGradient)
 def activation_gradient(team, row, step, one):
+    """Run ``ActivationGradient``."""
     i = operands(of.ActivationGradient, row)
     apply_function_back(team, i.function, i.d, i.kept, i.d, i.n, like(i.number, one))
 
@@ -139,102 +120,18 @@ def _mask(at, n):
 
 @operation(of.Dropout)
 def dropout(team, row, step, one):
+    """Run ``Dropout``."""
     i = operands(of.Dropout, row)
     seed = load(step + 8 * SEED) if i.seed < 0 else i.seed
     key = key_of(seed, i.stream, load(step + 8 * STEP))
-    dropout_forward(team, _matrix(i.x, 1, i.n, one), i.keep, key, _matrix(i.y, 1, i.n, one), _mask(i.mask, i.n))
+    dropout_forward(team, matrix(i.x, 1, i.n, one), i.keep, key, matrix(i.y, 1, i.n, one), _mask(i.mask, i.n))
 
 
 @operation(of.DropoutGradient)
 def dropout_gradient(team, row, step, one):
+    """Run ``DropoutGradient``."""
     i = operands(of.DropoutGradient, row)
-    dropout_backward(team, _matrix(i.dy, 1, i.n, one), _mask(i.mask, i.n), i.keep, _matrix(i.dx, 1, i.n, one))
-
-
-@kernel(inline=True)
-def _rate(step, descends, one):
-    """What gradients are multiplied by on their way to where they go: the parameters, if ``descends``."""
-    return like(-float_of_bits(load(step + 8 * LR)) if descends else 1.0, one)
-
-
-@kernel(inline=True)
-def _partial(at, n_rows, n_columns):
-    """The room for sums of columns at an address."""
-    parts = parts_of_columns((n_rows, n_columns))
-    return view(at, parts * 2 * n_columns, 1.0).reshape(parts, 2, n_columns)
-
-
-@operation(of.BatchNormalization)
-def normalize_batch(team, row, step, one):
-    i = operands(of.BatchNormalization, row)
-    x, z = _matrix(i.x, i.rows, i.columns, one), _matrix(i.z, i.rows, i.columns, one)
-    y = _matrix(i.y, i.rows, i.columns, one)
-    gamma, beta = view(i.gamma, i.columns, one), view(i.beta, i.columns, one)
-    statistics = _matrix(i.statistics, STATISTICS, i.columns, one)
-    batch_normalization(team, x, i.eps, gamma, beta, statistics, z, y, _partial(i.partial, i.rows, i.columns))
-
-
-@operation(of.BatchNormalizationGradient)
-def normalize_batch_gradient(team, row, step, one):
-    i = operands(of.BatchNormalizationGradient, row)
-    d, z, gamma = (
-        _matrix(i.d, i.rows, i.columns, one),
-        _matrix(i.z, i.rows, i.columns, one),
-        view(i.gamma, i.columns, one),
-    )
-    statistics, partial = _matrix(i.statistics, STATISTICS, i.columns, one), _partial(i.partial, i.rows, i.columns)
-    rate, adds = _rate(step, i.descends, one), i.adds + i.descends > 0
-    dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
-    batch_normalization_back(team, d, z, gamma, statistics, False, partial, rate, adds, dgamma, dbeta)
-
-
-@operation(of.MovingAverages)
-def moving_averages(team, row, step, one):
-    i = operands(of.MovingAverages, row)
-    running_mean, running_var = view(i.running_mean, i.columns, one), view(i.running_var, i.columns, one)
-    move_averages(_matrix(i.statistics, STATISTICS, i.columns, one), running_mean, running_var, i.momentum)
-
-
-@operation(of.LayerNormalization)
-def normalize_rows(team, row, step, one):
-    i = operands(of.LayerNormalization, row)
-    x, z = _matrix(i.x, i.rows, i.columns, one), _matrix(i.z, i.rows, i.columns, one)
-    gamma, beta, scales = view(i.gamma, i.columns, one), view(i.beta, i.columns, one), view(i.scales, i.rows, one)
-    layer_normalization(team, x, i.eps, gamma, beta, z, scales, _matrix(i.y, i.rows, i.columns, one))
-
-
-@operation(of.LayerNormalizationGradient)
-def normalize_rows_gradient(team, row, step, one):
-    i = operands(of.LayerNormalizationGradient, row)
-    d, z = _matrix(i.d, i.rows, i.columns, one), _matrix(i.z, i.rows, i.columns, one)
-    gamma, scales, partial = (
-        view(i.gamma, i.columns, one),
-        view(i.scales, i.rows, one),
-        _partial(i.partial, i.rows, i.columns),
-    )
-    rate, adds = _rate(step, i.descends, one), i.adds + i.descends > 0
-    dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
-    layer_normalization_back(team, d, z, gamma, scales, partial, rate, adds, dgamma, dbeta)
-
-
-@operation(of.ScaleColumns)
-def scale(team, row, step, one):
-    i = operands(of.ScaleColumns, row)
-    factor, shift = view(i.factor, i.columns, one), view(i.shift, i.columns, one)
-    scale_columns(team, _matrix(i.x, i.rows, i.columns, one), factor, shift, _matrix(i.y, i.rows, i.columns, one))
-
-
-@operation(of.ScaleColumnsGradient)
-def scale_gradient(team, row, step, one):
-    i = operands(of.ScaleColumnsGradient, row)
-    d, x, factor = (
-        _matrix(i.d, i.rows, i.columns, one),
-        _matrix(i.x, i.rows, i.columns, one),
-        view(i.factor, i.columns, one),
-    )
-    rate, adds, partial = _rate(step, i.descends, one), i.adds + i.descends > 0, _partial(i.partial, i.rows, i.columns)
-    dfactor, dshift = view(i.dfactor, i.columns, one), view(i.dshift, i.columns, one)
-    scale_columns_back(team, d, x, factor, partial, rate, adds, dfactor, dshift)
+    dropout_backward(team, matrix(i.dy, 1, i.n, one), _mask(i.mask, i.n), i.keep, matrix(i.dx, 1, i.n, one))
 
 
 @kernel(inline=True)
@@ -256,6 +153,7 @@ def _weights(at, n_rows, one):
 
 @operation(of.SoftmaxLossOfFew)
 def softmax_loss_of_few(team, row, step, one):
+    """Run ``SoftmaxLossOfFew``."""
     i = operands(of.SoftmaxLossOfFew, row)
     share = _share(step, one)
     loss = softmax_xent_short(team, i.x, i.labels, i.eps, share, i.dx, i.losses, i.rows, i.columns)
@@ -265,43 +163,47 @@ def softmax_loss_of_few(team, row, step, one):
 @kernel(inline=True)
 def _of_loss(i, one):
     """What losses have in common: scores, the gradient with respect to them, weights, and scratch for losses."""
-    x, dx = _matrix(i.x, i.rows, i.columns, one), _matrix(i.dx, i.rows, i.columns, one)
+    x, dx = matrix(i.x, i.rows, i.columns, one), matrix(i.dx, i.rows, i.columns, one)
     return x, dx, _weights(i.weights, i.rows, one), view(i.losses, i.rows, 1.0)
 
 
 # The next two differ in the form of targets alone; a function for the calls of both would be compiled once more.
 @operation(of.SoftmaxLossOfLabels)
 def softmax_loss_of_labels(team, row, step, one):
+    """Run ``SoftmaxLossOfLabels``."""
     i = operands(of.SoftmaxLossOfLabels, row)
     x, dx, weights, losses = _of_loss(i, one)
-    y, t = _matrix(i.y, i.rows, i.columns, one), view(i.targets, i.rows, np.int64(1))
+    y, t = matrix(i.y, i.rows, i.columns, one), view(i.targets, i.rows, np.int64(1))
     _tell_loss(step, softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, losses), i.rows)
     softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
 
 
 @operation(of.SoftmaxLossOfRows)
 def softmax_loss_of_rows(team, row, step, one):
+    """Run ``SoftmaxLossOfRows``."""
     i = operands(of.SoftmaxLossOfRows, row)
     x, dx, weights, losses = _of_loss(i, one)
-    y, t = _matrix(i.y, i.rows, i.columns, one), _matrix(i.targets, i.rows, i.columns, one)
+    y, t = matrix(i.y, i.rows, i.columns, one), matrix(i.targets, i.rows, i.columns, one)
     _tell_loss(step, softmax_xent_forward(team, x, t, weights, i.eps, i.smoothing, y, losses), i.rows)
     softmax_xent_backward(team, y, t, weights, i.eps, i.smoothing, _share(step, one), dx)
 
 
 @operation(of.ElementLoss)
 def mean_of_element_losses(team, row, step, one):
+    """Run ``ElementLoss``."""
     i = operands(of.ElementLoss, row)
     x, dx, weights, losses = _of_loss(i, one)
-    t, kernels = _matrix(i.targets, i.rows, i.columns, one), (i.function, i.slope, i.in_one_go)
+    t, kernels = matrix(i.targets, i.rows, i.columns, one), (i.function, i.slope, i.in_one_go)
     loss = element_loss(team, *kernels, x, t, weights, _share(step, one), i.number, losses, dx)
     _tell_loss(step, loss, i.rows)
 
 
 @operation(of.DevianceLoss)
 def deviance_loss(team, row, step, one):
+    """Run ``DevianceLoss``."""
     i = operands(of.DevianceLoss, row)
     x, dx, weights, losses = _of_loss(i, one)
-    t, y = _matrix(i.targets, i.rows, i.columns, one), _matrix(i.y, i.rows, i.columns, one)
+    t, y = matrix(i.targets, i.rows, i.columns, one), matrix(i.y, i.rows, i.columns, one)
     total = sum_of_weights(weights, load(step + 8 * ROWS))
     loss = deviance(team, i.function, i.output, x, t, weights, total, y, dx, losses)
     store(step + 8 * LOSS, bits_of_float(loss))
@@ -310,6 +212,7 @@ def deviance_loss(team, row, step, one):
 
 @operation(of.Penalty)
 def penalty(team, row, step, one):
+    """Run ``Penalty``."""
     i = operands(of.Penalty, row)
     total = float_of_bits(load(i.total))
     decay = i.alpha / total if total != 0 else 0.0
@@ -320,6 +223,7 @@ def penalty(team, row, step, one):
 
 @operation(of.Optimize)
 def optimize(team, row, step, one):
+    """Run ``Optimize``."""
     i = operands(of.Optimize, row)
     params, grads = view(i.parameters, i.n, one), view(i.gradients, i.n, one)
     first, second = view(i.first, i.n_first, one), view(i.second, i.n_second, one)
@@ -333,6 +237,7 @@ def optimize(team, row, step, one):
 
 @operation(of.Slices)
 def slices(team, row, step, one):
+    """Run ``Slices``."""
     i = operands(of.Slices, row)
     gradients = view(i.gradients, i.n, one)
     run_slices(team, i.parts, i.n_parts, i.rows, i.slice_rows, i.n_instructions, gradients, step, one)

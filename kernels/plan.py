@@ -9,8 +9,7 @@ result, except the cut of k, which follows from the depth and A alone, and which
 
 from typing import NamedTuple
 
-from numba.extending import register_jitable
-
+from ._jit import plain
 from .isa import ISA
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
@@ -75,7 +74,7 @@ class Plan(NamedTuple):
     by_columns: int
 
 
-@register_jitable
+@plain
 def plan_product(shape, a, b, c_row, start_row, size):
     """The plan of a product.
 
@@ -117,7 +116,7 @@ def plan_product(shape, a, b, c_row, start_row, size):
     return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)
 
 
-@register_jitable
+@plain
 def _is_small(shape, a, thin, size):
     """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
     rows, columns, depth = shape
@@ -125,7 +124,7 @@ def _is_small(shape, a, thin, size):
     return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= SMALL
 
 
-@register_jitable
+@plain
 def _thin(shape, a, size):
     """How many last columns are too few for a vector and computed apart.
 
@@ -143,7 +142,7 @@ def _thin(shape, a, size):
     return rest if a_row == 1 and rows >= lanes else 0
 
 
-@register_jitable
+@plain
 def _blocks(shape, a, b, size):
     """Depth and columns of a block, and whether A and B are packed."""
     rows, columns, depth = shape
@@ -156,7 +155,7 @@ def _blocks(shape, a, b, size):
     return block_k // size, block_n, int(steep and large and STEEP_PACK), int(packs_b)
 
 
-@register_jitable
+@plain
 def _grid(shape, size):
     """Into how many parts a large product is cut, by rows and by columns.
 

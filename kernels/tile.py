@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
-from ._jit import kernel
+from ._jit import kernel, plain
 from .isa import ISA
 from .simd import I64, Vectors, element_type
 
@@ -147,7 +147,7 @@ class _Tile:
         return self.mask if j == len(self.widths) - 1 else None
 
 
-@register_jitable
+@plain
 def tile_index(rows, vectors, half):
     """Place in the table of the tile of ``rows`` by ``vectors``, its last vector half as wide where ``half``."""
     return ((vectors - 1) * MAX_ROWS + rows - 1) * 2 + int(half)

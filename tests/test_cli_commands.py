@@ -369,12 +369,13 @@ def test_after_warmup_no_process_compiles_anything(folder):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_warmup_uses_every_operation_of_compiled_training_in_both_dtypes():
     code = (
-        "from fastbp import cli; from fastbp.kernels import activations, operations; assert cli.main(['warmup']) == 0;"
-        "own = {cls.__name__: f for cls, f in operations.OPERATIONS.items()};"
+        "from fastbp import cli; from fastbp.kernels import activations, instructions;"
+        "assert cli.main(['warmup']) == 0;"
+        "own = {cls.__name__: f for cls, f in instructions.OPERATIONS.items()};"
         "own |= {n: f for n, f in vars(activations).items() if getattr(f, '__module__', '') == activations.__name__};"
         "print(len(own), [name for name, f in own.items() if name[0] != '_' and len(f.overloads) != 2])"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, check=True)
     number, lacking = run.stdout.splitlines()[-1].split(" ", 1)
     assert int(number) > 20
     assert lacking == "[]"

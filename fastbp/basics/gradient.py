@@ -10,9 +10,6 @@ STEP = 1e-4  # the book's h: error about h**2 from the formula, eps / h from rou
 def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
     """Return the gradient of ``f`` at ``x``: ``(f(x + h) - f(x - h)) / 2h`` for one entry after another.
 
-    >>> numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
-    array([6., 8.])
-
     Parameters
     ----------
     f : callable
@@ -32,6 +29,11 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.nd
         ``x`` is no array of floats, or ``f`` no function.
     ValueError
         ``x`` is read-only, or ``f`` returned other than one number.
+
+    Examples
+    --------
+    >>> numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
     """
     _check(f, x)
     grad = np.zeros_like(x)

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 import fastbp
-from fastbp import Affine, Dropout, Sequential, Sigmoid
+from fastbp import Affine, Sequential, Sigmoid, layers, losses
 from fastbp.activations import BY_NAME, named
 from fastbp.basics._progress import Bar, silence, why_not_kept
 from fastbp.commands._options import Options
 from fastbp.commands.info import cache
-from fastbp.losses import CLASSES
 from fastbp.losses._loss import LABELS
 from fastbp.optimizers import Optimizer
 from fastbp.training._slices import LEAST_SLICES, SLICE_BYTES
@@ -56,9 +55,11 @@ def work_in(dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
     x = np.random.default_rng(0).random((8, 4)).astype(dtype)
     yield f"functions in {dtype}", partial(_functions, x)
     yield f"samples in {dtype}", partial(_samples, x)
-    for make in (*(partial(named, word) for word in BY_NAME), Dropout, None):
-        yield f"{make() if make else Affine.__name__} in {dtype}", partial(_layer, make, x)
-    for loss in CLASSES:
+    for word in BY_NAME:
+        yield f"{named(word)!r} in {dtype}", partial(_layer, partial(named, word), x)
+    for cls in layers.CLASSES:
+        yield f"{cls.__name__} in {dtype}", partial(_layer, partial(cls.of_width, 4, x.dtype), x)
+    for loss in losses.CLASSES:
         yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
     for optimizer in Optimizer.__subclasses__():
         yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
@@ -83,13 +84,13 @@ def _samples(x: np.ndarray) -> None:
     net.fit(np.ones((many, 4), np.uint8), np.zeros(many, int), batch_size=many, progress=False)
 
 
-def _affine(x: np.ndarray) -> Affine:
-    return Affine(np.full((4, 4), 0.1, x.dtype), np.zeros(4, x.dtype))
+def _affine(x: np.ndarray) -> Any:
+    return Affine.of_width(4, x.dtype)
 
 
-def _layer(make: Callable[[], Any] | None, x: np.ndarray) -> None:
+def _layer(make: Callable[[], Any], x: np.ndarray) -> None:
     """Layer by layer and compiled; twice in a row, since the first of two may be computed within the product before."""
-    between = [make(), make()] if make else []
+    between = [make(), make()]
     net = Sequential([_affine(x), *between, Affine(np.full((4, 4), 0.1, x.dtype), None)])
     t = np.zeros(len(x), int)
     net.gradient(x, t)

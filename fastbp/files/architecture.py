@@ -15,24 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import activations, losses
+from fastbp import activations, layers, losses
 from fastbp.basics._attributes import arguments_of
 from fastbp.layers._layer import Layer, Numbering
-from fastbp.layers.affine import Affine
-from fastbp.layers.batch_normalization import BatchNormalization
-from fastbp.layers.dropout import Dropout
-from fastbp.layers.layer_normalization import LayerNormalization
-from fastbp.layers.scale import Scale
 from fastbp.network import Network
 
-KINDS: tuple[type[Layer], ...] = (
-    Affine,
-    *activations.CLASSES,
-    Dropout,
-    BatchNormalization,
-    LayerNormalization,
-    Scale,
-)
+KINDS: tuple[type[Layer], ...] = (*layers.CLASSES, *activations.CLASSES)
 LAYERS = {cls.__name__: cls for cls in KINDS}
 LOSSES: dict[str, type] = {cls.__name__: cls for cls in losses.CLASSES}
 

@@ -1,1 +1,16 @@
-"""Layers, a file for each kind; users find the classes in fastbp."""
+"""Layers, a file for each; this is the list of what there is, activations and losses aside.
+
+What a new one needs: its kernel, with its instructions, in ``kernels``, a file here, its name below, and its plain twin
+in ``reference``.
+"""
+
+from fastbp.layers._layer import Layer
+from fastbp.layers.affine import Affine
+from fastbp.layers.batch_normalization import BatchNormalization
+from fastbp.layers.dropout import Dropout
+from fastbp.layers.layer_normalization import LayerNormalization
+from fastbp.layers.scale import Scale
+
+CLASSES: tuple[type[Layer], ...] = (Affine, BatchNormalization, Dropout, LayerNormalization, Scale)
+
+__all__ = ["Affine", "BatchNormalization", "Dropout", "LayerNormalization", "Scale"]

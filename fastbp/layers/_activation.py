@@ -19,7 +19,8 @@ class Activation(Layer):
 
     Attributes
     ----------
-    out : array of the shape of ``x``, the result of the last ``forward``; None before the first
+    out : array of the shape of ``x``, or None
+        The result of the last ``forward``; None before the first.
     """
 
     # By which words ``mlp``, the estimators and the command line know it: each with the arguments that it stands for.

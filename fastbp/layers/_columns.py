@@ -30,6 +30,12 @@ class ColumnLayer(Layer):
             _check.same_shape(name, array, np.shape(getattr(self, self._factor)), self._factor)
         return array
 
+    @classmethod
+    def of_width(cls, n: int, dtype: np.dtype) -> Layer:
+        """One that begins with factors of 1 and shifts of 0."""
+        make: Any = cls
+        return make(np.ones(n, dtype), np.zeros(n, dtype))
+
     def checked(self) -> tuple[np.ndarray | None, ...]:
         return tuple(self._columns(name) for name in (*self.parameters, *self.buffers))
 

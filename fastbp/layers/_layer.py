@@ -58,6 +58,11 @@ class Layer:
 
     mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
 
+    @classmethod
+    def of_width(cls, n: int, dtype: np.dtype) -> Layer:
+        """One for samples of ``n`` numbers, to try it out with."""
+        return cls()
+
     def checked(self) -> tuple[np.ndarray | None, ...]:
         """The ``parameters`` and ``buffers`` as they are now, in arrays of their own; None where the layer has none.
 

@@ -21,24 +21,31 @@ from fastbp.programs._operand import Operand
 class Affine(Layer):
     """``x W + b`` as a layer.
 
+    The parameters are kept by reference: what is written into them in place counts at the next call. In a network every
+    bias becomes one of shape (O,).
+
     Parameters
     ----------
-    W : (I, O) array of real numbers, in any layout
-    b : (O,) array of real numbers, or None for a layer without bias; as in NumPy, (1, O) is the same, and one number,
-        also (1,), is added to all outputs
-
-    Both are kept by reference: what is written into them in place counts at the next call. In a network every bias
-    becomes one of shape (O,).
+    W : (I, O) array of real numbers
+        In any layout.
+    b : (O,) array of real numbers, or None
+        None for a layer without bias; as in NumPy, (1, O) is the same, and one number, also (1,), is added to all
+        outputs.
 
     Attributes
     ----------
-    W, b : the parameters; a new array may be assigned
-    x : (N, I), the rows of the last ``forward``; (I,) for a single sample
-    original_x_shape : the shape that ``x`` came in
-    dW, db : (I, O) and (O,), the gradients from the last ``backward``; ``db`` is the sum of the rows of ``dout``
-        whatever the shape of ``b``, as in the book
-
-    All but the parameters are None before the first ``forward``, the gradients before the first ``backward``.
+    W : (I, O) array
+        A new one may be assigned.
+    b : (O,) array, number or None
+        A new one may be assigned.
+    x : (N, I) array or None
+        The rows of the last ``forward``, (I,) for a single sample; None before the first.
+    original_x_shape : tuple of int or None
+        The shape that ``x`` came in.
+    dW : (I, O) array or None
+        The gradient of ``W`` from the last ``backward``; None before the first.
+    db : (O,) array or None
+        The gradient of ``b``: the sum of the rows of ``dout`` whatever the shape of ``b``, as in the book.
     """
 
     parameters = ("W", "b")
@@ -72,14 +79,21 @@ class Affine(Layer):
 
         Parameters
         ----------
-        x : (N, I); (I,), a single sample; or (N, C, H, W) with C H W = I, whose rows are flattened. Where I is 1, (N,)
-            are N samples, as in the book.
+        x : (N, I), (I,) or (N, C, H, W) array of real numbers
+            (I,) is a single sample; (N, C, H, W) has C H W = I, and its rows are flattened. Where I is 1, (N,) are N
+            samples, as in the book.
 
         Returns
         -------
-        out : (N, O), or (O,) for a single sample. Its dtype is that of NumPy's ``x @ W + b``, float64 for integers.
+        out : (N, O) array, or (O,) for a single sample
+            Its dtype is that of NumPy's ``x @ W + b``, float64 for integers.
 
-        Raises ValueError where shapes do not fit, TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit.
+        TypeError
+            For what is no array of real numbers.
         """
         x = _check.as_real("x", x)
         W, b = self.checked_parameters()
@@ -130,6 +144,11 @@ class Affine(Layer):
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
         return _check.of_type(dx, _check.result_type(dout, W))
 
+    @classmethod
+    def of_width(cls, n: int, dtype: np.dtype) -> Layer:
+        """One with as many outputs, whose weights are 0.1."""
+        return cls(np.full((n, n), 0.1, dtype), np.zeros(n, dtype))
+
     def checked(self) -> tuple[np.ndarray | None, ...]:
         """``W`` (I, O) and ``b`` (O,) or None, as they are now; see ``checked_parameters``."""
         W, b = self.checked_parameters()
@@ -137,7 +156,7 @@ class Affine(Layer):
 
     @property
     def n_inputs(self) -> int:
-        """Numbers in an input sample: the rows of ``W``."""
+        """Numbers in an input sample, as many as ``W`` has rows."""
         return self.W.shape[0]
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

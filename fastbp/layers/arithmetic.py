@@ -11,16 +11,20 @@ from fastbp.basics._attributes import remembered
 class AddLayer:
     """``x + y``, and the gradient handed on to both.
 
+    Attributes
+    ----------
+    x : number, array or None
+        What the last ``forward`` was given first; None before it.
+    y : number, array or None
+        What it was given second.
+
+    Examples
+    --------
     >>> layer = AddLayer()
     >>> layer.forward(200, 450)
     650
     >>> layer.backward(1.1)
     (1.1, 1.1)
-
-    Attributes
-    ----------
-    x, y : numbers or arrays
-        What the last ``forward`` was given; None before it.
     """
 
     x: Any = remembered(0)
@@ -46,16 +50,20 @@ class AddLayer:
 class MulLayer:
     """``x * y``, and the gradient handed on to each, times the other.
 
+    Attributes
+    ----------
+    x : number, array or None
+        What the last ``forward`` was given first, by reference; None before it.
+    y : number, array or None
+        What it was given second.
+
+    Examples
+    --------
     >>> apples = MulLayer()
     >>> apples.forward(100, 2)
     200
     >>> apples.backward(1.5)
     (3.0, 150.0)
-
-    Attributes
-    ----------
-    x, y : numbers or arrays
-        What the last ``forward`` was given, by reference; None before it.
     """
 
     x: Any = remembered(0)

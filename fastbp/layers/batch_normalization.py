@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
 from fastbp.basics._tensor import as_array
-from fastbp.kernels import instructions as of
+from fastbp.kernels import normalization as of
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.normalization import (
     MEAN,
@@ -36,17 +36,23 @@ class BatchNormalization(ColumnLayer):
 
     Parameters
     ----------
-    gamma, beta : (K,) arrays of real numbers, for samples of K numbers; kept by reference
+    gamma, beta : (K,) array of real numbers
+        For samples of K numbers; kept by reference.
     momentum : float in 0..1
         What stays of the running statistics at each training pass: ``running = momentum running + (1 - momentum)
         batch``. PyTorch's momentum is 1 less this, and its running variance that of a sample, N / (N - 1) of this one.
-    running_mean, running_var : (K,) arrays, written in place while training; or None for zeros, as in the book. Ones
-        for the variance, as in PyTorch, leave ``x`` about as it is before the first training pass.
-    eps : float above 0, the book's 10e-7; PyTorch's is 1e-5
+    running_mean, running_var : (K,) array or None
+        Written in place while training; None for zeros, as in the book. Ones for the variance, as in PyTorch, leave
+        ``x`` about as it is before the first training pass.
+    eps : float above 0
+        The book's is 10e-7, PyTorch's 1e-5.
 
     Attributes
     ----------
-    dgamma, dbeta : (K,), the gradients from the last ``backward``; None before the first
+    dgamma : (K,) array or None
+        The gradient of ``gamma`` from the last ``backward``; None before the first.
+    dbeta : (K,) array or None
+        That of ``beta``.
     """
 
     parameters = ("gamma", "beta")
@@ -94,15 +100,22 @@ class BatchNormalization(ColumnLayer):
 
         Parameters
         ----------
-        x : (N, K); (K,), a single sample; or (N, C, H, W) with C H W = K, whose rows are flattened
+        x : (N, K), (K,) or (N, C, H, W) array of real numbers
+            (K,) is a single sample; (N, C, H, W) has C H W = K, and its rows are flattened.
+        train_flg : bool
+            Whether this is a training pass.
 
         Returns
         -------
-        out : of the shape of ``x``, of the dtype of NumPy's arithmetic on ``x``, ``gamma`` and ``beta``, float64 for
-            integers
+        out : array of the shape of ``x``
+            Of the dtype of NumPy's arithmetic on ``x``, ``gamma`` and ``beta``, float64 for integers.
 
-        Raises ValueError where shapes do not fit, for no samples while training and for a negative ``running_var``,
-        TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit, for no samples while training and for a negative ``running_var``.
+        TypeError
+            For what is no array of real numbers.
         """
         out, self._last = self._passed(x, train_flg)
         return out

@@ -31,18 +31,24 @@ class Dropout(Layer):
     Parameters
     ----------
     p : float in 0..1
-        Probability to drop an element; ``dropout_ratio`` is the book's name for it, of the argument and the attribute.
-    seed : int in 0..2^63-1, or None for one of the operating system's
+        Probability to drop an element.
+    seed : int in 0..2^63-1, or None
         With ``stream`` and ``step`` it determines each mask, whatever the dtype, the shape and the threads, in a
         network's ``fit`` and ``step`` too, where the number of the training step, from 0, counts in place of ``step``.
-        Without one, the masks there follow from the seed of ``fit`` or ``step`` and the layer's place. Layers of one
-        seed and stream drop alike. ``np.random``'s own state is neither used nor changed.
+        Without one, the masks there follow from the seed of ``fit`` or ``step`` and the layer's place, and elsewhere
+        from one of the operating system's. Layers of one seed and stream drop alike. ``np.random``'s own state is
+        neither used nor changed.
+    dropout_ratio : float in 0..1
+        The book's name for ``p``.
 
     Attributes
     ----------
-    mask : bool array of the shape of ``x``, True where the last ``forward`` kept; None before the first
-    stream : int, 0 unless set: tells apart layers that share a seed
-    step : number of masks drawn so far; set it to have one drawn again
+    mask : bool array of the shape of ``x``, or None
+        True where the last ``forward`` kept; None before the first.
+    stream : int
+        0 unless set: tells apart layers that share a seed.
+    step : int
+        Number of masks drawn so far; set it to have one drawn again.
     """
 
     torch = "Dropout", {"p": "p"}

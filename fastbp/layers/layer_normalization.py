@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
 from fastbp.basics._tensor import as_array
-from fastbp.kernels import instructions as of
+from fastbp.kernels import normalization as of
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.normalization import layer_normalization, layer_normalization_back
 from fastbp.layers._columns import ColumnLayer
@@ -27,12 +27,17 @@ class LayerNormalization(ColumnLayer):
 
     Parameters
     ----------
-    gamma, beta : (K,) arrays of real numbers, for samples of K numbers; kept by reference
+    gamma, beta : (K,) array of real numbers
+        For samples of K numbers; kept by reference.
     eps : float above 0
+        Keeps the root from 0 where all numbers of a sample are equal.
 
     Attributes
     ----------
-    dgamma, dbeta : (K,), the gradients from the last ``backward``; None before the first
+    dgamma : (K,) array or None
+        The gradient of ``gamma`` from the last ``backward``; None before the first.
+    dbeta : (K,) array or None
+        That of ``beta``.
     """
 
     parameters = ("gamma", "beta")
@@ -65,14 +70,20 @@ z = x - x.mean(axis=-1, keepdims=True)
 
         Parameters
         ----------
-        x : (N, K); (K,), a single sample; or (N, C, H, W) with C H W = K, whose rows are flattened
+        x : (N, K), (K,) or (N, C, H, W) array of real numbers
+            (K,) is a single sample; (N, C, H, W) has C H W = K, and its rows are flattened.
 
         Returns
         -------
-        out : of the shape of ``x``, of the dtype of NumPy's arithmetic on ``x``, ``gamma`` and ``beta``, float64 for
-            integers
+        out : array of the shape of ``x``
+            Of the dtype of NumPy's arithmetic on ``x``, ``gamma`` and ``beta``, float64 for integers.
 
-        Raises ValueError where shapes do not fit, TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit.
+        TypeError
+            For what is no array of real numbers.
         """
         gamma, beta = self._columns("gamma"), self._columns("beta")
         x, rows, dtype = self._rows(x, (gamma, beta))

@@ -20,7 +20,8 @@ class Relu(Activation):
 
     Attributes
     ----------
-    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
+    mask : bool array of the shape of ``x``, or None
+        True where x <= 0; None before the first ``forward``.
     """
 
     names: ClassVar = {"relu": {}}
@@ -83,7 +84,8 @@ class LeakyRelu(Activation):
 
     Attributes
     ----------
-    mask : bool array of the shape of ``x``, True where x <= 0; None before the first ``forward``
+    mask : bool array of the shape of ``x``, or None
+        True where x <= 0; None before the first ``forward``.
     """
 
     names: ClassVar = {"leaky_relu": {}}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._tensor import as_array
-from fastbp.kernels import instructions as of
+from fastbp.kernels import columns as of
 from fastbp.kernels.columns import scale_columns, scale_columns_back, shape_of_partial
 from fastbp.layers._columns import ColumnLayer
 from fastbp.layers._layer import Layer
@@ -22,14 +22,18 @@ class Scale(ColumnLayer):
 
     Parameters
     ----------
-    factor, shift : (K,) arrays of real numbers, for samples of K numbers; kept by reference
-    trained : whether they are parameters of a network; otherwise they stay as they are, as the means and standard
-        deviations of data do: ``Scale(1 / std, -mean / std, trained=False)``
+    factor, shift : (K,) array of real numbers
+        For samples of K numbers; kept by reference.
+    trained : bool
+        Whether they are parameters of a network; otherwise they stay as they are, as the means and standard deviations
+        of data do: ``Scale(1 / std, -mean / std, trained=False)``.
 
     Attributes
     ----------
-    trained : as given; it cannot be set
-    dfactor, dshift : (K,), the gradients from the last ``backward``; None before the first
+    dfactor : (K,) array or None
+        The gradient of ``factor`` from the last ``backward``; None before the first.
+    dshift : (K,) array or None
+        That of ``shift``.
     """
 
     parameters: tuple[str, ...] = ("factor", "shift")
@@ -60,14 +64,20 @@ class Scale(ColumnLayer):
 
         Parameters
         ----------
-        x : (N, K); (K,), a single sample; or (N, C, H, W) with C H W = K, whose rows are flattened
+        x : (N, K), (K,) or (N, C, H, W) array of real numbers
+            (K,) is a single sample; (N, C, H, W) has C H W = K, and its rows are flattened.
 
         Returns
         -------
-        out : of the shape of ``x``, of the dtype of NumPy's arithmetic on ``x``, ``factor`` and ``shift``, float64 for
-            integers
+        out : array of the shape of ``x``
+            Of the dtype of NumPy's arithmetic on ``x``, ``factor`` and ``shift``, float64 for integers.
 
-        Raises ValueError where shapes do not fit, TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit.
+        TypeError
+            For what is no array of real numbers.
         """
         factor, shift = self._columns("factor"), self._columns("shift")
         x, rows, dtype = self._rows(x, (factor, shift))

@@ -17,7 +17,8 @@ class Softmax:
 
     Attributes
     ----------
-    y : array of the shape of ``x``, the result of the last ``forward``; None before the first
+    y : array of the shape of ``x``, or None
+        The result of the last ``forward``; None before the first.
     """
 
     # How other software says it, as an activation does; in C, of a row of ``n`` scores ``x``, in place.

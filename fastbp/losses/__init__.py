@@ -37,12 +37,15 @@ class SigmoidWithLoss(ElementLoss):
 
     Attributes
     ----------
-    loss : the last loss, in nats
-    y : the probabilities, of the shape of ``x``
-    t : the targets as they were given
+    loss : number or None
+        The last loss, in nats; None before the first ``forward``, as the others are.
+    y : array or None
+        The probabilities, of the shape of ``x``.
+    t : array or None
+        The targets as they were given.
 
-    All three are None before the first ``forward``.
-
+    Examples
+    --------
     >>> layer = SigmoidWithLoss()
     >>> round(float(layer.forward([0.0, -1000.0], [1, 0])), 6)
     0.346574
@@ -65,12 +68,15 @@ class BinaryCrossEntropy(ElementLoss):
 
     Attributes
     ----------
-    loss : the last loss, in nats
-    y : a copy of the probabilities
-    t : the targets as they were given
+    loss : number or None
+        The last loss, in nats; None before the first ``forward``, as the others are.
+    y : array or None
+        A copy of the probabilities.
+    t : array or None
+        The targets as they were given.
 
-    All three are None before the first ``forward``.
-
+    Examples
+    --------
     >>> layer = BinaryCrossEntropy()
     >>> round(float(layer.forward([0.25, 0.5], [0, 1])), 6)
     0.490415
@@ -92,12 +98,15 @@ class MeanSquaredError(ElementLoss):
 
     Attributes
     ----------
-    loss : the last loss
-    y : a copy of the predictions ``x``
-    t : the targets as they were given
+    loss : number or None
+        The last loss; None before the first ``forward``, as the others are.
+    y : array or None
+        A copy of the predictions ``x``.
+    t : array or None
+        The targets as they were given.
 
-    All three are None before the first ``forward``.
-
+    Examples
+    --------
     >>> layer = MeanSquaredError()
     >>> float(layer.forward([1.0, 2.0], [0, 4]))
     2.5
@@ -114,11 +123,12 @@ class MeanAbsoluteError(ElementLoss):
 
     Attributes
     ----------
-    loss : the last loss
-    y : a copy of ``x``
-    t : the targets as they were given
-
-    All three are None before the first ``forward``.
+    loss : number or None
+        The last loss; None before the first ``forward``, as the others are.
+    y : array or None
+        A copy of ``x``.
+    t : array or None
+        The targets as they were given.
     """
 
     names: ClassVar = {"mae": {}}
@@ -138,11 +148,12 @@ class Huber(ElementLoss):
 
     Attributes
     ----------
-    loss : the last loss
-    y : a copy of ``x``
-    t : the targets as they were given
-
-    All three are None before the first ``forward``.
+    loss : number or None
+        The last loss; None before the first ``forward``, as the others are.
+    y : array or None
+        A copy of ``x``.
+    t : array or None
+        The targets as they were given.
     """
 
     names: ClassVar = {"huber": {}}

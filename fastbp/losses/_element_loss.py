@@ -41,17 +41,25 @@ class ElementLoss(Loss):
 
         Parameters
         ----------
-        x : (N, K), or (N,) of one number a sample
-        t : real numbers of the shape of ``x``; (N,) and (N, 1) go together
-        sample_weight : (N,) finite numbers of at least 0
-            Each sample's loss is multiplied with its own. The sum is divided by N all the same.
+        x : (N, K) or (N,) array
+            (N,) is one number a sample.
+        t : array of the shape of ``x``
+            Real numbers; (N,) and (N, 1) go together.
+        sample_weight : (N,) array or None
+            Finite numbers of at least 0: each sample's loss is multiplied with its own. The sum is divided by N all the
+            same.
 
         Returns
         -------
-        loss : number of the dtype of ``y``, which is that of ``x`` and float64 for integers
+        loss : number
+            Of the dtype of ``y``, which is that of ``x`` and float64 for integers.
 
-        Raises ValueError for shapes that do not fit, no samples, and weights that are negative or not finite; TypeError
-        for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit, no samples, and weights that are negative or not finite.
+        TypeError
+            For what is no array of real numbers.
         """
         x, dtype = _check.operand("x", x)
         t = _check.as_real("t", t)

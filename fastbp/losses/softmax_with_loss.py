@@ -32,12 +32,15 @@ class SoftmaxWithLoss(Loss):
 
     Attributes
     ----------
-    loss : the last loss, in nats
-    y : the probabilities, of the shape of ``x``
-    t : the targets as they were given
+    loss : number or None
+        The last loss, in nats; None before the first ``forward``, as the others are.
+    y : array or None
+        The probabilities, of the shape of ``x``.
+    t : array or None
+        The targets as they were given.
 
-    All three are None before the first ``forward``.
-
+    Examples
+    --------
     >>> layer = SoftmaxWithLoss(eps=0)
     >>> round(float(layer.forward(np.zeros((2, 4)), [0, 3])), 6)
     1.386294
@@ -60,19 +63,28 @@ class SoftmaxWithLoss(Loss):
 
         Parameters
         ----------
-        x : (N, K) scores, or (K,) of a single sample
-        t : (N,) class labels in 0..K-1, of any integer dtype or integral floats; or as many elements as ``x``,
-            one-hot rows or distributions over the classes, not negative. The loss is that of the formula also where a
-            row does not sum to 1; for the gradient see ``backward``.
-        sample_weight : (N,) finite numbers of at least 0
-            Each row's loss is multiplied with its own. The sum is divided by N all the same.
+        x : (N, K) or (K,) array
+            Scores; (K,) are those of a single sample.
+        t : (N,) array, or array of as many elements as ``x``
+            Class labels in 0..K-1, of any integer dtype or integral floats; or one-hot rows or distributions over the
+            classes, not negative. The loss is that of the formula also where a row does not sum to 1; for the gradient
+            see ``backward``.
+        sample_weight : (N,) array or None
+            Finite numbers of at least 0: each row's loss is multiplied with its own. The sum is divided by N all the
+            same.
 
         Returns
         -------
-        loss : number of the dtype of ``y``, which is that of ``x`` and float64 for integers
+        loss : number
+            Of the dtype of ``y``, which is that of ``x`` and float64 for integers.
 
-        Raises ValueError for shapes that do not fit, no rows, labels outside 0..K-1, negative shares of classes, and
-        weights that are negative or not finite; TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit, no rows, labels outside 0..K-1, negative shares of classes, and weights that are
+            negative or not finite.
+        TypeError
+            For what is no array of real numbers.
         """
         x, dtype = _check.operand("x", x)
         t = _check.as_real("t", t)

@@ -15,13 +15,14 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numba import types, void
 
+import fastbp.kernels.operations  # noqa: F401 (fills OPERATIONS, as the files of layers do)
 from fastbp.basics import _check
 from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import LINEAR, RELU
-from fastbp.kernels.operations import OPERATIONS
+from fastbp.kernels.instructions import OPERATIONS
 from fastbp.kernels.plan import Plan, plan_product
 from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK

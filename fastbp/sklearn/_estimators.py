@@ -30,23 +30,28 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
     """``sklearn.neural_network.MLPClassifier``, trained in compiled code.
 
     All of its parameters, attributes and methods are scikit-learn's, and with the same ``random_state`` it starts from
-    the same weights and takes the samples in the same order; see there. In addition:
-
-    Parameters
-    ----------
-    activation : scikit-learn's four, or another of ``fastbp.mlp``'s, as "gelu"; or a list, one for each hidden layer
-    class_weight : dict from class to weight, "balanced", or None; for several labels a sample a list of dicts
-        Multiplies the sample weights. ``partial_fit`` does not take "balanced", which needs to know all samples.
-    dropout : probability, in 0 <= dropout < 1, to drop an output of a hidden layer in training
-    dtype : "float32" or "float64"
-        Of weights and outputs; samples are converted. If None it is that of the samples, float64 for integers. Training
-        that goes on with another dtype converts the weights.
-    progress : whether to show a progress bar on a terminal or in a notebook, and that kernels are compiled, which
-        ``verbose`` shows too
+    the same weights and takes the samples in the same order; see there. In addition there are the method ``to_network``
+    and what follows.
 
     ``early_stopping`` also goes with ``partial_fit``: a part ``validation_fraction`` of each call's samples is held
     out. When ``n_iter_no_change`` calls in turn brought no better score, the weights go back to the best ones, and
     ``converged_`` is True until the next call.
+
+    Parameters
+    ----------
+    activation : str or sequence of str
+        One of scikit-learn's four, or another of ``fastbp.mlp``'s, as "gelu"; or a list, one for each hidden layer.
+    class_weight : dict, "balanced" or None
+        From class to weight; for several labels a sample a list of dicts. Multiplies the sample weights.
+        ``partial_fit`` does not take "balanced", which needs to know all samples.
+    dropout : float, 0 <= dropout < 1
+        Probability to drop an output of a hidden layer in training.
+    dtype : {"float32", "float64"} or None
+        Of weights and outputs; samples are converted. If None it is that of the samples, float64 for integers. Training
+        that goes on with another dtype converts the weights.
+    progress : bool
+        Whether to show a progress bar on a terminal or in a notebook, and that kernels are compiled, which ``verbose``
+        shows too.
 
     Attributes
     ----------
@@ -55,10 +60,8 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
     converged_ : bool
         Whether training ended for want of improvement. Only of the solvers "sgd" and "adam".
 
-    Methods
-    -------
-    to_network() : the fitted network as a ``fastbp.Sequential``, to be saved and exported
-
+    Examples
+    --------
     >>> MLPClassifier(solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["no", "yes"]).predict([[2.0]])
     array(['yes'], dtype='<U3')
     """

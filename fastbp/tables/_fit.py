@@ -71,37 +71,65 @@ class Fitted:
 
         Parameters
         ----------
-        data : the table, with the target among its columns
-        target : the column to predict
-        hidden : units of each hidden layer
-        activation : after each of them, by a name that ``fastbp.mlp`` takes, or a list of one for each
-        dropout : probability to drop a hidden unit while training
-        loss : "softmax", or "sigmoid" of two classes; "mse", "mae" or "huber" of numbers; None goes by the target
-        label_smoothing : of softmax
+        data : DataFrame, dict of columns, or path
+            The table, with the target among its columns.
+        target : str
+            The column to predict.
+        hidden : sequence of int
+            Units of each hidden layer.
+        activation : str or sequence of str
+            After each of them, by a name that ``fastbp.mlp`` takes, or a list of one for each.
+        dropout : float
+            Probability to drop a hidden unit while training.
+        loss : str or None
+            "softmax", or "sigmoid" of two classes; "mse", "mae" or "huber" of numbers; None goes by the target.
+        label_smoothing : float
+            Of softmax.
         dtype : float32 or float64
-        drop : columns to leave out
-        categorical : columns of numbers that are categories
-        missing : words that stand for a missing entry, beside the usual ones
-        dates : whether year, month and day of week of dates are taken; else dates are an error
-        fill_missing : whether a missing number is taken as the mean, and a missing category as none; else an error
-        drop_missing_target : whether rows without a target are left out; else an error
-        standardize : whether numbers are; else they are taken as they are
-        sample_weight : a column of weights
-        class_weight : dict from class to a number, or "balanced"
-        validation : share of the rows, of each class its own, that is kept apart to validate with
-        optimizer : by name, or an object of ``fastbp.optimizers``
-        lr : learning rate or schedule of an optimizer by name; one that suits it if None
-        epochs : passes over the rows
-        batch_size : rows a step; 32 if None, or all where there are less
-        shuffle, threads, callbacks, progress, clip_norm, patience, max_steps : as ``Sequential.fit`` takes them
-        seed : of weights, order and split
+            Of the parameters.
+        drop : sequence of str
+            Columns to leave out.
+        categorical : sequence of str
+            Columns of numbers that are categories.
+        missing : sequence of str
+            Words that stand for a missing entry, beside the usual ones.
+        dates : bool
+            Whether year, month and day of week of dates are taken; else dates are an error.
+        fill_missing : bool
+            Whether a missing number is taken as the mean, and a missing category as none; else an error.
+        drop_missing_target : bool
+            Whether rows without a target are left out; else an error.
+        standardize : bool
+            Whether numbers are; else they are taken as they are.
+        sample_weight : str or None
+            A column of weights.
+        class_weight : dict, "balanced" or None
+            From class to a number that multiplies the losses of its rows.
+        validation : float
+            Share of the rows, of each class its own, that is kept apart to validate with.
+        optimizer : str or Optimizer
+            By name, or an object of ``fastbp.optimizers``.
+        lr : float, schedule or None
+            Learning rate of an optimizer by name; one that suits it if None.
+        epochs : int
+            Passes over the rows.
+        batch_size : int or None
+            Rows a step; 32 if None, or all where there are less.
+        shuffle, threads, callbacks, progress, clip_norm, patience, max_steps
+            As ``Sequential.fit`` takes them.
+        seed : int
+            Of weights, order and split.
+
+        Returns
+        -------
+        model : TableModel
 
         Raises
         ------
         ValueError, TypeError
-            for arguments out of range and data that do not fit, naming column and row
+            For arguments out of range and data that do not fit, naming column and row.
         FloatingPointError
-            where a loss or a parameter is no longer finite, or a loss is absurd, as ``fastbp train`` tells it
+            Where a loss or a parameter is no longer finite, or a loss is absurd, as ``fastbp train`` tells it.
         """
         kind = _arguments.float_type("dtype", dtype).name
         seed = _arguments.integer("seed", seed, 0)

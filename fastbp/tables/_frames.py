@@ -92,17 +92,26 @@ def read_table(
 
     Parameters
     ----------
-    path : of the file
-    separator : one character between the fields of text; found out if None
-    encoding : of text, as "cp1252"; what the file begins with says, else UTF-8, if None
-    decimal : "." or ",", the sign before the decimals of a number that is written as text
+    path : str or path
+        Of the file.
+    separator : str or None
+        One character between the fields of text; found out if None.
+    encoding : str or None
+        Of text, as "cp1252"; what the file begins with says, else UTF-8, if None.
+    decimal : {".", ","}
+        The sign before the decimals of a number that is written as text.
+
+    Returns
+    -------
+    table : Table
+        What ``TableModel`` takes as data.
 
     Raises
     ------
     ValueError
-        for a file that is not there, or is no table with a row in it
+        For a file that is not there, or is no table with a row in it.
     ImportError
-        without polars and pandas
+        Without polars and pandas.
     """
     path = os.fspath(path)
     form = TextForm(separator, encoding, decimal)

@@ -32,12 +32,19 @@ class TableModel(Fitted):
 
     Attributes
     ----------
-    features : names of the columns that it takes
-    target : what it predicts
-    classes : that it tells apart; None where it predicts numbers
-    network : the Sequential
-    history : the History of its training; None where it was loaded
+    features : tuple of str
+        Names of the columns that it takes.
+    target : str
+        What it predicts.
+    classes : tuple or None
+        Those that it tells apart; None where it predicts numbers.
+    network : Sequential
+        The network in it.
+    history : History or None
+        Of its training; None where it was loaded.
 
+    Examples
+    --------
     >>> rows = {"length": [1.0, 1.1, 5.0, 5.2], "soil": ["wet", "dry", "wet", "dry"], "kind": ["a", "a", "b", "b"]}
     >>> model = TableModel.fit(rows, "kind", validation=0, progress=False)
     >>> model

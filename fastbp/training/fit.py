@@ -45,55 +45,79 @@ def fit(
 ) -> History:
     """Train the network in compiled code, and return what became of it.
 
-    Parameters
-    ----------
-    x : (N, ...) samples, of as many elements as the network has inputs
-        float32, float64, uint8, int16, int32 and int64 are read as they lie, memory-mapped files included; other
-        types are copied first. Nothing can hold a file that somebody cuts short under its map.
-    t : the targets, as the loss layer takes them
-    epochs : passes over the samples
-    batch_size : samples a step; the last step of an epoch has what is left
-    optimizer : "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", or an object of
-        ``fastbp.optimizers``, which also holds the learning rate
-    validation_data : (x, t), evaluated after each epoch
-    validation_split : share of the samples, above 0 and below 1, to take for validation: the last ones, as they are
-        given and before any shuffling; so order them by chance where they are sorted
-    shuffle : whether each epoch takes the samples in a new order
-    seed : of the order and of dropout layers without a seed of their own; None draws one. The weights after training
-        are the same bits for the same seed and any number of threads.
-    threads : how many to use; as many as ``get_num_threads`` says if None
-    callbacks : called with the History after each epoch; the run ends when one returns True
-    accuracy : whether to find the accuracy on the training samples after each epoch, too, which costs a pass over them
-    progress : whether to show, on a terminal or in a notebook, that kernels are compiled and then a progress bar
-    scale : number above 0 that each element of ``x`` is multiplied by as it is read, 1 / 255 for images of bytes. It
-        becomes the network's own, so that predict, accuracy, files and exports multiply as well; the network's
-        present one if None
-    sample_weight : (N,) finite numbers of at least 0, which multiply the losses of the samples
-    class_weight : dict from class label to a number that multiplies the losses of its samples; 1 for those it lacks.
-        "balanced" weighs each class that is there by N / (classes x its samples), as scikit-learn does. The labels of a
-        network with one output are 0 and 1
-    clip_norm : largest norm of all gradients together, to which larger ones are scaled down
-    patience : stop after so many epochs without a lower validation loss, and go back to the weights of the epoch with
-        the lowest, the History's ``best_epoch``
-    max_steps : stop after so many steps in all, also in the middle of an epoch
-    resume : the ``state`` of an earlier History: go on from there, to the same bits as without a stop. Where patience
-        had run out, nothing is left to do.
-
     Ctrl-C ends the run between two steps, after the one at hand: the network then has the weights of the last finished
     one.
+
+    Parameters
+    ----------
+    x : (N, ...) array
+        Samples, of as many elements as the network has inputs. float32, float64, uint8, int16, int32 and int64 are read
+        as they lie, memory-mapped files included; other types are copied first. Nothing can hold a file that somebody
+        cuts short under its map.
+    t : array
+        The targets, as the loss layer takes them.
+    epochs : int
+        Passes over the samples.
+    batch_size : int
+        Samples a step; the last step of an epoch has what is left.
+    optimizer : str or Optimizer
+        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", or an object of ``fastbp.optimizers``,
+        which also holds the learning rate.
+    validation_data : (x, t) or None
+        Evaluated after each epoch.
+    validation_split : float above 0 and below 1, or None
+        Share of the samples to take for validation: the last ones, as they are given and before any shuffling; so order
+        them by chance where they are sorted.
+    shuffle : bool
+        Whether each epoch takes the samples in a new order.
+    seed : int or None
+        Of the order and of dropout layers without a seed of their own; None draws one. The weights after training are
+        the same bits for the same seed and any number of threads.
+    threads : int or None
+        How many to use; as many as ``get_num_threads`` says if None.
+    callbacks : sequence of callables
+        Called with the History after each epoch; the run ends when one returns True.
+    accuracy : bool
+        Whether to find the accuracy on the training samples after each epoch, too, which costs a pass over them.
+    progress : bool
+        Whether to show, on a terminal or in a notebook, that kernels are compiled and then a progress bar.
+    scale : float above 0, or None
+        What each element of ``x`` is multiplied by as it is read, 1 / 255 for images of bytes. It becomes the network's
+        own, so that predict, accuracy, files and exports multiply as well; the network's present one if None.
+    sample_weight : (N,) array or None
+        Finite numbers of at least 0, which multiply the losses of the samples.
+    class_weight : dict, "balanced" or None
+        From class label to a number that multiplies the losses of its samples; 1 for those it lacks. "balanced" weighs
+        each class that is there by N / (classes x its samples), as scikit-learn does. The labels of a network with one
+        output are 0 and 1.
+    clip_norm : float above 0, or None
+        Largest norm of all gradients together, to which larger ones are scaled down.
+    patience : int or None
+        Stop after so many epochs without a lower validation loss, and go back to the weights of the epoch with the
+        lowest, the History's ``best_epoch``.
+    max_steps : int or None
+        Stop after so many steps in all, also in the middle of an epoch.
+    resume : TrainingState or None
+        The ``state`` of an earlier History: go on from there, to the same bits as without a stop. Where patience had
+        run out, nothing is left to do.
+
+    Returns
+    -------
+    history : History
+        Losses and what else was asked for, an entry for each epoch, and the ``state`` to go on from.
 
     Raises
     ------
     ValueError, TypeError
-        for arguments out of range and data that do not fit; nothing has changed then
+        For arguments out of range and data that do not fit; nothing has changed then.
     FloatingPointError
-        where a loss or a parameter is no longer finite, naming epoch and batch, and the element of ``x`` or ``t`` that
-        was not, also of the validation data; the network has the last finite parameters
+        Where a loss or a parameter is no longer finite, naming epoch and batch, and the element of ``x`` or ``t`` that
+        was not, also of the validation data; the network has the last finite parameters.
     RuntimeError
-        where another thread trains this network, or a callback has changed its layers to other kinds or shapes. (Arrays
+        Where another thread trains this network, or a callback has changed its layers to other kinds or shapes. (Arrays
         and settings that a callback replaces are followed.)
     BufferError
-        from whoever closes or resizes memory that ``x``, ``t`` or the weights lie in while this runs
+        From whoever closes or resizes memory that ``x``, ``t`` or the weights lie in while this runs.
     """
     samples = Samples("x", x, net.scale if scale is None else _arguments.real("scale", scale, above=0))
     held = None

@@ -24,13 +24,21 @@ class History:
 
     Attributes
     ----------
-    loss : mean training loss over the epoch's samples, each at the step that used it
-    accuracy : of the training samples, with the weights at the epoch's end, dropout switched off
-    val_loss, val_accuracy : of the validation data, with the weights at the epoch's end
-    seconds : wall time of the epoch, validation included
-    best_epoch : the index in ``val_loss`` of its lowest, the epoch whose weights ``patience`` keeps and restores; None
-        without patience, and before the first epoch's end
-    state : where the run stopped, for ``fit(resume=...)``
+    loss : list of float
+        Mean training loss over the epoch's samples, each at the step that used it.
+    accuracy : list of float
+        Of the training samples, with the weights at the epoch's end, dropout switched off.
+    val_loss : list of float
+        Of the validation data, with the weights at the epoch's end.
+    val_accuracy : list of float
+        Likewise.
+    seconds : list of float
+        Wall time of the epoch, validation included.
+    best_epoch : int or None
+        The index in ``val_loss`` of its lowest, the epoch whose weights ``patience`` keeps and restores; None without
+        patience, and before the first epoch's end.
+    state : TrainingState or None
+        Where the run stopped, for ``fit(resume=...)``.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -85,17 +93,37 @@ class TrainingState:
 
     Attributes
     ----------
-    step : steps finished
-    parameters, first, second : copies of the flat vectors of the parameters and of the optimizer's states
-    seed : of order and dropout
-    n_samples, batch_size : what a step's number refers to
-    partial_loss : losses of the unfinished epoch's steps, each times its number of samples
-    history : the lists of the finished epochs
-    best_loss, best_parameters, waited : of early stopping: the lowest validation loss, infinite if there was none, a
-        copy of the parameters it was measured with, and the epochs since
-    optimizer : name of the optimizer's class, None where it is not known
-    buffers, best_buffers : copies of the flat vector of what layers keep beside parameters, such as running means, and
-        as it was with ``best_parameters``; None where there is none
+    step : int
+        Steps finished.
+    parameters : (P,) array
+        A copy of the flat vector of the parameters.
+    first : array
+        A copy of the first of the optimizer's states.
+    second : array
+        A copy of the second.
+    seed : int
+        Of order and dropout.
+    n_samples : int
+        With ``batch_size``, what a step's number refers to.
+    batch_size : int
+        Samples a step.
+    partial_loss : float
+        Losses of the unfinished epoch's steps, each times its number of samples.
+    history : dict of lists
+        The lists of the finished epochs.
+    best_loss : float
+        Of early stopping: the lowest validation loss, infinite if there was none.
+    best_parameters : array
+        A copy of the parameters it was measured with.
+    waited : int
+        The epochs since.
+    optimizer : str or None
+        Name of the optimizer's class, None where it is not known.
+    buffers : array or None
+        A copy of the flat vector of what layers keep beside parameters, such as running means; None where there is
+        none.
+    best_buffers : array or None
+        The same as it was with ``best_parameters``.
     """
 
     step: int

@@ -59,16 +59,29 @@ def plot_history(lists: Mapping[str, Sequence[float]]) -> Figure:
 def plot_confusion(net: Network, x: ArrayLike, t: ArrayLike, names: Sequence[Any] | None = None) -> Figure:
     """How often samples of each class are taken for each other class.
 
+    A cell holds a number of samples; its colour is their share of the samples of the true class, which is the row.
+
     Parameters
     ----------
-    net : a network with an output for each class
-    x : (N, I) samples
-    t : (N,) class labels, or (N, K) rows whose largest element is the class
-    names : what to call the classes; 0, 1, ... if None
+    net : network
+        With an output for each class.
+    x : (N, I) array
+        Samples.
+    t : (N,) or (N, K) array
+        Class labels, or rows whose largest element is the class.
+    names : sequence or None
+        What to call the classes; 0, 1, ... if None.
 
-    A cell holds a number of samples; its colour is their share of the samples of the true class, which is the row.
-    Raises ValueError where shapes do not fit, for a label outside 0..K-1 and for networks with one output, TypeError
-    for what is no network and no array of numbers.
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit, for a label outside 0..K-1 and for networks with one output.
+    TypeError
+        For what is no network and no array of numbers.
     """
     _check_network(net)
     x, t = _check.as_real("x", x), _check.as_real("t", t)
@@ -130,14 +143,27 @@ def confusion_counts(found: np.ndarray, labels: np.ndarray, n_classes: int) -> n
 def plot_weights(net: Network, shape: tuple[int, int] | None = None, most: int = 100) -> Figure:
     """The first layer's weights, one image for each of its units: what each looks for in an image.
 
+    Red raises a unit's score, blue lowers it, white is 0; the scale is the same for all units.
+
     Parameters
     ----------
-    net : a network whose inputs are images, pixel rows one after another
-    shape : height and width of an image; square if None
-    most : number of units to show, from the first
+    net : network
+        Whose inputs are images, pixel rows one after another.
+    shape : (int, int) or None
+        Height and width of an image; square if None.
+    most : int
+        Number of units to show, from the first.
 
-    Red raises a unit's score, blue lowers it, white is 0; the scale is the same for all units. Raises ValueError where
-    the inputs are no image of that shape and for weights that are not finite, TypeError for arguments of another kind.
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        Where the inputs are no image of that shape, and for weights that are not finite.
+    TypeError
+        For arguments of another kind.
     """
     _check_network(net)
     most = integer("most", most, 1)
