@@ -1,4 +1,4 @@
-"""How a kernel is compiled, and where its machine code is kept.
+"""How a kernel is compiled, and where its machine code comes from and is kept.
 
 ``@kernel`` is the one decorator of this folder. It compiles at the first call, with ``nogil``, NumPy's rules for
 division (Python's check for a zero divisor keeps a loop from being vectorised) and one fast-math flag, ``contract``,
@@ -10,8 +10,10 @@ import hashlib
 import io
 import os
 import pickle
+import sys
 import tempfile
-from functools import cache
+from contextlib import suppress
+from functools import cache, cached_property
 from pathlib import Path
 
 import llvmlite
@@ -22,6 +24,7 @@ from numba.extending import register_jitable
 
 from ._interrupts import uninterrupted
 from ._private import private_folder, read_private, writing_private
+from ._target import Dispatcher
 from .isa import ISA
 
 
@@ -44,8 +47,26 @@ def build_tag() -> str:
     numba looks at the file of the function it loads, not at the files of the functions that one calls, nor at the
     settings below; machine code kept under another tag is never used.
     """
-    settings = numba.__version__, llvmlite.__version__, ISA, config.BOUNDSCHECK, config.OPT
+    settings = numba.__version__, llvmlite.__version__, ISA, config.BOUNDSCHECK, config.OPT, config.USING_SVML
     return hashlib.sha256(_SOURCES + repr(settings).encode()).hexdigest()
+
+
+CARRIED = Path(__file__).parent / "machine_code"
+"""Where a wheel has its machine code, one folder for each ``kind``; fastbp.commands._carry makes it."""
+
+
+def kind() -> str:
+    """Name of the machine code that this process makes and runs."""
+    return f"{ISA.name}-numba{numba.__version__}-{sys.implementation.cache_tag}-{build_tag()[:16]}"
+
+
+@cache
+def carried() -> str:
+    """The folder of the machine code that came with the package; OSError that says why where there is none to use."""
+    if (folder := CARRIED / kind()).is_dir():
+        return private_folder(str(folder))
+    kinds = sorted(path.name for path in CARRIED.glob("*-*")) if CARRIED.is_dir() else []
+    raise FileNotFoundError(f"this is {kind()}, the package has {' and '.join(kinds) or 'none'}")
 
 
 REFUSED: dict[str, str] = {}
@@ -75,7 +96,14 @@ class _InTree(_PrivateLocator, caching.InTreeCacheLocator): ...
 class _OfUser(_PrivateLocator, caching.UserWideCacheLocator): ...
 
 
-class _Compiled(caching.CompileResultCacheImpl):
+class _OfPackage(caching.InTreeCacheLocator):
+    def ensure_cache_path(self):
+        if Path(self._py_file).parent != CARRIED.parent:
+            raise FileNotFoundError(f"{self._py_file} is none of the package's kernels")
+        self._cache_path = carried()
+
+
+class _KeptImpl(caching.CompileResultCacheImpl):
     """Where NUMBA_CACHE_DIR names a folder, it is that one or none."""
 
     @property
@@ -83,8 +111,16 @@ class _Compiled(caching.CompileResultCacheImpl):
         return [_Named] if config.CACHE_DIR else [_InTree, _OfUser]
 
 
-class _FunctionCache(caching.FunctionCache):
-    _impl_class = _Compiled
+class _CarriedImpl(caching.CompileResultCacheImpl):
+    _locator_classes = (_OfPackage,)
+
+
+class _Kept(caching.FunctionCache):
+    _impl_class = _KeptImpl
+
+
+class _Carried(caching.FunctionCache):
+    _impl_class = _CarriedImpl
 
 
 class CheckedFile(caching.IndexDataCacheFile):
@@ -135,61 +171,67 @@ class CheckedFile(caching.IndexDataCacheFile):
         return pickle.loads(code)
 
 
+def _opened(kind_of_cache, function) -> caching.FunctionCache | None:
+    """Open numba's cache of ``function`` with ``CheckedFile``; None where there is no folder for it."""
+    try:
+        cache = kind_of_cache(function)
+        folder = private_folder(cache.cache_path)  # which a setting of numba may have chosen
+    except (RuntimeError, OSError):
+        return None
+    cache._cache_file = CheckedFile(folder, cache._impl.filename_base, build_tag())
+    return cache
+
+
 class KernelCache:
     """numba's on-disk cache, opened at first use, never stale and never in the way.
 
-    Anything that goes wrong on disk means compiling again: no place to write, or none that only this user can write
-    to, a full disk, a file cut short or damaged.
+    What came with the package is tried first, and only read. Anything that goes wrong on disk means compiling again: no
+    place to write, or none that only this user can write to, a full disk, a file cut short or damaged.
     """
 
     def __init__(self, function):
         self._function = function
-        self._opened = False
-        self._on_disk: caching.FunctionCache | None = None
 
-    def _open(self) -> caching.FunctionCache | None:
-        if not self._opened:
-            self._opened = True
-            try:
-                cache = _FunctionCache(self._function)
-                folder = private_folder(cache.cache_path)  # which a setting of numba may have chosen
-                cache._cache_file = CheckedFile(folder, cache._impl.filename_base, build_tag())
-                self._on_disk = cache
-            except (RuntimeError, OSError):  # no such folder
-                self._on_disk = None
-        return self._on_disk
+    @cached_property
+    def _carried(self) -> caching.FunctionCache | None:
+        return _opened(_Carried, self._function)
+
+    @cached_property
+    def _kept(self) -> caching.FunctionCache | None:
+        return _opened(_Kept, self._function)
 
     @property
     def cache_path(self) -> str | None:
-        cache = self._open()
-        return cache.cache_path if cache else None
+        return self._kept.cache_path if self._kept else None
 
     def load_overload(self, sig, target_context):
-        cache = self._open()
-        if cache is None:
+        if self._carried is not None:
+            # Damaged files surface as anything from EOFError to UnicodeDecodeError.
+            with suppress(Exception):
+                if found := self._carried.load_overload(sig, target_context):
+                    return found
+        if self._kept is None:
             return None
         try:
-            return cache.load_overload(sig, target_context)
-        except Exception:  # damaged files surface as anything from EOFError to UnicodeDecodeError
+            return self._kept.load_overload(sig, target_context)
+        except Exception:
             self.flush()
             return None
 
     def save_overload(self, sig, data) -> None:
-        cache = self._open()
-        if cache is None:
+        if self._kept is None:
             return
         try:
-            cache.save_overload(sig, data)
+            self._kept.save_overload(sig, data)
         except (OSError, EOFError, pickle.PickleError):
             self.flush()
 
     def flush(self) -> None:
-        cache = self._open()
         try:
-            if cache is not None:
-                cache.flush()
+            if self._kept is not None:
+                self._kept.flush()
         except OSError:
-            self._on_disk = None
+            self._kept = None
 
     def enable(self) -> None: ...
 
@@ -210,10 +252,11 @@ def kernel(function=None, *, inline=False, by_address=False):
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     elif by_address:
         options["no_cpython_wrapper"] = True
-    dispatcher = numba.njit(function, **options)
-    if not config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(function)
-        dispatcher.compile = uninterrupted()(dispatcher.compile)
+    if config.DISABLE_JIT:
+        return function
+    dispatcher = Dispatcher(function, targetoptions=options | {"nopython": True, "boundscheck": None})
+    dispatcher._cache = KernelCache(function)
+    dispatcher.compile = uninterrupted()(dispatcher.compile)
     return dispatcher
 
 

@@ -2,10 +2,12 @@
 
 Nothing but this table names an instruction set: a kernel asks ``ISA`` how wide a vector is and how many rows
 a register tile has. The row follows the CPU that numba compiles for, which is the host's unless
-``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` say otherwise.
+``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` say otherwise. Kernels are compiled for the row, not for the CPU, so that
+machine code made on one CPU runs on all that have the row.
 """
 
 import platform
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ class Isa:
 
     Attributes
     ----------
+    cpu : LLVM's name of the least CPU that has the row, for which kernels are compiled.
+    needs : its features, as far as they are above those of every CPU of the platform.
     vector_bytes : bytes in a vector register.
     tile_rows : rows of the largest register tile that is 1, 2, ... vectors wide; its length is the widest tile.
         Accumulators, one row of B and one broadcast of A have to fit the register file.
@@ -35,6 +39,8 @@ class Isa:
     """
 
     name: str
+    cpu: str
+    needs: tuple[str, ...]
     vector_bytes: int
     tile_rows: tuple[int, ...]
     masks: bool
@@ -65,12 +71,19 @@ _NARROW: dict[str, Any] = {
     "steep_pack": True,
 }
 
+# The levels of the x86-64 psABI.
+_V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
+_V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+_ARM = "apple-m1" if sys.platform == "darwin" else "generic"
+
 TABLE = {
-    "plain": Isa("plain", vector_bytes=16, tile_rows=(6, 4, 3), **_NARROW),
-    "neon": Isa("neon", vector_bytes=16, tile_rows=(8, 8, 7, 5), **_NARROW),
-    "avx2": Isa("avx2", vector_bytes=32, tile_rows=(8, 6), **_NARROW | {"masks": True}),
+    "plain": Isa("plain", "x86-64", (), vector_bytes=16, tile_rows=(6, 4, 3), **_NARROW),
+    "neon": Isa("neon", _ARM, (), vector_bytes=16, tile_rows=(8, 8, 7, 5), **_NARROW),
+    "avx2": Isa("avx2", "x86-64-v3", _V3, vector_bytes=32, tile_rows=(8, 6), **_NARROW | {"masks": True}),
     "avx512": Isa(
         "avx512",
+        "x86-64-v4",
+        _V4,
         vector_bytes=64,
         tile_rows=(8, 8, 8, 6),
         masks=True,
@@ -91,8 +104,9 @@ def _target_features() -> set[str]:
     if not config.CPU_NAME or config.CPU_NAME == "host":
         features = llvm.get_host_cpu_features()
         return {name for name in features if features[name]}
-    named = {f[1:] for f in (config.CPU_FEATURES or "").split(",") if f.startswith("+")}
-    return named | _features_implied_by(config.CPU_NAME)
+    words = (config.CPU_FEATURES or "").split(",")
+    added, taken = ({word[1:] for word in words if word.startswith(sign)} for sign in "+-")
+    return (_features_implied_by(config.CPU_NAME) | added) - taken
 
 
 def _features_implied_by(cpu_name: str) -> set[str]:
@@ -109,17 +123,15 @@ def _features_implied_by(cpu_name: str) -> set[str]:
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu_name, features="")
     assembly = machine.emit_assembly(module)
     if "zmm" in assembly:
-        return {"avx512f", "avx512vl", "avx2", "fma"}
-    return {"avx2", "fma"} if "vfmadd" in assembly else set()
+        return set(_V4)
+    return set(_V3) if "vfmadd" in assembly else set()
 
 
 def _row() -> Isa:
     if platform.machine().lower() in ("arm64", "aarch64"):
         return TABLE["neon"]
     features = _target_features()
-    if {"avx512f", "avx512vl"} <= features:
-        return TABLE["avx512"]
-    return TABLE["avx2" if {"avx2", "fma"} <= features else "plain"]
+    return next(TABLE[name] for name in ("avx512", "avx2", "plain") if features.issuperset(TABLE[name].needs))
 
 
 ISA = _row()

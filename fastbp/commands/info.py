@@ -17,6 +17,7 @@ import fastbp
 from fastbp.basics._progress import why_not_kept
 from fastbp.commands import _options as types
 from fastbp.commands._report import write_report
+from fastbp.kernels._jit import carried
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.program import train
 
@@ -58,14 +59,23 @@ def collected() -> dict[str, Any]:
     return {
         "fastbp": fastbp.__version__,
         "CPU": f"{_cpu_name()} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
-        "table row": f"{ISA.name}: vectors of {ISA.vector_bytes} bytes, tiles of rows x vectors {tiles}",
+        "table row": f"{ISA.name} ({ISA.cpu}): vectors of {ISA.vector_bytes} bytes, tiles of rows x vectors {tiles}",
         "threads": fastbp.get_num_threads(),
+        "machine code": machine_code(),
         "cache": folder or f"none, so that every process compiles anew: {why_not_kept()}",
         "cache size": f"{size / 1e6:.1f} MB",
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
         "NumPy": np.__version__,
     } | {name: version or "not installed" for name, version in installed.items()}
+
+
+def machine_code() -> str:
+    """Where the machine code of the kernels comes from, and why."""
+    try:
+        return f"of the package: {carried()}"
+    except OSError as error:
+        return f"compiled at first use: {error}"
 
 
 def cache() -> tuple[str | None, int]:

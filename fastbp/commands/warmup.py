@@ -1,6 +1,7 @@
 """Compile all kernels for float32 and float64 and keep them on disk, so that later runs start at once.
 
-That takes up to a minute, once for each version of fastbp and kind of CPU; with the cache filled, a second or two.
+That takes a minute or two, once for each version of fastbp and kind of CPU; where they came with the package or are in
+the cache, a few seconds.
 """
 
 import argparse
@@ -28,6 +29,7 @@ examples:
   fastbp warmup
   NUMBA_CACHE_DIR=/var/cache/fastbp fastbp warmup
 """
+DTYPES = ("float32", "float64")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> None:
     """Use everything once, with a progress bar on a terminal, and say where the machine code is."""
     start = time.perf_counter()
-    work = list(_work())
+    work = [part for dtype in DTYPES for part in work_in(dtype)]
     with Bar(len(work), "part") as bar, silence():
         for name, use in work:
             bar.describe(f"compiling kernels, once for this machine: {name}")
@@ -48,22 +50,21 @@ def run(options: Options) -> None:
     print(f"{len(work)} parts ready in {time.perf_counter() - start:.1f} s, {where}")
 
 
-def _work() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Names of parts, and functions that use all kernels of each."""
-    for dtype in ("float32", "float64"):
-        x = np.random.default_rng(0).random((8, 4)).astype(dtype)
-        yield f"functions in {dtype}", partial(_functions, x)
-        yield f"samples in {dtype}", partial(_samples, x)
-        for word in BY_NAME:
-            yield f"{named(word)!r} in {dtype}", partial(_layer, partial(named, word), x)
-        for cls in layers.CLASSES:
-            yield f"{cls.__name__} in {dtype}", partial(_layer, partial(cls.of_width, 4, x.dtype), x)
-        for loss in losses.CLASSES:
-            yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
-        for optimizer in Optimizer.__subclasses__():
-            yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
-        if find_spec("sklearn"):
-            yield f"scikit-learn's estimators in {dtype}", partial(_estimators, x)
+def work_in(dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Names of parts, and functions that use all kernels of each, in float32 or float64."""
+    x = np.random.default_rng(0).random((8, 4)).astype(dtype)
+    yield f"functions in {dtype}", partial(_functions, x)
+    yield f"samples in {dtype}", partial(_samples, x)
+    for word in BY_NAME:
+        yield f"{named(word)!r} in {dtype}", partial(_layer, partial(named, word), x)
+    for cls in layers.CLASSES:
+        yield f"{cls.__name__} in {dtype}", partial(_layer, partial(cls.of_width, 4, x.dtype), x)
+    for loss in losses.CLASSES:
+        yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
+    for optimizer in Optimizer.__subclasses__():
+        yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
+    if find_spec("sklearn"):
+        yield f"scikit-learn's estimators in {dtype}", partial(_estimators, x)
 
 
 def _functions(x: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from fastbp.kernels.isa import TABLE
 
 REGISTERS = {"plain": 16, "avx2": 16, "avx512": 32, "neon": 32}
 on_x86 = pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="names of x86 CPUs")
+V3, V4 = TABLE["avx2"].needs, TABLE["avx512"].needs
 rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 
 
@@ -36,11 +37,17 @@ def test_row_of_a_named_cpu(monkeypatch, cpu, name):
     assert row_for(monkeypatch, cpu) == name
 
 
+def words(names, sign="+"):
+    return ",".join(sign + name for name in names)
+
+
 @on_x86
-def test_features_add_to_a_named_cpu(monkeypatch):
-    assert row_for(monkeypatch, "generic", "+avx2,+fma") == "avx2"
-    assert row_for(monkeypatch, "haswell", "+avx512f,+avx512vl") == "avx512"
-    assert row_for(monkeypatch, "haswell", "-bmi") == "avx2"
+def test_features_add_to_a_named_cpu_and_are_taken_from_it(monkeypatch):
+    assert row_for(monkeypatch, "generic", words(V3)) == "avx2"
+    assert row_for(monkeypatch, "haswell", words(V4)) == "avx512"
+    assert row_for(monkeypatch, "haswell", "-sse4a") == "avx2"
+    for name in V3:
+        assert row_for(monkeypatch, "haswell", f"-{name}") == "plain"
 
 
 @on_x86
@@ -50,21 +57,18 @@ def test_row_follows_the_environment(cpu, name):
     assert python_json(code, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="") == name
 
 
+ROWS_OF_FEATURES = [((), "plain"), (V3, "avx2"), (V4, "avx512")]
+ROWS_OF_FEATURES += [(tuple({*V3} - {one}), "plain") for one in V3]
+ROWS_OF_FEATURES += [(tuple({*V4} - {one}), "plain" if one in V3 else "avx2") for one in V4]
+
+
 @on_x86
-@pytest.mark.parametrize(
-    ("features", "name"),
-    [
-        ((), "plain"),
-        (("avx", "avx2"), "plain"),
-        (("avx2", "fma"), "avx2"),
-        (("avx2", "fma", "avx512f"), "avx2"),
-        (("avx2", "fma", "avx512f", "avx512vl"), "avx512"),
-    ],
-)
+@pytest.mark.parametrize(("features", "name"), ROWS_OF_FEATURES)
 @pytest.mark.parametrize("cpu", [None, "", "host"])
-def test_row_of_the_host_follows_its_features(monkeypatch, cpu, features, name):
-    off = {"avx": False, "avx2": False, "fma": False, "avx512f": False, "avx512vl": False}
-    monkeypatch.setattr(isa.llvm, "get_host_cpu_features", lambda: off | dict.fromkeys(features, True))
+def test_row_of_the_host_has_none_but_features_of_the_host(monkeypatch, cpu, features, name):
+    monkeypatch.setattr(
+        isa.llvm, "get_host_cpu_features", lambda: dict.fromkeys(V4, False) | dict.fromkeys(features, True)
+    )
     assert row_for(monkeypatch, cpu, None) == name
 
 

@@ -1,0 +1,63 @@
+"""Kernels are compiled for the row of the table, whatever the CPU; what else a process compiles is not."""
+
+import platform
+
+import pytest
+from calls import python_json
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+on_x86 = pytest.mark.skipif(not X86, reason="names of x86 CPUs")
+
+RELU = """
+import json
+import numba
+import numpy as np
+from numba.core import event
+recorder = event.RecordingListener()
+event.register("numba:compile", recorder)
+import fastbp
+from fastbp.kernels import relu
+
+fastbp.relu(np.ones((3, 40), np.float32))
+
+@numba.njit
+def other(x):
+    return x + 1
+
+compiled = len(recorder.buffer)
+other(1)
+kernels = [kernel for kernel in vars(relu).values() if hasattr(kernel, "inspect_asm")]
+code = "".join(text for kernel in kernels for text in kernel.inspect_asm().values())
+cpu = other.overloads[other.signatures[0]].library.codegen.magic_tuple()[1]
+print(json.dumps({
+    "compiled": compiled,
+    "registers": [name for name in ("zmm", "ymm", "xmm") if name in code],
+    "other": cpu,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Processes told they are on these CPUs, one after the other, all with the same cache."""
+    cache = tmp_path_factory.mktemp("cache")
+    settings = {"NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": cache}
+    return {
+        cpu: python_json(RELU, NUMBA_CPU_NAME=cpu, **settings) for cpu in ("haswell", "znver3", "generic", "nehalem")
+    }
+
+
+@on_x86
+def test_cpus_of_a_row_share_their_machine_code(runs):
+    assert [run["compiled"] > 0 for run in runs.values()] == [True, False, True, False]
+
+
+@on_x86
+def test_machine_code_has_the_registers_of_its_row(runs):
+    assert "ymm" in runs["haswell"]["registers"]
+    assert runs["generic"]["registers"] == ["xmm"]
+
+
+@on_x86
+def test_other_functions_of_the_process_are_compiled_as_numba_was_told(runs):
+    assert {cpu: run["other"] for cpu, run in runs.items()} == {cpu: cpu for cpu in runs}
