@@ -20,6 +20,7 @@ import llvmlite
 import numba
 from numba.core import caching, config
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.runtime import rtsys
 from numba.extending import register_jitable
 
 from ._interrupts import uninterrupted
@@ -182,6 +183,16 @@ def _opened(kind_of_cache, function) -> caching.FunctionCache | None:
     return cache
 
 
+def _loaded(cache, sig, target_context):
+    """Return what the cache has, as numba's ``load_overload`` does but for what is needed to compile.
+
+    To import that takes as long as all else that a process does before its first step. If anything is compiled
+    later, numba's compiler sees to it.
+    """
+    rtsys.initialize(target_context)
+    return cache._load_overload(sig, target_context)
+
+
 class KernelCache:
     """numba's on-disk cache, opened at first use, never stale and never in the way.
 
@@ -208,12 +219,12 @@ class KernelCache:
         if self._carried is not None:
             # Damaged files surface as anything from EOFError to UnicodeDecodeError.
             with suppress(Exception):
-                if found := self._carried.load_overload(sig, target_context):
+                if found := _loaded(self._carried, sig, target_context):
                     return found
         if self._kept is None:
             return None
         try:
-            return self._kept.load_overload(sig, target_context)
+            return _loaded(self._kept, sig, target_context)
         except Exception:
             self.flush()
             return None

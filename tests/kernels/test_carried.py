@@ -7,19 +7,24 @@ from pathlib import Path
 
 import pytest
 from calls import python, python_json
-from test_jit import KERNELS, PACKAGE, SIGMOID_OF_0, START, flipped
+from test_jit import KERNELS, PACKAGE, START, flipped
 from test_private import Attack
+
+from fastbp.kernels.random import key_of
 
 MAKE = """
 import pathlib, sys
 import numpy as np
-import fastbp
 from fastbp.commands import _carry
 from fastbp.kernels import _jit
-fastbp.Sigmoid().forward(np.zeros((1, 1)))
+from fastbp.kernels.random import key_of
+for seed in (1, np.int32(1)):
+    key_of(seed, 2, 3)
 if found := _carry.found():
     _carry.take(found, pathlib.Path(sys.argv[1]), _jit.CARRIED)
 """
+KEY_OF = START + "from fastbp.kernels.random import key_of; report(value=key_of(SEED, 2, 3))"
+KEY_OF_1 = KEY_OF.replace("SEED", "1")
 INFO = """
 from fastbp.kernels import _jit
 import json
@@ -35,14 +40,14 @@ class Installed:
         self.root, self.cache = root, root / "cache"
         self.kernels = root / "fastbp" / "kernels"
 
-    def run(self, code=SIGMOID_OF_0, **settings):
+    def run(self, code=KEY_OF_1, **settings):
         return python_json(code, root=self.root, cwd=self.root, **{"NUMBA_CACHE_DIR": self.cache} | settings)
 
     def compiles(self, **settings):
-        """Whether the sigmoid of 0, which has to be right, takes compiling; the cache is empty before and after."""
+        """Whether a key, which has to be right, takes compiling; the cache is empty before and after."""
         try:
             result = self.run(**settings)
-            assert result["value"] == 0.5
+            assert result["value"] == key_of(1, 2, 3)
             assert Path(result["file"]).is_relative_to(self.root)
             assert bool(result["compiled"]) == bool(list(self.cache.rglob("*.nb?")))
             return bool(result["compiled"])
@@ -65,7 +70,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A package that carries what the sigmoid of float64 needs."""
+    """A package that carries a kernel, compiled for two signatures."""
     installed = Installed(tmp_path_factory.mktemp("site-packages"))
     ignored = shutil.ignore_patterns("__pycache__", "kernels", "data", "machine_code")
     shutil.copytree(PACKAGE, installed.root / "fastbp", ignore=ignored)
@@ -87,6 +92,11 @@ def test_nothing_is_compiled(made):
     assert made.says() == f"of the package: {made.folder}"
 
 
+def test_nothing_is_imported_that_only_compiling_takes(made):
+    loaded = KEY_OF_1 + "; print(json.dumps('numba.np.arraymath' in sys.modules))"
+    assert made.run(loaded) is False
+
+
 def test_not_even_where_nothing_can_be_written(made):
     nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), "/dev/null/x")
     assert made.run(**nowhere)["compiled"] == 0
@@ -94,7 +104,7 @@ def test_not_even_where_nothing_can_be_written(made):
 
 def test_what_it_does_not_have_is_compiled_kept_in_the_cache_and_found_there(made):
     before = {file: file.read_bytes() for file in made.folder.iterdir()}
-    code = START + "report(value=float(fastbp.Sigmoid().forward(np.zeros((1, 1), np.float32))[0, 0]))"
+    code = KEY_OF.replace("SEED", "np.int16(1)")
     try:
         assert [made.run(code)["compiled"] > 0 for _ in range(2)] == [True, False]
     finally:
@@ -119,7 +129,7 @@ def test_a_damaged_file_is_not_run(installed, suffix, change):
     assert installed.compiles()
 
 
-def test_machine_code_of_another_kernel_is_not_run(installed):
+def test_machine_code_for_another_signature_is_not_run(installed):
     files = installed.files(".nbc")
     contents = [file.read_bytes() for file in files]
     for file, content in zip(files, contents[1:] + contents[:1], strict=True):

@@ -62,7 +62,7 @@ def build(checkout, into, hook="build_wheel", **settings):
     run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     (wheel,) = into.glob("*.whl")
-    return wheel, run.stdout
+    return wheel, run.stdout + run.stderr
 
 
 def carried(wheel):
@@ -148,7 +148,8 @@ print(json.dumps({
 
 @pytest.mark.soak
 def test_a_wheel_has_all_that_training_takes_on_every_row_of_the_platform(checkout, tmp_path):
-    wheel, _ = build(checkout, tmp_path / "wheel")
+    wheel, output = build(checkout, tmp_path / "wheel")
+    assert carried(wheel), output
     site = tmp_path / "site-packages"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel], check=True)
     for cpu in (None, "haswell", "generic"):
