@@ -15,6 +15,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
@@ -88,16 +89,26 @@ class _PrivateLocator:
             raise
 
 
-class _Named(_PrivateLocator, caching.UserProvidedCacheLocator): ...
+def _locator(name: str) -> Any:
+    """One of numba's, whose name has an underscore in old versions."""
+    return getattr(caching, name, None) or getattr(caching, f"_{name}")
 
 
-class _InTree(_PrivateLocator, caching.InTreeCacheLocator): ...
+_Provided: Any = _locator("UserProvidedCacheLocator")
+_Beside: Any = _locator("InTreeCacheLocator")
+_OfAccount: Any = _locator("UserWideCacheLocator")
 
 
-class _OfUser(_PrivateLocator, caching.UserWideCacheLocator): ...
+class _Named(_PrivateLocator, _Provided): ...
 
 
-class _OfPackage(caching.InTreeCacheLocator):
+class _InTree(_PrivateLocator, _Beside): ...
+
+
+class _OfUser(_PrivateLocator, _OfAccount): ...
+
+
+class _OfPackage(_Beside):
     def ensure_cache_path(self):
         if Path(self._py_file).parent != CARRIED.parent:
             raise FileNotFoundError(f"{self._py_file} is none of the package's kernels")

@@ -19,7 +19,7 @@ class _Codegen(JITCPUCodegen):
         return ISA.cpu
 
     def _get_host_cpu_features(self):
-        return ""  # none but those that the CPU has
+        return ISA.tuning  # and what the CPU has
 
 
 class _Target(CPUTarget):

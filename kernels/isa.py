@@ -35,6 +35,9 @@ class Isa:
     steep_k, steep_n, steep_pack : the blocks for ``x.T dout`` where steps of k in ``x`` are so long a power of two
         that they fall on each other in the cache, and whether ``x`` is then packed too.
 
+    tuning : what to tell LLVM beside the CPU's name. For x86-64-v4 it keeps to half vectors where it has the choice,
+        which takes the exponential and its like 1.4 times as long.
+
     The numbers come from ``bench/bench_gemm.py``.
     """
 
@@ -52,6 +55,7 @@ class Isa:
     steep_k: int
     steep_n: int
     steep_pack: bool
+    tuning: str = ""
 
     def lanes(self, itemsize: int) -> int:
         """Elements of ``itemsize`` bytes in a vector."""
@@ -95,6 +99,7 @@ TABLE = {
         steep_k=2048,
         steep_n=256,
         steep_pack=False,
+        tuning="-prefer-256-bit",
     ),
 }
 

@@ -61,3 +61,20 @@ def test_machine_code_has_the_registers_of_its_row(runs):
 @on_x86
 def test_other_functions_of_the_process_are_compiled_as_numba_was_told(runs):
     assert {cpu: run["other"] for cpu, run in runs.items()} == {cpu: cpu for cpu in runs}
+
+
+SIGMOID = """
+import json
+from numba import float32, int64, void
+from fastbp.kernels.activations import sigmoid
+signature = void(int64, int64, int64, float32)
+sigmoid.compile(signature)
+print(json.dumps("zmm" in "".join(sigmoid.inspect_asm().values())))
+"""
+
+
+@on_x86
+def test_loops_have_whole_vectors_where_llvm_would_rather_have_halves(tmp_path):
+    """Compiled for skylake-avx512, whichever CPU this is, and not called."""
+    settings = {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": tmp_path}
+    assert python_json(SIGMOID, **settings) is True
