@@ -49,9 +49,10 @@ def test_the_current_core():
 def test_a_thread_leaves_a_core_and_may_use_all_afterwards():
     allowed = os.sched_getaffinity(0)
     for core in sorted(allowed)[:2]:
-        now, may_use = in_a_thread(left, core, allowed)
-        assert now != core
-        assert may_use == allowed
+        found = [in_a_thread(left, core, allowed) for _ in range(21)]
+        assert all(may_use == allowed for _, may_use in found)
+        # Where other programs run, the kernel may have moved one back before it is asked where it is.
+        assert sum(now != core for now, _ in found) > 10
 
 
 def test_a_thread_with_one_core_stays():
