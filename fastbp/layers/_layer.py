@@ -36,9 +36,12 @@ class Numbering:
         arrays = (*layer.parameters, *layer.buffers)
         if not arrays:
             return _NONE
-        n = 1 + max(self._counts.get(name, 0) for name in arrays)
-        self._counts |= dict.fromkeys(arrays, n)
-        return _numbered(arrays, n)
+        counts, most = self._counts, 0
+        for name in arrays:  # every gradient comes here: a maximum over a generator and a dict took longer
+            most = max(most, counts.get(name, 0))
+        for name in arrays:
+            counts[name] = most + 1
+        return _numbered(arrays, most + 1)
 
 
 def _age(cls: type, name: str) -> int:
