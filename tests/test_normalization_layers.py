@@ -160,6 +160,21 @@ def test_what_is_refused(kind):
         layer.forward(np.ones((2, 3)))
 
 
+@kinds
+def test_arrays_are_held_against_the_factor_that_was_taken(kind):
+    """Not against what another thread, or the conversion of the next array, has put in its place meanwhile."""
+    name, other = ("factor", "shift") if kind == "Scale" else ("gamma", "beta")
+
+    class Swaps:
+        def __array__(self, dtype=None, copy=None):
+            setattr(layer, name, np.ones(2))
+            return np.ones(2)
+
+    layer = getattr(fastbp, kind)(np.ones(5), Swaps())
+    with pytest.raises(ValueError, match=rf"{other} must have the shape of {name}, \(5,\), got \(2,\)"):
+        layer.forward(np.ones((3, 5)))
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -163,7 +163,7 @@ class Gain(ColumnLayer):
         return cls(np.ones(n, dtype))
 
     def forward(self, x):
-        x, rows, _ = self._rows(x, (self._columns("gain"),))
+        x, rows, _ = self._rows(x, tuple(self._taken()))
         y = np.empty_like(rows)
         of.gain_forward(rows, self.gain, y)
         self._last = rows
@@ -178,7 +178,7 @@ class Gain(ColumnLayer):
         return node("Mul", x, self.gain)
 
     def lower(self, p, x):
-        gain, y = self._columns("gain"), p.buffer((self, "y"), x.columns)
+        (gain,), y = self._taken(), p.buffer((self, "y"), x.columns)
         at, shape = p.place_of(gain), (p.rows, x.columns)
         p.emit(of.Gain(x.address, at, y, *shape))
 

@@ -19,17 +19,21 @@ class ColumnLayer(Layer):
     _factor: str  # the attribute that the columns are multiplied by at the end
     _last: tuple[Any, ...] | None = None  # what backward works with, rows (N, K) first, and the shape of x last
 
-    def _columns(self, name: str) -> np.ndarray:
-        """The array ``name`` as it is now, in one of its own.
+    def _taken(self, *names: str) -> list[np.ndarray]:
+        """The factor and the arrays of these names as they are now, each looked at once, in arrays of their own.
 
-        Raises ValueError where it is not of the factor's shape, (K,), TypeError for what is no array of real numbers.
+        Raises ValueError where the factor is not (K,), or another is not of the shape of the factor that was taken;
+        TypeError for what is no array of real numbers.
         """
-        array = _check.as_real(name, getattr(self, name))
-        if name == self._factor:
-            if array.ndim != 1 or not array.size:
-                raise ValueError(f"{name} must be (K,), a number for each column, got shape {array.shape}")
-        else:
-            _check.same_shape(name, array, np.shape(getattr(self, self._factor)), self._factor)
+        factor = _check.as_real(self._factor, getattr(self, self._factor))
+        if factor.ndim != 1 or not factor.size:
+            raise ValueError(f"{self._factor} must be (K,), a number for each column, got shape {factor.shape}")
+        return [factor, *(self._fitting(name, getattr(self, name), factor) for name in names)]
+
+    def _fitting(self, name: str, given: Any, factor: np.ndarray) -> np.ndarray:
+        """What was ``given`` as ``name``, checked beside the factor."""
+        array = _check.as_real(name, given)
+        _check.same_shape(name, array, factor.shape, self._factor)
         return array
 
     @classmethod
@@ -39,14 +43,14 @@ class ColumnLayer(Layer):
         return make(np.ones(n, dtype), np.zeros(n, dtype))
 
     def checked(self) -> tuple[np.ndarray | None, ...]:
-        return tuple(self._columns(name) for name in (*self.parameters, *self.buffers))
+        return tuple(self._taken(*(*self.parameters, *self.buffers)[1:]))  # of which the factor is the first
 
     @property
     def n_inputs(self) -> int:
         return len(getattr(self, self._factor))
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        own = self._columns(self._factor).shape
+        own = self._taken()[0].shape
         if shape != own:
             raise ValueError(f"{self._factor} of shape {own} does not fit the {shape[0]} outputs of the layers before")
         return shape
@@ -77,7 +81,7 @@ class ColumnLayer(Layer):
         if last is None:
             raise _check.not_before_forward(self)
         kept, shape = last[0], last[-1]
-        dout, factor = _check.as_real("dout", dout), self._columns(self._factor)
+        dout, factor = _check.as_real("dout", dout), self._taken()[0]
         _check.same_shape("dout", dout, shape, "x")
         if len(factor) != kept.shape[1]:
             raise ValueError(f"{self._factor} of shape {factor.shape} does not fit the x of the last forward, {shape}")

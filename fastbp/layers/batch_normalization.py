@@ -86,10 +86,10 @@ class BatchNormalization(ColumnLayer):
         self.dgamma: np.ndarray | None = None
         self.dbeta: np.ndarray | None = None
 
-    def _columns(self, name: str) -> np.ndarray:
-        if name in self.buffers and getattr(self, name) is None:
-            return np.zeros(self._columns("gamma").shape, _check.result_type(self._columns("gamma")))
-        array = super()._columns(name)
+    def _fitting(self, name: str, given: Any, factor: np.ndarray) -> np.ndarray:
+        if name in self.buffers and given is None:
+            return np.zeros(factor.shape, _check.result_type(factor))
+        array = super()._fitting(name, given, factor)
         if name == "running_var" and (array < 0).any():
             raise ValueError(f"running_var must be at least 0, got {array.min()}")
         return array
@@ -125,7 +125,7 @@ class BatchNormalization(ColumnLayer):
 
     def _passed(self, x: ArrayLike, train_flg: bool) -> tuple[np.ndarray, tuple[Any, ...]]:
         """The result for ``x``, and what ``backward`` needs of this pass."""
-        gamma, beta = self._columns("gamma"), self._columns("beta")
+        gamma, beta, running_mean, running_var = self._taken("beta", *self.buffers)
         x, rows, dtype = self._rows(x, (gamma, beta))
         kind = rows.dtype
         y, z, statistics = np.empty_like(rows), np.empty_like(rows), np.empty((STATISTICS, len(gamma)), kind)
@@ -136,17 +136,15 @@ class BatchNormalization(ColumnLayer):
                 raise ValueError(f"x must hold at least one sample while training, got shape {x.shape}")
             partial = np.empty(shape_of_partial(*rows.shape))
             batch_normalization(team, rows, self.eps, gamma, beta, statistics, z, y, partial)
-            self._move("running_mean", statistics[MEAN])
-            self._move("running_var", statistics[VAR])
+            self._move("running_mean", running_mean, statistics[MEAN])
+            self._move("running_var", running_var, statistics[VAR])
         else:
-            statistics[MEAN] = self._columns("running_mean")
-            statistics[SCALE] = 1 / np.sqrt(self._columns("running_var") + self.eps)
+            statistics[MEAN], statistics[SCALE] = running_mean, 1 / np.sqrt(running_var + self.eps)
             normalize_by(team, rows, statistics, gamma, beta, z, y)
         return _check.of_type(y.reshape(x.shape), dtype), (z, statistics, not train_flg, x.shape)
 
-    def _move(self, name: str, batch: np.ndarray) -> None:
+    def _move(self, name: str, running: np.ndarray, batch: np.ndarray) -> None:
         """Move a running statistic, in place where it is an array of floating-point numbers."""
-        running = self._columns(name)
         moved = self.momentum * running.astype(np.float64) + (1 - self.momentum) * batch.astype(np.float64)
         own = getattr(self, name)
         if isinstance(own, np.ndarray) and own.dtype.kind == "f" and own.flags.writeable:
@@ -161,7 +159,7 @@ class BatchNormalization(ColumnLayer):
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer; the running statistics move with the backward pass, after the loss."""
-        gamma, beta = self._columns("gamma"), self._columns("beta")
+        gamma, beta = self._taken("beta")
         columns, at_gamma = x.columns, p.place_of(gamma)
         y, z = p.buffer((self, "y"), columns), p.buffer((self, "z"), columns)
         statistics = p.array((self, "statistics"), (STATISTICS, columns))
@@ -177,7 +175,7 @@ class BatchNormalization(ColumnLayer):
                     dy, z, at_gamma, statistics, dgamma, dbeta, *shape, partial, p.adds, p.fused_step
                 )
             )
-            running = p.keep(self._columns("running_mean")), p.keep(self._columns("running_var"))
+            running = [p.keep(array) for array in self._taken(*self.buffers)[1:]]
             p.emit(of.MovingAverages(statistics, *running, columns, self.momentum))
             return dy
 
@@ -189,14 +187,14 @@ class BatchNormalization(ColumnLayer):
         if not isinstance(before, Affine):
             return None
         W, b = before.checked_parameters()
-        mean, var = (self._columns(name).astype(np.float64) for name in self.buffers)
+        _, mean, var = (array.astype(np.float64) for array in self._taken(*self.buffers))
         factor = self.gamma / np.sqrt(var + self.eps)
         shift = ((b if b.size else 0) - mean) * factor + self.beta
         return Affine((W * factor).astype(W.dtype), shift.astype(W.dtype))
 
     def onnx(self, node: Any, x: str) -> str:
         """What ``predict`` computes, by operators that every runtime has in both types."""
-        factor = self.gamma / np.sqrt(self._columns("running_var") + self.eps)
+        factor = self.gamma / np.sqrt(self._taken("running_var")[1] + self.eps)
         return node("Add", node("Mul", node("Sub", x, self.running_mean), factor), self.beta)
 
     def to_module(self, nn: Any) -> Any:

@@ -83,7 +83,7 @@ z = x - x.mean(axis=-1, keepdims=True)
         TypeError
             For what is no array of real numbers.
         """
-        gamma, beta = self._columns("gamma"), self._columns("beta")
+        gamma, beta = self._taken("beta")
         x, rows, dtype = self._rows(x, (gamma, beta))
         kind = rows.dtype
         y, z, scales = np.empty_like(rows), np.empty_like(rows), np.empty(len(rows), kind)
@@ -99,7 +99,7 @@ z = x - x.mean(axis=-1, keepdims=True)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer."""
-        gamma, beta = self._columns("gamma"), self._columns("beta")
+        gamma, beta = self._taken("beta")
         columns, at_gamma, scales = x.columns, p.place_of(gamma), p.buffer((self, "scales"), 1)
         y, z = p.buffer((self, "y"), columns), p.buffer((self, "z"), columns)
         shape = p.rows, columns

@@ -78,7 +78,7 @@ class Scale(ColumnLayer):
         TypeError
             For what is no array of real numbers.
         """
-        factor, shift = self._columns("factor"), self._columns("shift")
+        factor, shift = self._taken("shift")
         x, rows, dtype = self._rows(x, (factor, shift))
         kind, y = rows.dtype, np.empty_like(rows)
         # All of these are this call's own views or copies, or new: they stay until it returns.
@@ -91,7 +91,7 @@ class Scale(ColumnLayer):
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer."""
-        factor, shift = self._columns("factor"), self._columns("shift")
+        factor, shift = self._taken("shift")
         place = p.place_of if self.trained else p.keep
         at_factor, at_shift = place(factor), place(shift)
         columns, y = x.columns, p.buffer((self, "y"), x.columns)
