@@ -289,11 +289,8 @@ def normalize_batch(team, row, step, one):
 def normalize_batch_gradient(team, row, step, one):
     """Run ``BatchNormalizationGradient``."""
     i = operands(BatchNormalizationGradient, row)
-    d, z, gamma = (
-        matrix(i.d, i.rows, i.columns, one),
-        matrix(i.z, i.rows, i.columns, one),
-        view(i.gamma, i.columns, one),
-    )
+    d, z = matrix(i.d, i.rows, i.columns, one), matrix(i.z, i.rows, i.columns, one)
+    gamma = view(i.gamma, i.columns, one)
     statistics, partial = matrix(i.statistics, STATISTICS, i.columns, one), partial_at(i.partial, i.rows, i.columns)
     rate, adds = rate_of(step, i.descends, one), i.adds + i.descends > 0
     dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
@@ -322,11 +319,7 @@ def normalize_rows_gradient(team, row, step, one):
     """Run ``LayerNormalizationGradient``."""
     i = operands(LayerNormalizationGradient, row)
     d, z = matrix(i.d, i.rows, i.columns, one), matrix(i.z, i.rows, i.columns, one)
-    gamma, scales, partial = (
-        view(i.gamma, i.columns, one),
-        view(i.scales, i.rows, one),
-        partial_at(i.partial, i.rows, i.columns),
-    )
-    rate, adds = rate_of(step, i.descends, one), i.adds + i.descends > 0
+    gamma, scales = view(i.gamma, i.columns, one), view(i.scales, i.rows, one)
+    rate, adds, partial = rate_of(step, i.descends, one), i.adds + i.descends > 0, partial_at(i.partial, *d.shape)
     dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
     layer_normalization_back(team, d, z, gamma, scales, partial, rate, adds, dgamma, dbeta)
