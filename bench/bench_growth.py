@@ -3,11 +3,6 @@
 from .bench_step import step_row
 from .networks import Network, expected
 from .row import rows
-from .steps_fastbp import fastbp_steps
-from .steps_numpy import numpy_steps
-from .steps_torch import torch_steps
-
-PROVIDERS = {"fastbp": fastbp_steps, "numpy": numpy_steps, "torch": torch_steps}
 
 CURVES: dict[str, dict[int, Network]] = {
     "growth by batch": {n: Network((784, 50, 10), n) for n in (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)},
@@ -22,6 +17,6 @@ ROWS = [
 ]
 
 
-@rows(ROWS, PROVIDERS)
+@rows(ROWS, "growth")
 def bench_growth(measure, row, provider):
-    measure(PROVIDERS, expected)
+    measure(expected)

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-import fastbp
 from fastbp import reference
 
-from . import peers
-from .row import Expected, Row, Unsuitable, Work, rows
+from .row import Expected, Row, rows
 
 CALLS = (  # layer, direction, (rows, inputs, outputs)
     ("Affine", "forward", (100, 784, 50)),
@@ -52,39 +50,11 @@ def prepared(layers: ModuleType, layer: str, direction: str, shape: tuple, dtype
     return lambda: [made.backward(a["dout"])]
 
 
-def fastbp_layer(*arguments: Any) -> Work:
-    call = prepared(fastbp, *arguments)
-    return Work(call, call)
-
-
-def book_layer(*arguments: Any) -> Work:
-    call = prepared(reference, *arguments)
-    return Work(call, call)
-
-
-def torch_layer(layer: str, direction: str, shape: tuple, dtype: str) -> Work:
-    """The functional form of a forward pass; a backward pass is no call of its own in PyTorch."""
-    torch = peers.torch()
-    if direction != "forward":
-        raise Unsuitable("no call of its own")
-    a = {name: torch.from_numpy(value) for name, value in inputs(shape, dtype).items()}
-    W = a["W"].T.contiguous()
-    call = {
-        "Affine": lambda: torch.nn.functional.linear(a["x"], W, a["b"]),
-        "Relu": lambda: torch.relu(a["x"]),
-        "Sigmoid": lambda: torch.sigmoid(a["x"]),
-        "SoftmaxWithLoss": lambda: torch.nn.functional.cross_entropy(a["x"], a["t"]),
-    }[layer]
-    return Work(call, lambda: [call().numpy()])
-
-
 def expected(layer: str, direction: str, shape: tuple, dtype: str) -> Expected:
     """By the plain layers, in float64; errors are in units of the largest entry."""
     answer = prepared(reference, layer, direction, shape, "float64")()
     return [(np.asarray(right), float(np.max(np.abs(right)))) for right in answer]
 
-
-PROVIDERS = {"fastbp": fastbp_layer, "book": book_layer, "torch": torch_layer}
 
 ROWS = [
     Row(
@@ -100,6 +70,6 @@ ROWS = [
 ]
 
 
-@rows(ROWS, PROVIDERS)
+@rows(ROWS, "layer")
 def bench_layer(measure, row, provider):
-    measure(PROVIDERS, expected)
+    measure(expected)

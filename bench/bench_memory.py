@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from .memory_probe import NETWORK, STEPS
+from .memory_probe import NETWORK
+from .peers import FORMS
 from .row import Expected, Row, Unsuitable, Work, rows
 from .servers import all_cores
 
@@ -35,9 +36,11 @@ def nothing(network: str) -> Expected:
     return [(np.zeros(0), 1.0)]
 
 
-PROVIDERS = {provider: partial(memory_of, provider) for provider in STEPS}
+PROVIDERS = {
+    name: partial(memory_of, name) for name, form in FORMS.items() if form.peer.imports and "step" in form.makers
+}
 
 
 @rows([Row("memory", NETWORK.name, (NETWORK.name,), threads=all_cores(), quick=False, figure="bytes")], PROVIDERS)
 def bench_memory(measure, row, provider):
-    measure(PROVIDERS, nothing)
+    measure(nothing)

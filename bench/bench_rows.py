@@ -7,13 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-import fastbp
-
-from . import peers
-from .laboratory import FOLDER
 from .networks import Network
-from .row import Expected, Row, Work, rows
-from .steps_numpy import Net
+from .row import Expected, Row, rows
+from .servers import FOLDER
 
 BATCH = 1000
 NETWORK = Network((16, 32, 10), BATCH)
@@ -42,66 +38,14 @@ def accuracy(parameters: Iterable[np.ndarray], x: np.ndarray, t: np.ndarray) -> 
     return np.array(np.mean(np.argmax(scores, axis=1) == t[:CHECKED]))
 
 
-def fastbp_epoch(n: int) -> Work:
-    x, t = open_rows(n)
-    (W1, W2), (b1, b2) = NETWORK.parameters()
-    net = fastbp.Sequential([fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2)])
-    sgd = fastbp.optimizers.SGD(lr=NETWORK.rate)
-
-    def epoch() -> None:
-        net.fit(x, t, batch_size=BATCH, optimizer=sgd, seed=0, progress=False)
-
-    return Work(epoch, lambda: [accuracy(net.params.values(), x, t)], n)
-
-
-def numpy_epoch(n: int) -> Work:
-    x, t = open_rows(n)
-    net, rng = Net(NETWORK), np.random.default_rng(0)
-
-    def epoch() -> None:
-        order = rng.permutation(n)
-        for begin in range(0, n, BATCH):
-            mask = order[begin : begin + BATCH]
-            net.train(x[mask], t[mask])
-
-    def answer() -> list[np.ndarray]:
-        (W1, W2), (b1, b2) = net.weights, net.biases
-        return [accuracy((W1, b1, W2, b2), x, t)]
-
-    return Work(epoch, answer, n)
-
-
-def torch_epoch(n: int) -> Work:
-    from .steps_torch import build
-
-    torch = peers.torch()
-    x, t = open_rows(n)
-    net, optimizer, measure = build(NETWORK)
-
-    def epoch() -> None:
-        order = torch.randperm(n).numpy()
-        for begin in range(0, n, BATCH):
-            mask = order[begin : begin + BATCH]
-            optimizer.zero_grad()
-            measure(net(torch.from_numpy(x[mask])), torch.from_numpy(t[mask])).backward()
-            optimizer.step()
-
-    def answer() -> list[np.ndarray]:
-        W1, b1, W2, b2 = (p.detach().numpy() for p in net.parameters())
-        return [accuracy((W1.T, b1, W2.T, b2), x, t)]
-
-    return Work(epoch, answer, n)
-
-
 @lru_cache(maxsize=1)
 def expected(n: int) -> Expected:
     """The accuracy that a plain epoch comes to, whose order is one of many."""
-    plain = numpy_epoch(n)
+    from .peers.numpy import epoch  # which has its rows from here
+
+    plain = epoch(n)
     plain.call()
     return [(plain.answer()[0], 1.0)]
-
-
-PROVIDERS = {"fastbp": fastbp_epoch, "numpy": numpy_epoch, "torch": torch_epoch}
 
 
 @rows(
@@ -119,7 +63,7 @@ PROVIDERS = {"fastbp": fastbp_epoch, "numpy": numpy_epoch, "torch": torch_epoch}
         )
         for n in ROWS
     ],
-    PROVIDERS,
+    "growth by rows",
 )
 def bench_rows(measure, row, provider):
-    measure(PROVIDERS, expected)
+    measure(expected)

@@ -5,7 +5,7 @@ scikit-learn's takes the part of the reference; both draw the same first weights
 
 import importlib
 import warnings
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 
@@ -52,12 +52,6 @@ def fit_of(package: str, name: str, dtype: str) -> Work:
     return Work(train, lambda: [np.array(score())], facts=lambda: {"score": score(), "epochs": models[0].n_iter_})
 
 
-PROVIDERS = {
-    "fastbp": partial(fit_of, "fastbp.sklearn"),
-    "scikit-learn": partial(fit_of, "sklearn.neural_network"),
-}
-
-
 @cache
 def expected(name: str, dtype: str) -> Expected:
     """scikit-learn's score."""
@@ -82,6 +76,6 @@ ROWS = [
 ]
 
 
-@rows(ROWS, PROVIDERS)
+@rows(ROWS, "estimator")
 def bench_sklearn(measure, row, provider):
-    measure(PROVIDERS, expected)
+    measure(expected)

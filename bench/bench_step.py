@@ -3,11 +3,6 @@
 from .networks import Network, expected, tolerance
 from .row import Row, rows
 from .servers import all_cores
-from .steps_fastbp import fastbp_steps
-from .steps_jax import jax_scan_steps, jax_steps
-from .steps_numpy import numpy_steps
-from .steps_sklearn import sklearn_steps
-from .steps_torch import torch_compiled_steps, torch_steps
 
 ONE, ALL, BOTH = "1 thread", "all cores", "both"
 NETWORKS = {  # and the threads with which each is in the quick form
@@ -17,16 +12,6 @@ NETWORKS = {  # and the threads with which each is in the quick form
     Network((4, 16, 16, 2), 16): ONE,
     Network((1024, 1024, 1024, 1024), 1024): ALL,
     Network((4, 32, 16, 4), 10_000, "tanh", "mse", "adam"): ONE,
-}
-
-PROVIDERS = {
-    "fastbp": fastbp_steps,
-    "numpy": numpy_steps,
-    "torch": torch_steps,
-    "torch compiled": torch_compiled_steps,
-    "jax": jax_steps,
-    "jax scan": jax_scan_steps,
-    "scikit-learn": sklearn_steps,
 }
 
 
@@ -52,6 +37,6 @@ ROWS = [
 ]
 
 
-@rows(ROWS, PROVIDERS)
+@rows(ROWS, "step")
 def bench_step(measure, row, provider):
-    measure(PROVIDERS, expected)
+    measure(expected)

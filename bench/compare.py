@@ -8,7 +8,7 @@ peer of both runs in the same version; a row without any is compared by its time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .laboratory import MODULES, family
+from .peers import FORMS
 from .results import Result, Run
 from .statistics import Spread, ratios
 
@@ -60,7 +60,7 @@ def changes(before: Run, now: Run) -> list[Change]:
 
 def _yardstick(before: Run, old: Result, now: Run, new: Result) -> str:
     def version(run: Run, provider: str) -> str | None:
-        return run.machine["versions"].get(MODULES[family(provider)][1])
+        return run.machine["versions"].get(FORMS[provider].peer.package if provider in FORMS else provider)
 
     common = [p for p in new.peers if p in old.entries and version(before, p) == version(now, p)]
     return "numpy" if "numpy" in common else next(iter(common), "")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from .laboratory import FULL_ONLY, Laboratory, Outcome
+from . import peers
+from .laboratory import Laboratory, Outcome
 from .machine import description
 from .replay import replay
 from .row import Expected, Row, Work
@@ -35,12 +36,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[LABORATORY].close()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """An entry for each row and provider of a benchmark."""
+    measured = getattr(metafunc.function, "measured", None)
+    if measured is not None:
+        rows, providers = measured
+        metafunc.parametrize("provider", _makers(providers))
+        metafunc.parametrize("row", rows, ids=[row.label for row in rows])
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the entries that were not asked for."""
     full, only = config.getoption("full"), re.compile(config.getoption("only"), re.IGNORECASE)
 
     def is_chosen(item: pytest.Item) -> bool:
-        in_form = full or (_row(item).quick and _provider(item) not in FULL_ONLY)
+        in_form = full or (_row(item).quick and peers.FORMS[_provider(item)].quick)
         return in_form and only.search(_row(item).label) is not None
 
     chosen = [item for item in items if is_chosen(item)]
@@ -66,6 +76,11 @@ class Progress:
             self.bar.close()
 
 
+def _makers(providers: str | Mapping[str, Callable[..., Work]]) -> Mapping[str, Callable[..., Work]]:
+    """What makes the work of each provider, who may be all that do a job."""
+    return peers.providers(providers) if isinstance(providers, str) else providers
+
+
 def _row(item: pytest.Item) -> Row:
     return item.callspec.params["row"]  # type: ignore[attr-defined]
 
@@ -76,7 +91,7 @@ def _provider(item: pytest.Item) -> str:
 
 @pytest.fixture
 def measure(request: pytest.FixtureRequest, benchmark) -> Callable[..., None]:
-    """``measure(providers, expected)``: the entry of the test's row and provider.
+    """``measure(expected)``: the entry of the test's row and provider.
 
     At the first provider of a row all those that were selected are measured, in turns.
     """
@@ -84,11 +99,12 @@ def measure(request: pytest.FixtureRequest, benchmark) -> Callable[..., None]:
     row, provider = _row(item), _provider(item)
     laboratory: Laboratory = stash[LABORATORY]
 
-    def entry(providers: Mapping[str, Callable[..., Work]], expected: Callable[..., Expected]) -> None:
+    def entry(expected: Callable[..., Expected]) -> None:
         measured: dict[str, dict[str, Outcome]] = stash[MEASURED]
         if row.label not in measured:
+            makers = _makers(item.function.measured[1])
             wanted = [_provider(other) for other in request.session.items if _row(other) == row]
-            measured[row.label] = laboratory.measure(row, {name: providers[name] for name in wanted}, expected)
+            measured[row.label] = laboratory.measure(row, {name: makers[name] for name in wanted}, expected)
         outcome = measured[row.label][provider]
         benchmark.group = row.label
         if outcome.absent:

@@ -4,19 +4,11 @@ Every provider writes into an array made beforehand where it can. The backward p
 incoming gradient and the output of the forward pass go in, the gradient for the input comes out.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from fastbp import reference
-from fastbp.activations import named
-from fastbp.basics import _team
-from fastbp.kernels.elementwise import function_backward, function_forward
-from fastbp.programs._lowering import function_address
 
-from . import peers
-from .row import Expected, Row, Work
+from .row import Expected, Row
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 SAMPLE = 1_000_003  # answers with more elements are checked at about so many of them
@@ -55,7 +47,7 @@ def arrays(layer: str, direction: str, n: int) -> list[np.ndarray]:
 
 def expected(layer: str, direction: str, n: int) -> Expected:
     """By the plain layer, in float64; errors are relative."""
-    inputs = [_sample(a).astype(np.float64) for a in arrays(layer, direction, n)]
+    inputs = [sample(a).astype(np.float64) for a in arrays(layer, direction, n)]
     plain = getattr(reference, layer)()
     if direction == "forward":
         right = plain.forward(inputs[0])
@@ -66,54 +58,6 @@ def expected(layer: str, direction: str, n: int) -> Expected:
     return [(right, np.maximum(np.abs(right), 1e-3))]
 
 
-def _sample(a: np.ndarray) -> np.ndarray:
+def sample(a: np.ndarray) -> np.ndarray:
     """Elements so far apart, by an odd number, that all places in a vector and all parts of the work are among them."""
     return a[:: max(1, a.size // SAMPLE) | 1]
-
-
-Into = Callable[..., object]
-"""A function of the inputs and of the array for its result."""
-
-
-def fastbp_pass(word: str, layer: str, direction: str, n: int, *, in_place: bool = False) -> Work:
-    """The kernels of the activation that ``word`` names, called from Python on arrays (1, n).
-
-    Where ``in_place``, the gradient comes out where it went in, and doing it once more must change nothing.
-    """
-    inputs = [a.reshape(1, n) for a in arrays(layer, direction, n)]
-    team, dtype, activation = _team.current().address, inputs[0].dtype, named(word)
-    number = dtype.type(activation.number)
-    if direction == "forward":
-        run, function = function_forward, function_address(activation.kernel, dtype)
-    else:
-        run, function = function_backward, function_address(activation.kernel_back, dtype)
-    out = inputs[0] if in_place and direction == "backward" else np.empty_like(inputs[0])
-    return Work(lambda: run(team, function, *inputs, out, number), lambda: [_sample(out.ravel())])
-
-
-def numpy_pass(forward: Into, backward: Into, layer: str, direction: str, n: int) -> Work:
-    """Functions of the inputs that write into an array."""
-    inputs = arrays(layer, direction, n)
-    out = np.empty_like(inputs[0])
-    run = {"forward": forward, "backward": backward}[direction]
-    return Work(lambda: run(*inputs, out), lambda: [_sample(out)])
-
-
-def torch_pass(forward: Into, backward: Into, layer: str, direction: str, n: int) -> Work:
-    """Functions of ``torch`` and the inputs that write into a tensor."""
-    torch = peers.torch()
-    inputs = [torch.from_numpy(a) for a in arrays(layer, direction, n)]
-    out = torch.empty_like(inputs[0])
-    run = {"forward": forward, "backward": backward}[direction]
-    return Work(lambda: run(torch, *inputs, out), lambda: [_sample(out.numpy())])
-
-
-def jax_pass(forward: Callable, backward: Callable, layer: str, direction: str, n: int) -> Work:
-    """Functions of ``jax`` and the inputs that return their result."""
-    run, jax = {"forward": forward, "backward": backward}[direction], peers.jax()
-
-    def traced(*inputs: Any) -> Any:
-        return run(jax, *inputs)
-
-    work = peers.jitted(traced, *arrays(layer, direction, n))
-    return Work(work.call, lambda: [_sample(work.answer()[0])])

@@ -1,6 +1,6 @@
 """One run of the suite: its processes, its limits, and how a row is measured."""
 
-import importlib.util
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -10,20 +10,9 @@ from typing import Any
 
 from . import servers
 from .limits import Limits
+from .peers import PEERS, peer_of
 from .row import Expected, Row, Work, errors
-from .servers import Made, Server
-
-MODULES = {  # what each family of providers needs: the module, and the name it is installed by
-    "fastbp": ("fastbp", "fastbp"),
-    "numpy": ("numpy", "numpy"),
-    "book": ("numpy", "numpy"),
-    "torch": ("torch", "torch"),
-    "jax": ("jax", "jax"),
-    "scikit-learn": ("sklearn", "scikit-learn"),
-}
-FOLDER = "FASTBP_BENCH_FOLDER"  # the environment variable with the folder for files that live as long as the run
-OURS = ("fastbp", "numpy", "book")  # families that have to work; a peer that can not run leaves a reason in the table
-FULL_ONLY = ("torch compiled", "book float32")  # providers that the quick form has no time for
+from .servers import FOLDER, Made, Server
 
 
 @dataclass(frozen=True)
@@ -41,25 +30,15 @@ class Outcome:
     failed: bool = False
 
 
-def family(provider: str) -> str:
-    """The library that a provider is a form of."""
-    return provider.split()[0]
-
-
-def is_installed(provider: str) -> bool:
-    """Whether the provider's library is there to be imported."""
-    return importlib.util.find_spec(MODULES[family(provider)][0]) is not None
-
-
 def versions() -> dict[str, str]:
-    """Of what the families need, where it is installed."""
+    """Of what the peers need, where it is installed."""
     found = {}
-    for module, package in MODULES.values():
-        if importlib.util.find_spec(module) is not None:
+    for peer in PEERS:
+        if peer.is_installed():
             try:
-                found[package] = metadata.version(package)
+                found[peer.package] = metadata.version(peer.package)
             except metadata.PackageNotFoundError:  # fastbp in a bare checkout
-                found[package] = importlib.import_module(module).__version__
+                found[peer.package] = importlib.import_module(peer.module).__version__
     return found
 
 
@@ -101,7 +80,7 @@ class Laboratory:
         outcomes: dict[str, Outcome] = {}
         made: dict[str, Made] = {}
         for provider, maker in makers.items():
-            if not is_installed(provider):
+            if not peer_of(provider).is_installed():
                 outcomes[provider] = Outcome(absent="not installed")
                 continue
             made[provider] = self._ask(row, provider, servers.make, maker, row.arguments)
@@ -139,9 +118,9 @@ class Laboratory:
     def _ask(self, row: Row, provider: str, function: Callable, *arguments: object) -> Any:
         """What ``function`` returns in the provider's process."""
         try:
-            return self.server(family(provider), row.threads).ask(function, provider, *arguments)
+            return self.server(peer_of(provider).name, row.threads).ask(function, provider, *arguments)
         except EOFError:  # the process is gone, out of memory for example
-            del self._servers[family(provider), row.threads]
+            del self._servers[peer_of(provider).name, row.threads]
             raise RuntimeError(f"{row.label}: the process of {provider} ended") from None
 
     def close(self) -> None:
@@ -155,7 +134,7 @@ class Laboratory:
 def _checked(row: Row, provider: str, made: Made, right: Expected) -> Outcome:
     """The outcome so far: with the error of the answer, and why it can not be timed if so."""
     if made.problem:
-        return Outcome(absent=made.problem, failed=family(provider) in OURS and not made.unsuitable)
+        return Outcome(absent=made.problem, failed=peer_of(provider).is_own and not made.unsuitable)
     try:
         error = errors(made.answer, right)
     except ValueError as problem:

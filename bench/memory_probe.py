@@ -4,19 +4,12 @@ python -m fastbp.bench.memory_probe fastbp
 """
 
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from .networks import Network
+from .peers import FORMS
 
 NETWORK = Network((1024, 1024, 1024, 1024), 1024)
-STEPS = {  # module of this package, function, and what to import beforehand
-    "fastbp": ("steps_fastbp", "fastbp_steps", "fastbp.fit"),
-    "numpy": ("steps_numpy", "numpy_steps", "numpy"),
-    "torch": ("steps_torch", "torch_steps", "torch"),
-    "jax": ("steps_jax", "jax_steps", "jax.numpy"),
-    "scikit-learn": ("steps_sklearn", "sklearn_steps", "sklearn.neural_network"),
-}
 
 
 def peak_bytes() -> int:
@@ -32,12 +25,11 @@ def peak_bytes() -> int:
 
 def main(provider: str) -> None:
     """Print by how many bytes three steps of ``provider`` raise the peak of this process."""
-    module, function, library = STEPS[provider]
-    import_module(library)
-    steps = getattr(import_module(f".{module}", __package__), function)
+    form = FORMS[provider]
+    exec(form.peer.imports)
     forget_peak()
     before = peak_bytes()
-    work = steps(NETWORK)
+    work = form.makers["step"](NETWORK)
     for _ in range(3):
         work.call()
     print(peak_bytes() - before)

@@ -9,22 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from .curves import PER_ROW, Curve, curve
+from .peers import FORMS
 from .results import Result, Run
 from .table import amount, duration
 
-# Colours that people who see no red or no green can tell apart (Okabe and Ito), and a mark of its own for each.
-STYLES = {
-    "fastbp": ("#D55E00", "o"),
-    "numpy": ("#0072B2", "s"),
-    "torch": ("#CC79A7", "^"),
-    "torch compiled": ("#882255", "v"),
-    "jax": ("#009E73", "D"),
-    "jax scan": ("#117733", "P"),
-    "scikit-learn": ("#E69F00", "X"),
-    "book": ("#56B4E9", "s"),
-    "book float32": ("#332288", "d"),
-    "fastbp layers": ("#F0A070", "o"),
-}
 GREY, LOSS = "#555555", "#FBE3DC"
 DASHES = (":", "-.", "--", (0, (8, 3)), "-")
 WIDTH = 10.0
@@ -40,7 +28,7 @@ def ratios(results: Sequence[Result], title: str) -> Figure:
     medians = [ratio.median for _, _, ratio in found if ratio]
     low, high = min(0.7, *medians) / 1.3, max(2.0, *medians) * 1.3
     axes.axvspan(low, 1, color=LOSS, zorder=0)
-    axes.axvline(1, color=STYLES["fastbp"][0], linewidth=1.5)
+    axes.axvline(1, color=style("fastbp")[0], linewidth=1.5)
     for peer in peers:
         colour, marker = style(peer)
         points = [(ratio, y) for y, name, ratio in found if name == peer and ratio]
@@ -146,4 +134,5 @@ def _log_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 def style(provider: str) -> tuple[str, str]:
     """Colour and marker of a provider, grey dots for one that has none of its own."""
-    return STYLES.get(provider, (GREY, "o"))
+    form = FORMS.get(provider)
+    return (form.colour, form.marker) if form else (GREY, "o")

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from .peers import FORMS
 from .results import Result, Run
 from .table import amount, jobs, machine
 
 BEGIN, END = "<!-- benchmarks: written by fastbp bench --readme -->", "<!-- end of benchmarks -->"
-PEERS = ("numpy", "torch", "jax", "jax scan", "scikit-learn", "book")
 JOBS = {"book": "whole job", "step": "step", "start": "start", "memory": "memory"}
 
 
@@ -30,7 +30,7 @@ def text(run: Run) -> str:
     """The table: whole jobs and steps, each peer's ratio to fastbp in brackets, bold where the peer takes less."""
     results = [result for job, found in jobs(run) if job in JOBS for result in found]
     timed = {peer for result in results for peer in result.peers}
-    peers = [peer for peer in PEERS if peer in timed]
+    peers = [name for name, form in FORMS.items() if form.quick and name in timed]
     return "\n".join([f"{machine(run)}.", "", *_rows(results, peers)])
 
 

@@ -93,13 +93,14 @@ def errors(answer: Sequence[np.ndarray], expected: Expected) -> float:
     return worst
 
 
-def rows(rows: Iterable[Row], providers: Mapping[str, Callable[..., Work]]) -> Callable[[Callable], Callable]:
-    """Mark a benchmark: one entry for each of ``rows`` and each of ``providers``, on the clock that replays."""
-    rows = list(rows)
+def rows(rows: Iterable[Row], providers: str | Mapping[str, Callable[..., Work]]) -> Callable[[Callable], Callable]:
+    """Mark a benchmark: one entry for each of ``rows`` and each of ``providers``, on the clock that replays.
+
+    ``providers`` are makers by name, or the job that all peers are asked for.
+    """
 
     def mark(function: Callable) -> Callable:
-        function = pytest.mark.parametrize("provider", providers)(function)
-        function = pytest.mark.parametrize("row", rows, ids=[row.label for row in rows])(function)
+        function.measured = list(rows), providers  # type: ignore[attr-defined]  # for conftest, which knows the peers
         return pytest.mark.benchmark(timer=clock)(function)
 
     return mark

@@ -22,6 +22,7 @@ from .row import Unsuitable, Work
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment from which NumPy, scikit-learn, PyTorch and fastbp take their threads when they are imported."""
 
+FOLDER = "FASTBP_BENCH_FOLDER"  # the environment variable with the folder for files that live as long as the run
 BLOCK = 5e-5  # seconds of calls that are timed together, so that reading the clock does not count
 SETTLE = 0.05  # seconds before a turn of several threads: its own wake up, and those of the turn before fall asleep
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
+from .peers import FORMS
 from .results import Entry, Result, Run
 
 LOSES = "<"
 HEAD = f"A peer's ratio is its time (or bytes) over fastbp's; {LOSES} marks the peers that take less than fastbp."
-PEERS = ("numpy", "torch", "torch compiled", "jax", "jax scan", "scikit-learn", "book", "book float32", "fastbp layers")
 ORDER = ("book", "step", "start", "memory", "layer", "gemm")  # of the jobs; the rest follows
 
 
@@ -73,8 +73,8 @@ def _block(results: Sequence[Result]) -> str:
 
 
 def _peers(names: Collection[str]) -> list[str]:
-    """Those among the ``names`` in the order of PEERS, then by name whoever is not among these."""
-    known = [name for name in PEERS if name in names]
+    """Those among the ``names`` in the order of FORMS, then by name whoever is not among these."""
+    known = [name for name in FORMS if name in names and name != "fastbp"]
     return known + sorted(set(names) - {*known, "fastbp"})
 
 

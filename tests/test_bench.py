@@ -12,15 +12,14 @@ from bench_runs import made_run, run_of
 
 from fastbp.bench import compare, results, table
 from fastbp.bench.installed import installed_bytes, needed
-from fastbp.bench.laboratory import MODULES, Laboratory
+from fastbp.bench.laboratory import Laboratory
 from fastbp.bench.memory_probe import NETWORK
 from fastbp.bench.networks import Network
 from fastbp.bench.networks import expected as expected_parameters
+from fastbp.bench.peers import FORMS, peer_of
 from fastbp.bench.row import Row, Unsuitable, Work, errors
 from fastbp.bench.servers import BLOCK, SETTLE, Server, clock_for, settling_for, take_turn, warm_up
 from fastbp.bench.statistics import ratios, spread
-from fastbp.bench.steps_fastbp import fastbp_steps
-from fastbp.bench.steps_numpy import numpy_steps
 
 # ---- quantiles -----------------------------------------------------------------------------------------
 
@@ -123,7 +122,7 @@ def test_a_wrong_answer_is_a_failure_and_never_timed(laboratory):
 
 
 def test_a_peer_that_is_not_installed_is_told_and_no_failure(laboratory, monkeypatch):
-    monkeypatch.setitem(MODULES, "torch", ("no_such_module", "torch"))
+    monkeypatch.setattr(peer_of("torch"), "module", "no_such_module")
     found = laboratory.measure(Row("double", "10", (10,)), {"numpy": doubled, "torch": doubled}, right)
     assert found["torch"].absent == "not installed"
     assert not found["torch"].failed
@@ -137,7 +136,7 @@ def test_a_provider_may_say_that_a_row_does_not_suit_it(laboratory):
 
 @pytest.mark.parametrize(("provider", "failed"), [("numpy", True), ("torch", False)])
 def test_a_provider_that_breaks_is_a_failure_only_of_our_own(provider, failed, laboratory, monkeypatch):
-    monkeypatch.setitem(MODULES, "torch", ("numpy", "numpy"))
+    monkeypatch.setattr(peer_of("torch"), "module", "numpy")
     found = laboratory.measure(Row("double", "10", (10,)), {provider: broken}, right)
     assert found[provider].absent == "RuntimeError: no such operation"
     assert found[provider].failed is failed
@@ -216,14 +215,14 @@ def test_the_first_call_of_a_fresh_process_is_a_turn(laboratory):
 # ---- providers of training steps -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [fastbp_steps, numpy_steps])
+@pytest.mark.parametrize("provider", ["fastbp", "numpy"])
 @pytest.mark.parametrize(
     "network", [Network((5, 4, 3), 6), Network((3, 7, 2), 9, "tanh", "mse", "adam")], ids=lambda n: n.optimizer
 )
-def test_training_steps_come_to_what_the_plain_layers_come_to(steps, network, monkeypatch):
+def test_training_steps_come_to_what_the_plain_layers_come_to(provider, network, monkeypatch):
     monkeypatch.setattr("fastbp.bench.networks.FLOPS_A_CALL", 10 * network.flops)
     expected_parameters.cache_clear()
-    work = steps(network)
+    work = FORMS[provider].makers["step"](network)
     assert work.units == 10
     work.call()
     assert errors(work.answer(), expected_parameters(network)) < 1e-4

@@ -1,0 +1,211 @@
+"""fastbp: networks by many steps a call, as ``fit`` does them; kernels from Python; layers as scripts call them."""
+
+import math
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+import fastbp
+from fastbp.activations import named
+from fastbp.basics import _team
+from fastbp.kernels import element_losses
+from fastbp.kernels._jit import kernel
+from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, gemm
+from fastbp.kernels.memory import address
+from fastbp.kernels.optimizer import ADAM, optimizer_step
+from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
+from fastbp.programs._feed import Feed, Given, Rows
+from fastbp.programs._lowering import function_address, in_one_go_address, loss_address
+from fastbp.programs._program import Program, Update
+from fastbp.programs._slices import rows_of_slice
+from fastbp.training._samples import Samples
+
+from .. import mnist
+from ..bench_adam import RATE, parameters_and_gradients
+from ..bench_book import BATCH, NETWORK, book_loop, work
+from ..bench_book import RATE as BOOK_RATE
+from ..bench_gemm import factors
+from ..bench_layers import prepared
+from ..bench_rows import BATCH as ROWS_OF_BATCH
+from ..bench_rows import NETWORK as OF_ROWS
+from ..bench_rows import accuracy, open_rows
+from ..bench_sklearn import fit_of
+from ..elementwise import arrays, sample
+from ..losses import scores_and_targets
+from ..networks import ADAM_EPS, BETA1, BETA2, Network, flat
+from ..row import Work
+from ._peer import Peer
+
+FIRST_STEP = """
+import fastbp
+net = fastbp.Sequential([fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2)])
+net.step(x, t, fastbp.optimizers.SGD(lr=0.1))
+print(np.abs(net.params["W2"]).sum())
+"""
+
+PEER = Peer("fastbp", module="fastbp", package="fastbp", imports="import fastbp", first_step=FIRST_STEP, is_own=True)
+COMPILED = PEER.form("fastbp", "#D55E00", "o")
+LAYERS = PEER.form("fastbp layers", "#F0A070", "o")
+
+
+@COMPILED.does("step", "growth")
+def steps(network: Network) -> Work:
+    """Steps of a Sequential, many in one call of compiled code."""
+    weights, biases = network.parameters()
+    kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
+    layers = [layer for W, b in zip(weights, biases, strict=True) for layer in (fastbp.Affine(W, b), kind())]
+    net = fastbp.Sequential(layers[:-1], fastbp.MeanSquaredError() if network.loss == "mse" else None)
+    x, t = network.data()
+    chain, optimizer, n_rows = net._binding(), fastbp.optimizers.get_optimizer(network.optimizer), len(x)
+    no_weights = np.zeros(0, x.dtype)
+    feed: Feed = Given(x, t, no_weights)
+    if rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
+        feed = Rows(Samples("x", x, 1.0), t, no_weights)
+    update = Update(optimizer, *optimizer.new_states(chain.vector.size, x.dtype))
+    program = Program(chain, feed, chain.loss, update, n_rows)
+    order, rates, losses = np.arange(n_rows), np.full(network.steps, network.rate), np.zeros(network.steps)
+    done = 0
+
+    def call() -> None:
+        nonlocal done
+        program.run(order, done, rates, losses)
+        done += network.steps
+
+    def answer() -> list[np.ndarray]:
+        affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
+        return flat([layer.W for layer in affines], [layer.b for layer in affines])
+
+    return Work(call, answer, network.steps)
+
+
+@COMPILED.does("book")
+def book(steps: int) -> Work:
+    images = mnist.images()
+    nets: list = []
+
+    def train() -> None:
+        (W1, W2), (b1, b2) = NETWORK.parameters()
+        net = fastbp.Sequential([fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2)])
+        nets[:] = [net]
+        sgd = fastbp.optimizers.SGD(lr=BOOK_RATE)
+        epochs = -(-steps * BATCH // mnist.TRAIN)
+        net.fit(
+            images.x_train,
+            images.t_train,
+            scale=mnist.SCALE,
+            epochs=epochs,
+            batch_size=BATCH,
+            optimizer=sgd,
+            max_steps=steps,
+            seed=0,
+            progress=False,
+        )
+
+    return work(train, lambda _: nets[0].predict(images.x_test))
+
+
+@LAYERS.does("book")
+def book_by_layers(steps: int) -> Work:
+    return book_loop(fastbp, "float64", steps)
+
+
+@COMPILED.does("growth by rows")
+def epoch(n: int) -> Work:
+    x, t = open_rows(n)
+    (W1, W2), (b1, b2) = OF_ROWS.parameters()
+    net = fastbp.Sequential([fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2)])
+    sgd = fastbp.optimizers.SGD(lr=OF_ROWS.rate)
+
+    def epoch() -> None:
+        net.fit(x, t, batch_size=ROWS_OF_BATCH, optimizer=sgd, seed=0, progress=False)
+
+    return Work(epoch, lambda: [accuracy(net.params.values(), x, t)], n)
+
+
+@kernel
+def _repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one):
+    """``C = A B`` as often as ``repeats`` says; strides in elements."""
+    shape = (c.shape[0], c.shape[1], a.size // c.shape[0])
+    at_a, at_b, at_c = (address(a), *a_strides), (address(b), *b_strides), (address(c), c.shape[1])
+    for _ in range(repeats):
+        gemm(team, shape, at_a, at_b, at_c, (NOTHING, 0), one, NO_EPILOGUE)
+
+
+@COMPILED.does("gemm")
+def product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
+    a, b = factors(form, shape, dtype)
+    c = np.empty((a.shape[0], b.shape[1]), dtype)
+    team, one = _team.address_for(np.dtype(dtype)), np.dtype(dtype).type(1)
+    repeats = max(1, round(2e7 / 2 / math.prod(shape)))  # so that the one call from Python does not count
+    operands = [value for m in (a, b) for value in (m.T if m.flags.f_contiguous else m, _strides(m))]
+    return Work(lambda: _repeat_gemm(team, repeats, *operands, c, one), lambda: [c], repeats)
+
+
+def _strides(matrix: np.ndarray) -> tuple[int, int]:
+    return matrix.strides[0] // matrix.itemsize, matrix.strides[1] // matrix.itemsize
+
+
+@COMPILED.does("adam")
+def adam(n: int) -> Work:
+    p, g = parameters_and_gradients(n)
+    first, second, hyper = np.zeros_like(p), np.zeros_like(p), np.array([BETA1, BETA2, ADAM_EPS, 0.0])
+    team, steps = _team.current().address, count(1)
+    return Work(lambda: optimizer_step(team, ADAM, p, g, first, second, hyper, RATE, next(steps), 1.0), lambda: [p])
+
+
+@COMPILED.does("relu", "sigmoid", "tanh")
+def activation(layer: str, direction: str, n: int) -> Work:
+    """The kernels of an activation, called from Python on arrays (1, n).
+
+    ReLU's gradient comes out where it went in: doing it once more changes nothing.
+    """
+    inputs = [a.reshape(1, n) for a in arrays(layer, direction, n)]
+    team, dtype, activation = _team.current().address, inputs[0].dtype, named(layer.lower())
+    number = dtype.type(activation.number)
+    if direction == "forward":
+        run, function = function_forward, function_address(activation.kernel, dtype)
+    else:
+        run, function = function_backward, function_address(activation.kernel_back, dtype)
+    out = inputs[0] if (layer, direction) == ("Relu", "backward") else np.empty_like(inputs[0])
+    return Work(lambda: run(team, function, *inputs, out, number), lambda: [sample(out.ravel())])
+
+
+@COMPILED.does("softmax loss")
+def softmax_loss(loss, shape):
+    x, t = scores_and_targets(loss, shape)
+    y, dx, losses, no_weights = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
+    team, share, value = _team.current().address, np.float32(1 / len(x)), np.zeros(())
+
+    def call():
+        value[...] = softmax_xent_forward(team, x, t, no_weights, 0.0, 0.0, y, losses)
+        softmax_xent_backward(team, y, t, no_weights, 0.0, 0.0, share, dx)
+
+    return Work(call, lambda: [value, dx])
+
+
+@COMPILED.does("squared error")
+def squared_error(loss, shape):
+    x, t = scores_and_targets(loss, shape)
+    dx, partial, no_weights = np.empty_like(x), np.empty(len(x)), np.empty(0, np.float32)
+    team, share, value = _team.current().address, np.float32(1 / len(x)), np.zeros(())
+    kernels = [loss_address(kernel, x.dtype) for kernel in (element_losses.squared, element_losses.squared_slope)]
+    kernels.append(in_one_go_address(element_losses.squared_in_one_go, x.dtype))
+
+    def call():
+        value[...] = element_losses.element_loss(team, *kernels, x, t, no_weights, share, 0.0, partial, dx)
+
+    return Work(call, lambda: [value, dx])
+
+
+@COMPILED.does("layer")
+def layer(*arguments: Any) -> Work:
+    call = prepared(fastbp, *arguments)
+    return Work(call, call)
+
+
+@COMPILED.does("estimator")
+def estimator(name: str, dtype: str) -> Work:
+    """The estimators of ``fastbp.sklearn``."""
+    return fit_of("fastbp.sklearn", name, dtype)

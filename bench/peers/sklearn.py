@@ -1,0 +1,80 @@
+"""scikit-learn's multi-layer perceptron: ``partial_fit`` for steps, ``fit`` for whole jobs; no momentum, no penalty."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .. import mnist
+from ..bench_book import BATCH, NETWORK, work
+from ..bench_sklearn import fit_of
+from ..networks import Network, flat
+from ..row import Unsuitable, Work
+from ._peer import Peer
+
+PEER = Peer("scikit-learn", module="sklearn", package="scikit-learn", imports="import sklearn.neural_network")
+PLAIN = PEER.form("scikit-learn", "#E69F00", "X")
+
+
+def build(network: Network, **more: Any) -> Any:
+    """The classifier, unfitted."""
+    if network.loss != "softmax" or network.optimizer != "sgd":
+        raise Unsuitable("its classifier has no such loss; its regressor starts Adam from no given weights")
+    if network.sizes[-1] == 2:
+        raise Unsuitable("trains one logistic output in place of two of a softmax")
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(
+        network.sizes[1:-1],
+        activation=network.activation,
+        solver="sgd",
+        alpha=0.0,
+        batch_size=network.batch,
+        learning_rate_init=network.rate,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        **more,
+    )
+
+
+@PLAIN.does("step")
+def steps(network: Network) -> Work:
+    """One ``partial_fit`` a step, from the network's first parameters."""
+    net = build(network, shuffle=False)
+    x, t = network.data()
+    net.partial_fit(x, t, classes=np.arange(network.sizes[-1]))
+    for own, given in zip((net.coefs_, net.intercepts_), network.parameters(), strict=True):
+        for i, parameter in enumerate(given):
+            own[i][...] = parameter
+
+    def call() -> None:
+        for _ in range(network.steps):
+            net.partial_fit(x, t)
+
+    return Work(call, lambda: flat(net.coefs_, net.intercepts_), network.steps)
+
+
+@PLAIN.does("book")
+def book(steps: int) -> Work:
+    """``fit`` for as many whole passes as have so many steps; the time is counted for the steps asked for."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    images = mnist.images()
+    x_train, t_train = mnist.x_train(), images.t_train
+    passes = -(-steps * BATCH // mnist.TRAIN)
+    nets: list = []
+
+    def train() -> None:
+        net = build(NETWORK, max_iter=passes, n_iter_no_change=passes + 1, random_state=0)
+        nets[:] = [net]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # so many passes and no more is what is asked for
+            net.fit(x_train, t_train)
+
+    return work(train, lambda x: nets[0].predict_proba(x), passes * mnist.TRAIN / BATCH / steps)
+
+
+@PLAIN.does("estimator")
+def estimator(name: str, dtype: str) -> Work:
+    """Its own estimators."""
+    return fit_of("sklearn.neural_network", name, dtype)
