@@ -125,7 +125,7 @@ def epoch(n: int) -> Work:
 
 
 @kernel
-def _repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one):
+def repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one):
     """``C = A B`` as often as ``repeats`` says; strides in elements."""
     shape = (c.shape[0], c.shape[1], a.size // c.shape[0])
     at_a, at_b, at_c = (address(a), *a_strides), (address(b), *b_strides), (address(c), c.shape[1])
@@ -140,7 +140,7 @@ def product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
     team, one = _team.address_for(np.dtype(dtype)), np.dtype(dtype).type(1)
     repeats = max(1, round(2e7 / 2 / math.prod(shape)))  # so that the one call from Python does not count
     operands = [value for m in (a, b) for value in (m.T if m.flags.f_contiguous else m, _strides(m))]
-    return Work(lambda: _repeat_gemm(team, repeats, *operands, c, one), lambda: [c], repeats)
+    return Work(lambda: repeat_gemm(team, repeats, *operands, c, one), lambda: [c], repeats)
 
 
 def _strides(matrix: np.ndarray) -> tuple[int, int]:
