@@ -36,8 +36,9 @@ def prepared(layers: ModuleType, layer: str, direction: str, shape: tuple, dtype
     """What calls a layer of ``layers``, after the forward pass that a backward pass needs; returns the answer."""
     a = inputs(shape, dtype)
     if layer == "TwoLayerNet":
-        network = layers.TwoLayerNet(shape[1], 50, shape[2], dtype=np.dtype(dtype), seed=0)
-        return lambda: list(network.gradient(a["x"], a["t"]).values())
+        return _of_network(layers.TwoLayerNet(shape[1], 50, shape[2], dtype=np.dtype(dtype), seed=0), direction, a)
+    if direction == "function":
+        return lambda: [getattr(layers, layer)(a["x"])]
     made: Any = getattr(layers, layer)(*([a["W"], a["b"]] if layer == "Affine" else []))
     arguments = (a["x"], a["t"]) if layer == "SoftmaxWithLoss" else (a["x"],)
     if direction == "forward":
@@ -50,10 +51,27 @@ def prepared(layers: ModuleType, layer: str, direction: str, shape: tuple, dtype
     return lambda: [made.backward(a["dout"])]
 
 
+def _of_network(network: Any, call: str, a: dict[str, np.ndarray]) -> Callable[[], list]:
+    if call == "predict":
+        return lambda: [network.predict(a["x"])]
+    if call == "loss":
+        return lambda: [network.loss(a["x"], a["t"])]
+    if call == "gradient":
+        return lambda: list(network.gradient(a["x"], a["t"]).values())
+    gradients = network.gradient(a["x"], a["t"])
+
+    def update() -> list:
+        for key in ("W1", "b1", "W2", "b2"):
+            network.params[key] -= 0.0 * gradients[key]
+        return list(network.params.values())
+
+    return update
+
+
 def expected(layer: str, direction: str, shape: tuple, dtype: str) -> Expected:
     """By the plain layers, in float64; errors are in units of the largest entry."""
     answer = prepared(reference, layer, direction, shape, "float64")()
-    return [(np.asarray(right), float(np.max(np.abs(right)))) for right in answer]
+    return [(np.asarray(right), float(np.max(np.abs(right))) or 1.0) for right in answer]
 
 
 ROWS = [

@@ -136,6 +136,7 @@ def _extra_info(row: Row, provider: str, outcome: Outcome) -> dict[str, object]:
         "working_set": row.working_set,
         "figure": row.figure,
         "place": row.place,
+        "grid": row.grid,
         "facts": dict(outcome.facts),
     }
     if row.flops:

@@ -45,6 +45,11 @@ class Network:
         return 2 * self.batch * (3 * sum(products) - products[0])
 
     @property
+    def predict_flops(self) -> int:
+        """Of the matrix products of a prediction."""
+        return 2 * self.batch * sum(i * o for i, o in pairwise(self.sizes))
+
+    @property
     def parameter_bytes(self) -> int:
         """Of weights and biases in float32."""
         return 4 * sum((i + 1) * o for i, o in pairwise(self.sizes))
@@ -94,6 +99,14 @@ def flat(weights: Sequence[Any], biases: Sequence[Any]) -> list[np.ndarray]:
     return [np.concatenate([np.asarray(p).ravel() for p in (*weights, *biases)])]
 
 
+def expected_scores(network: Network) -> Expected:
+    """The scores by the plain layers in float64; errors in units of the largest."""
+    out = network.data()[0].astype(np.float64)
+    for layer in _layers(network, *network.parameters()):
+        out = layer.forward(out)
+    return [(out, np.max(np.abs(out)))]
+
+
 @lru_cache(maxsize=1)
 def expected(network: Network) -> Expected:
     """The parameters after one call's steps by the plain layers in float64; errors in units of the longest way."""
@@ -113,11 +126,17 @@ def tolerance(network: Network) -> float:
     return float(1000 + 4 * network.steps * np.max(np.abs(end)) / way + kinks / np.finfo(np.float32).eps)
 
 
+def _layers(network: Network, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> list[Any]:
+    """The plain layers; their Affines are every second."""
+    kind: Any = {"relu": reference.Relu, "tanh": reference.Tanh}[network.activation]
+    affines = [reference.Affine(W.astype(np.float64, copy=False), b) for W, b in zip(weights, biases, strict=True)]
+    return [layer for affine in affines for layer in (affine, kind())][:-1]
+
+
 def _trained(network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
     weights, biases = ([p.astype(np.float64) for p in part] for part in network.parameters())
-    affines = [reference.Affine(W, b) for W, b in zip(weights, biases, strict=True)]
-    kind: Any = {"relu": reference.Relu, "tanh": reference.Tanh}[network.activation]
-    layers: list[Any] = [layer for affine in affines for layer in (affine, kind())][:-1]
+    layers = _layers(network, weights, biases)
+    affines = layers[::2]
     loss: Any = reference.MeanSquaredError() if network.loss == "mse" else reference.SoftmaxWithLoss(eps=0)
     x, t = network.data()
     update = _update(network, [*weights, *biases])

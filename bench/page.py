@@ -12,13 +12,15 @@ from matplotlib.figure import Figure
 from . import plots
 from .curves import explanation
 from .results import Entry, Result, Run
-from .table import amount, duration, in_order, jobs, machine, summary
+from .table import amount, block, duration, in_order, jobs, machine, summary
 
 TITLES = {
     "book": "The book's whole job",
     "step": "One training step, the mini-batch chosen already",
     "start": "What a user waits for",
     "memory": "Peak of memory while training, beyond imports",
+    "call": "Calls from one number to a thousand rows",
+    "predict": "Predictions of whole networks",
     "layer": "The book's layers, called one by one from Python",
     "gemm": "Matrix products",
     "adam": "One step of Adam over a flat vector",
@@ -63,6 +65,8 @@ def _page(run: Run, out: Path) -> Iterator[str]:
         if job.startswith("growth"):
             yield from _figure(plots.growth(results, job), out, job.replace(" ", "-"))
             yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in explanation(run, results)) + "</ul>"
+        elif results[0].is_of_grid:
+            yield f"<pre>{escape(block(results))}</pre>"
         elif any(result.ours and result.peers for result in results):
             yield from _figure(
                 plots.ratios(results, TITLES.get(job, job[0].upper() + job[1:])), out, job.replace(" ", "-")

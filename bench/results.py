@@ -57,6 +57,11 @@ class Result:
         return self.info["row"] + " float64" * (dtype == "float64") + f", {threads} threads" * (threads > 1)
 
     @property
+    def is_of_grid(self) -> bool:
+        """Whether it is a cell of a grid, of which there are too many to tell of each."""
+        return self.info.get("grid") is not None
+
+    @property
     def ours(self) -> Entry | None:
         """What fastbp took; None where it was not timed."""
         return self.entries.get("fastbp")

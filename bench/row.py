@@ -30,6 +30,7 @@ class Row:
     fresh : whether each call is a process of its own, of which the first is as good as any
     figure : "seconds", or "bytes" where it is the fact of that name that counts; one call is enough then
     place : where the row lies on the curve that the rows of its job make, if they make one
+    grid : its line, row and column in the grids that the rows of its job make, if they make any
     """
 
     job: str
@@ -46,6 +47,7 @@ class Row:
     fresh: bool = False
     figure: str = "seconds"
     place: float | None = None
+    grid: tuple[str, int, int] | None = None
 
     @property
     def label(self) -> str:

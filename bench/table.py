@@ -3,18 +3,20 @@
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
+import numpy as np
+
 from .peers import FORMS
 from .results import Entry, Result, Run
 
 LOSES = "<"
 HEAD = f"A peer's ratio is its time (or bytes) over fastbp's; {LOSES} marks the peers that take less than fastbp."
-ORDER = ("book", "step", "start", "memory", "layer", "gemm")  # of the jobs; the rest follows
+ORDER = ("book", "step", "predict", "start", "memory", "layer", "call", "gemm")  # of the jobs; the rest follows
 
 
 def text(run: Run) -> str:
     """The table, job by job, and what it comes to."""
     blocks = [machine(run), HEAD]
-    blocks += [_block(results) for _, results in jobs(run)]
+    blocks += [block(results) for _, results in jobs(run)]
     blocks.append(summary(run))
     return "\n\n".join(blocks)
 
@@ -30,11 +32,26 @@ def machine(run: Run) -> str:
 
 def summary(run: Run) -> str:
     """How many rows fastbp wins, and which it does not."""
-    compared = [result for result in run.timed if result.ours and result.peers]
+    compared = [result for result in run.timed if result.ours and result.peers and not result.is_of_grid]
     lost = [result for result in compared if result.better_peers()]
     lines = [f"fastbp takes least in {len(compared) - len(lost)} of {len(compared)} rows."]
     lines += [f"  {', '.join(result.better_peers())} less: {result.label}" for result in sorted(lost, key=_place)]
+    lines += [of_grids(results) for _, results in jobs(run) if results[0].is_of_grid]
     return "\n".join(lines)
+
+
+def of_grids(results: Sequence[Result]) -> str:
+    """What the grids of a job come to: the worst ratio of a peer to fastbp, and the geometric mean of all."""
+    found = {result.label: ratio for result in results for peer in result.peers if (ratio := result.ratio(peer))}
+    if not found:
+        return f"{results[0].info['job']}: no peer was timed beside fastbp."
+    medians = {label: ratio.median for label, ratio in found.items()}
+    worst, less = min(medians, key=medians.__getitem__), sum(median < 1 for median in medians.values())
+    mean = float(np.exp(np.mean(np.log(list(medians.values())))))
+    return (
+        f"{results[0].info['job']}: geometric mean of {len(medians)} ratios {mean:.2f}, worst {medians[worst]:.2f} "
+        f"({worst}); the peer takes less in {less}."
+    )
 
 
 def jobs(run: Run) -> list[tuple[str, list[Result]]]:
@@ -53,8 +70,10 @@ def _place(result: Result) -> tuple[int, str]:
     return (ORDER.index(job), "") if job in ORDER else (len(ORDER), job)
 
 
-def _block(results: Sequence[Result]) -> str:
-    """The rows of one job, with a column for each of its peers."""
+def block(results: Sequence[Result]) -> str:
+    """The rows of one job, with a column for each of its peers; or the grids that they make."""
+    if results[0].is_of_grid:
+        return "\n\n".join([_grid(name, list(found)) for name, found in groupby(results, _name_of_grid)])
     peers = _peers({name for result in results for name in (*result.entries, *result.absent)})
     cells = [[results[0].info["job"], "threads", "fastbp", "limit", *peers]]
     for result in results:
@@ -70,6 +89,24 @@ def _block(results: Sequence[Result]) -> str:
     ]
     reasons = sorted({f"  {name}: {why}" for result in results for name, why in result.absent.items()})
     return "\n".join(lines + reasons)
+
+
+def _name_of_grid(result: Result) -> str:
+    return result.info["grid"][0]
+
+
+def _grid(name: str, results: Sequence[Result]) -> str:
+    """Ratios of the least of the peers, by lines and columns."""
+    columns = sorted({result.info["grid"][2] for result in results})
+    lines: dict[int, dict[int, str]] = {}
+    for result in results:
+        _, line, column = result.info["grid"]
+        least = min((ratio.median for peer in result.peers if (ratio := result.ratio(peer))), default=None)
+        cell = "-" if least is None else f"{least:.2f}{LOSES if least < 1 else ' '}"
+        lines.setdefault(line, {})[column] = cell
+    head = f"{name:<34}" + "".join(f"{column:>8} " for column in columns)
+    rows = [f"{line:>33} " + "".join(f"{lines[line].get(c, ''):>9}" for c in columns) for line in sorted(lines)]
+    return "\n".join(line.rstrip() for line in [head, *rows])
 
 
 def _peers(names: Collection[str]) -> list[str]:

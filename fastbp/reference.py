@@ -647,7 +647,7 @@ class TwoLayerNet:
             Relu1=Relu(),
             Affine2=Affine(self.params["W2"], self.params["b2"]),
         )
-        self.lastLayer = SoftmaxWithLoss()
+        self.lastLayer: Any = SoftmaxWithLoss()
 
     def predict(self, x):
         """Scores (N, K), before the softmax."""

@@ -4,9 +4,11 @@ from typing import Any
 
 from fastbp import reference
 
+from .. import book_layers
 from ..bench_book import book_loop
 from ..bench_layers import prepared
-from ..row import Work
+from ..networks import Network
+from ..row import Unsuitable, Work
 from ._peer import Peer
 
 PEER = Peer("book", module="numpy", package="numpy", is_own=True)
@@ -24,7 +26,25 @@ def training_in_float32(steps: int) -> Work:
     return book_loop(reference, "float32", steps)
 
 
-@FLOAT64.does("layer")
+@FLOAT64.does("layer", "call")
 def layer(*arguments: Any) -> Work:
-    call = prepared(reference, *arguments)
+    call = prepared(book_layers, *arguments)
+    return Work(call, call)
+
+
+@FLOAT64.does("predict")
+def predict(network: Network) -> Work:
+    """Layer by layer, in the type of the network."""
+    if network.activation != "relu":
+        raise Unsuitable("the chapter has no such layer")
+    pairs = zip(*network.parameters(), strict=True)
+    layers = [layer for W, b in pairs for layer in (book_layers.Affine(W, b), book_layers.Relu())][:-1]
+    x, _ = network.data()
+
+    def call():
+        out = x
+        for layer in layers:
+            out = layer.forward(out)
+        return [out]
+
     return Work(call, call)

@@ -50,13 +50,17 @@ COMPILED = PEER.form("fastbp", "#D55E00", "o")
 LAYERS = PEER.form("fastbp layers", "#F0A070", "o")
 
 
+def net_of(network: Network) -> fastbp.Sequential:
+    """The network with its first parameters."""
+    kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
+    layers = [layer for W, b in zip(*network.parameters(), strict=True) for layer in (fastbp.Affine(W, b), kind())]
+    return fastbp.Sequential(layers[:-1], fastbp.MeanSquaredError() if network.loss == "mse" else None)
+
+
 @COMPILED.does("step", "growth")
 def steps(network: Network) -> Work:
     """Steps of a Sequential, many in one call of compiled code."""
-    weights, biases = network.parameters()
-    kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
-    layers = [layer for W, b in zip(weights, biases, strict=True) for layer in (fastbp.Affine(W, b), kind())]
-    net = fastbp.Sequential(layers[:-1], fastbp.MeanSquaredError() if network.loss == "mse" else None)
+    net = net_of(network)
     x, t = network.data()
     chain, optimizer, n_rows = net._binding(), fastbp.optimizers.get_optimizer(network.optimizer), len(x)
     no_weights = np.zeros(0, x.dtype)
@@ -199,7 +203,7 @@ def squared_error(loss, shape):
     return Work(call, lambda: [value, dx])
 
 
-@COMPILED.does("layer")
+@COMPILED.does("layer", "call")
 def layer(*arguments: Any) -> Work:
     call = prepared(fastbp, *arguments)
     return Work(call, call)
@@ -209,3 +213,10 @@ def layer(*arguments: Any) -> Work:
 def estimator(name: str, dtype: str) -> Work:
     """The estimators of ``fastbp.sklearn``."""
     return fit_of("fastbp.sklearn", name, dtype)
+
+
+@COMPILED.does("predict")
+def predict(network: Network) -> Work:
+    """``Sequential.predict``."""
+    net, (x, _) = net_of(network), network.data()
+    return Work(lambda: net.predict(x), lambda: [net.predict(x)])

@@ -220,3 +220,19 @@ def loss(loss, shape):
         return -picked.mean()
 
     return _jitted(jax.value_and_grad(mean_loss), x, t.astype(np.int32))
+
+
+@CALL.does("predict")
+def predict(network: Network) -> Work:
+    """Parameters and rows lie on the device already."""
+    jax = _jax()
+    activation = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh}[network.activation]
+    parameters = start(network)[0]
+
+    def scores(x):
+        for W, b in parameters[:-1]:
+            x = activation(x @ W + b)
+        W, b = parameters[-1]
+        return x @ W + b
+
+    return _jitted(scores, network.data()[0])

@@ -54,14 +54,15 @@ class Net:
 
     def train(self, x: np.ndarray, t: np.ndarray) -> None:
         """Take one step."""
-        self._forward(x)
+        self.forward(x)
         self._loss(t)
         self._backward()
         self.done += 1
         update = {"sgd": self._sgd, "adam": self._adam}[self.network.optimizer]
         update()
 
-    def _forward(self, x: np.ndarray) -> None:
+    def forward(self, x: np.ndarray) -> None:
+        """Leave the scores in the last of ``outs``."""
         outs, last = self.outs, len(self.weights) - 1
         outs[0] = x
         for n, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -273,3 +274,10 @@ def squared_error(loss, shape):
         np.multiply(d, scale, out=d)
 
     return Work(call, lambda: [value, d])
+
+
+@OUT.does("predict")
+def predict(network: Network) -> Work:
+    """Into arrays made beforehand."""
+    net, (x, _) = Net(network), network.data()
+    return Work(lambda: net.forward(x), lambda: [net.outs[-1]])

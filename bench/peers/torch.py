@@ -202,3 +202,16 @@ def layer(layer: str, direction: str, shape: tuple, dtype: str) -> Work:
         "SoftmaxWithLoss": lambda: torch.nn.functional.cross_entropy(a["x"], a["t"]),
     }[layer]
     return Work(call, lambda: [call().numpy()])
+
+
+@EAGER.does("predict")
+def predict(network: Network) -> Work:
+    """In inference mode."""
+    torch = _torch()
+    net, x = build(network)[0].eval(), torch.from_numpy(network.data()[0])
+
+    def call() -> Any:
+        with torch.inference_mode():
+            return net(x)
+
+    return Work(call, lambda: [call().numpy()])
