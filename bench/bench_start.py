@@ -1,22 +1,25 @@
 """What a user waits for: the import, and the first training step of a fresh process; and the installed size.
 
-Every call is a whole process, the interpreter's own start included. "Warm" finds fastbp's machine code on disk, "cold"
-finds none; the peers keep none. Sizes are those of a package and all that it needs.
+Every call is a whole process, the interpreter's own start included. "Warm" finds fastbp's machine code in the cache,
+"installed" finds in an empty cache what an installation from source has compiled, "cold" finds none; the peers keep
+none. Sizes are those of a package and all that it needs.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from .installed import installed_bytes, needed
 from .peers import PEERS, peer_of
 from .row import Expected, Row, Unsuitable, Work, rows
-from .servers import all_cores
+from .servers import FOLDER, all_cores
 
 DATA = """
 import numpy as np
@@ -59,14 +62,49 @@ def first_step_of(provider: str, kind: str) -> Work:
     if kind == "warm" and provider == "fastbp":
         run(code, {})  # which leaves its machine code on disk
 
+    installed = {"PYTHONPATH": str(installed_from_source())} if kind == "installed" and provider == "fastbp" else {}
+
     def call() -> None:
         if kind == "warm":
             printed[:] = [run(code, {})]
         else:
             with tempfile.TemporaryDirectory() as cache:
-                printed[:] = [run(code, {"NUMBA_CACHE_DIR": cache})]
+                printed[:] = [run(code, {"NUMBA_CACHE_DIR": cache, **installed})]
 
     return Work(call, lambda: [np.array(float(printed[0]))])
+
+
+def install(folder: Path) -> None:
+    """Install this checkout into ``folder``, as pip does from source: with the machine code of this machine."""
+    source = Path(__file__).resolve().parents[1]
+    if not (source / "pyproject.toml").exists():
+        raise Unsuitable("runs from an installation, and only a checkout can be installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(source)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def installed_from_source() -> Path:
+    """The folder of an installation, made once in a run."""
+    folder = Path(os.environ[FOLDER], "installed")
+    if not folder.exists():
+        install(folder)
+    return folder
+
+
+def install_and_train(kind: str) -> Work:
+    """``pip install .`` without what fastbp needs, which is there already, and ``fastbp train`` with an empty cache."""
+    seconds: dict[str, float] = {}
+
+    def call() -> None:
+        with tempfile.TemporaryDirectory() as work:
+            begin = time.perf_counter()
+            install(Path(work, "installed"))
+            middle = time.perf_counter()
+            environment = {"PYTHONPATH": str(Path(work, "installed")), "NUMBA_CACHE_DIR": str(Path(work, "cache"))}
+            run("from fastbp.cli import main; raise SystemExit(main(['train']))", environment)
+            seconds.update(install_seconds=middle - begin, train_seconds=time.perf_counter() - middle)
+
+    return Work(call, lambda: [np.zeros(0)], facts=lambda: seconds)
 
 
 def nothing(kind: str) -> Expected:
@@ -104,9 +142,27 @@ def bench_installed_size(measure, row, provider):
 @rows(
     [
         Row("start", "first step, warm", ("warm",), threads=CORES, tolerance=1000, turns=2, fresh=True),
+        Row(
+            "start",
+            "first step, installed",
+            ("installed",),
+            threads=CORES,
+            tolerance=1000,
+            quick=False,
+            turns=2,
+            fresh=True,
+        ),
         Row("start", "first step, cold", ("cold",), threads=CORES, tolerance=1000, quick=False, turns=2, fresh=True),
     ],
     {name: partial(first_step_of, name) for name in STEPPING},
 )
 def bench_first_step(measure, row, provider):
     measure(expected)
+
+
+@rows(
+    [Row("start", "install and train", ("source",), threads=CORES, quick=False, turns=1, fresh=True)],
+    {"fastbp": install_and_train},
+)
+def bench_install(measure, row, provider):
+    measure(nothing)
