@@ -4,7 +4,7 @@ from .networks import Network, expected, tolerance
 from .row import Row, rows
 from .servers import all_cores
 
-ONE, ALL, BOTH = "1 thread", "all cores", "both"
+ONE, ALL, BOTH, NEITHER = "1 thread", "all cores", "both", "neither"
 NETWORKS = {  # and the threads with which each is in the quick form
     Network((784, 50, 10), 100): BOTH,
     Network((64, 32, 10), 32): ONE,
@@ -12,6 +12,11 @@ NETWORKS = {  # and the threads with which each is in the quick form
     Network((4, 16, 16, 2), 16): ONE,
     Network((1024, 1024, 1024, 1024), 1024): ALL,
     Network((4, 32, 16, 4), 10_000, "tanh", "mse", "adam"): ONE,
+    # PyTorch's issue 144633, where the second took 144 times the work of all cores that the first takes of one.
+    Network((10, 45, 45, 10), 128, "relu", "mse", "adam"): NEITHER,
+    Network((10, 46, 46, 10), 128, "relu", "mse", "adam"): NEITHER,
+    # The shape of the HIGGS benchmark (Baldi, Sadowski and Whiteson 2014, with 28 features and five layers of 300).
+    Network((28, 300, 300, 300, 300, 300, 1), 100, "tanh", "sigmoid"): NEITHER,
 }
 
 

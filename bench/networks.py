@@ -23,8 +23,8 @@ KINK = 16  # rows' worth of gradient; a single unit made up 14 of them in a netw
 class Network:
     """Fully connected layers of ``sizes``, trained on one mini-batch of ``batch`` rows that is chosen already.
 
-    ``activation`` is "relu" or "tanh"; ``loss`` "softmax", of labels, or "mse"; ``optimizer`` "sgd" or "adam". All
-    numbers are float32.
+    ``activation`` is "relu" or "tanh"; ``loss`` "softmax", of labels, "mse", or "sigmoid", of one score and a class of two;
+    ``optimizer`` "sgd" or "adam". All numbers are float32.
     """
 
     sizes: tuple[int, ...]
@@ -67,7 +67,8 @@ class Network:
     @property
     def name(self) -> str:
         """As it stands in labels of rows."""
-        more = "" if self.optimizer == "sgd" else f" {self.activation} {self.loss} {self.optimizer}"
+        usual = (self.activation, self.loss, self.optimizer) == ("relu", "softmax", "sgd")
+        more = "" if usual else f" {self.activation} {self.loss} {self.optimizer}"
         return f"{'-'.join(map(str, self.sizes))} batch {self.batch}{more}"
 
     @property
@@ -80,6 +81,8 @@ class Network:
         """The mini-batch: x (N, I) float32, and t, (N,) labels or (N, K) float32."""
         rng = np.random.default_rng(0)
         x = rng.standard_normal((self.batch, self.sizes[0]), np.float32)
+        if self.loss == "sigmoid":
+            return x, rng.integers(0, 2, (self.batch, self.sizes[-1])).astype(np.float32)
         if self.loss == "mse":
             return x, rng.standard_normal((self.batch, self.sizes[-1]), np.float32)
         return x, rng.integers(0, self.sizes[-1], self.batch)
@@ -137,7 +140,12 @@ def _trained(network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
     weights, biases = ([p.astype(np.float64) for p in part] for part in network.parameters())
     layers = _layers(network, weights, biases)
     affines = layers[::2]
-    loss: Any = reference.MeanSquaredError() if network.loss == "mse" else reference.SoftmaxWithLoss(eps=0)
+    losses: dict[str, Any] = {
+        "softmax": reference.SoftmaxWithLoss(eps=0),
+        "mse": reference.MeanSquaredError(),
+        "sigmoid": reference.SigmoidWithLoss(),
+    }
+    loss = losses[network.loss]
     x, t = network.data()
     update = _update(network, [*weights, *biases])
     for _ in range(network.steps):

@@ -54,7 +54,7 @@ def net_of(network: Network) -> fastbp.Sequential:
     """The network with its first parameters."""
     kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
     layers = [layer for W, b in zip(*network.parameters(), strict=True) for layer in (fastbp.Affine(W, b), kind())]
-    return fastbp.Sequential(layers[:-1], fastbp.MeanSquaredError() if network.loss == "mse" else None)
+    return fastbp.Sequential(layers[:-1], network.loss)
 
 
 @COMPILED.does("step", "growth")

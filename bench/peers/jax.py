@@ -70,6 +70,8 @@ def loss_function(network: Network) -> Callable:
         y = x @ W + b
         if network.loss == "mse":
             return jax.numpy.mean((y - t) ** 2)
+        if network.loss == "sigmoid":
+            return jax.numpy.mean(jax.nn.softplus(y) - t * y)
         return -jax.numpy.take_along_axis(jax.nn.log_softmax(y), t[:, None], axis=1).mean()
 
     return loss
@@ -123,7 +125,7 @@ def scan_steps(network: Network) -> Work:
 def _steps(network: Network, compiled: Callable, calls: int) -> Work:
     jax = _jax()
     x, t = network.data()
-    inputs = jax.numpy.asarray(x), jax.numpy.asarray(t if network.loss == "mse" else t.astype("int32"))
+    inputs = jax.numpy.asarray(x), jax.numpy.asarray(t.astype("int32") if network.loss == "softmax" else t)
     state = [start(network)]
 
     def call() -> None:

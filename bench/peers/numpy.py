@@ -82,6 +82,14 @@ class Net:
             np.subtract(y, t, out=d)
             np.multiply(d, np.float32(2 / d.size), out=d)
             return
+        if self.network.loss == "sigmoid":
+            np.negative(y, out=d)
+            np.exp(d, out=d)
+            np.add(d, 1, out=d)
+            np.reciprocal(d, out=d)
+            np.subtract(d, t, out=d)
+            np.multiply(d, np.float32(1 / d.size), out=d)
+            return
         np.max(y, axis=1, keepdims=True, out=self.column)
         np.subtract(y, self.column, out=d)
         np.exp(d, out=d)

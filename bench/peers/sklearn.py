@@ -18,7 +18,7 @@ PLAIN = PEER.form("scikit-learn", "#E69F00", "X")
 
 def build(network: Network, **more: Any) -> Any:
     """The classifier, unfitted."""
-    if network.loss != "softmax" or network.optimizer != "sgd":
+    if network.loss == "mse" or network.optimizer != "sgd":
         raise Unsuitable("its classifier has no such loss; its regressor starts Adam from no given weights")
     if network.sizes[-1] == 2:
         raise Unsuitable("trains one logistic output in place of two of a softmax")
@@ -42,7 +42,8 @@ def steps(network: Network) -> Work:
     """One ``partial_fit`` a step, from the network's first parameters."""
     net = build(network, shuffle=False)
     x, t = network.data()
-    net.partial_fit(x, t, classes=np.arange(network.sizes[-1]))
+    t = t.ravel()
+    net.partial_fit(x, t, classes=np.arange(max(2, network.sizes[-1])))
     for own, given in zip((net.coefs_, net.intercepts_), network.parameters(), strict=True):
         for i, parameter in enumerate(given):
             own[i][...] = parameter

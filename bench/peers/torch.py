@@ -56,8 +56,13 @@ def build(network: Network) -> tuple[Any, Any, Callable]:
     net = torch.nn.Sequential(*modules[:-1])
     rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[network.optimizer]
     optimizer = rule(net.parameters(), lr=network.rate, fused=True)
-    measure = torch.nn.functional.mse_loss if network.loss == "mse" else torch.nn.functional.cross_entropy
-    return net, optimizer, measure
+    of_loss = torch.nn.functional
+    losses = {
+        "softmax": of_loss.cross_entropy,
+        "mse": of_loss.mse_loss,
+        "sigmoid": of_loss.binary_cross_entropy_with_logits,
+    }
+    return net, optimizer, losses[network.loss]
 
 
 @EAGER.does("step", "growth")
