@@ -23,8 +23,8 @@ KINK = 16  # rows' worth of gradient; a single unit made up 14 of them in a netw
 class Network:
     """Fully connected layers of ``sizes``, trained on one mini-batch of ``batch`` rows that is chosen already.
 
-    ``activation`` is "relu" or "tanh"; ``loss`` "softmax", of labels, "mse", or "sigmoid", of one score and a class of two;
-    ``optimizer`` "sgd" or "adam". All numbers are float32.
+    ``activation`` is "relu" or "tanh"; ``loss`` "softmax", of labels, "mse", or "sigmoid", of one score and a class of
+    two; ``optimizer`` "sgd" or "adam". All numbers are float32.
     """
 
     sizes: tuple[int, ...]

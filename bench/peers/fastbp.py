@@ -209,7 +209,7 @@ def layer(*arguments: Any) -> Work:
     return Work(call, call)
 
 
-@COMPILED.does("estimator")
+@COMPILED.does("estimator", "table")
 def estimator(name: str, dtype: str) -> Work:
     """The estimators of ``fastbp.sklearn``."""
     return fit_of("fastbp.sklearn", name, dtype)

@@ -7,13 +7,14 @@ import numpy as np
 
 from .. import mnist
 from ..bench_book import BATCH, NETWORK, work
-from ..bench_sklearn import fit_of
+from ..bench_sklearn import SEED, fit, fit_of
 from ..networks import Network, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer
 
 PEER = Peer("scikit-learn", module="sklearn", package="scikit-learn", imports="import sklearn.neural_network")
 PLAIN = PEER.form("scikit-learn", "#E69F00", "X")
+TREES = PEER.form("scikit-learn trees", "#AA7700", "P", quick=False)
 
 
 def build(network: Network, **more: Any) -> Any:
@@ -75,7 +76,15 @@ def book(steps: int) -> Work:
     return work(train, lambda x: nets[0].predict_proba(x), passes * mnist.TRAIN / BATCH / steps)
 
 
-@PLAIN.does("estimator")
+@PLAIN.does("estimator", "table")
 def estimator(name: str, dtype: str) -> Work:
     """Its own estimators."""
     return fit_of("sklearn.neural_network", name, dtype)
+
+
+@TREES.does("table")
+def trees(name: str, dtype: str) -> Work:
+    """Its gradient-boosted trees over histograms."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return fit(lambda: HistGradientBoostingClassifier(random_state=SEED), name, dtype)
