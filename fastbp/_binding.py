@@ -81,6 +81,8 @@ class Binding:
     names : of the parameters and buffers of each layer, by the layer's attributes, in the order of the layers
     live : the layers themselves
     unlowered : the names of those that have no instructions
+    predicts : whether all have instructions of what they predict
+    remembered : the attributes of each layer's object, and the name of one that a forward leaves there
     layers, loss : copies that nobody else has, with views of the vectors
     n_inputs, n_outputs : columns of the network's input and of its scores
     shapes : of an output sample of each layer
@@ -97,13 +99,11 @@ class Binding:
         self._of, self._values, self.live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self.live, loss)
         self.unlowered = [name for name, layer in layers.items() if not layer.is_lowered()]
+        self.predicts = all(layer.predict_is_lowered() for layer in self.live)
+        self.remembered = [(vars(layer), name) for layer in self.live for name in layer.remembers]
         numbering = Numbering()
         self.names: list[Mapping[str, str]] = [numbering(layer) for layer in self.live]
-        given = [
-            (layer, attribute, getattr(layer, attribute))
-            for layer, names in zip(self.live, self.names, strict=True)
-            for attribute in names
-        ]
+        given = _arrays_in(self.live)
         if before is not None and before._has(given):
             self.vector, self.params, self._arrays = before.vector, before.params, before._arrays
             self.kept, self.buffers = before.kept, before.buffers
@@ -129,6 +129,11 @@ class Binding:
                 raise ValueError(f"{name}: {error}") from None
             self.shapes.append(shape)
         self.n_outputs = math.prod(shape)
+
+    def has_arrays_of(self, layers: Mapping[str, Any]) -> bool:
+        """Whether the arrays in these layers are its own, so that another binding of them would move none."""
+        live = list(layers.values())
+        return all(isinstance(layer, Layer) for layer in live) and self._has(_arrays_in(live))
 
     def _has(self, arrays: list[tuple[Any, str, Any]]) -> bool:
         return len(arrays) == len(self._arrays) and all(
@@ -173,9 +178,12 @@ class Binding:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
         if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
-        for attributes, name, array in self._held:
-            if attributes.get(name) is not array:
-                return False
+        try:
+            for attributes, name, array in self._held:
+                if attributes[name] is not array:
+                    return False
+        except KeyError:  # it was deleted
+            return False
         for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
             if read(part) != values:
                 return False
@@ -213,6 +221,11 @@ class Binding:
         for p.place, layer in enumerate(self.layers):
             operand = layer.lower(p, operand)
         return operand
+
+
+def _arrays_in(layers: Iterable[Layer]) -> list[tuple[Any, str, Any]]:
+    """Each layer, and of its parameters and buffers the attribute and what that is."""
+    return [(layer, name, getattr(layer, name)) for layer in layers for name in (*layer.parameters, *layer.buffers)]
 
 
 def _in_one(arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> tuple[np.ndarray, Params]:

@@ -1,4 +1,4 @@
-"""The executor: training steps of any network, driven by a table of instructions.
+"""The executor: training steps and predictions of any network, driven by a table of instructions.
 
 A program is an (n, WORDS) int64 array, one row an instruction. Its first word is the address of a compiled
 *operation*, the others are that operation's operands: addresses of arrays, sizes, and float64 numbers as bits. An
@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
-from .memory import address, atomic_add, bits_of_float, float_of_bits, load, size_of, store, view
+from .memory import address, atomic_add, bits_of_float, float_of_bits, load, local, size_of, store, view
 from .reduce import nan_unless_finite
 from .simd import I64, element_type
 from .team import CHUNK, package, part_of, parts_of, spread
@@ -24,12 +24,18 @@ WORDS = 12
 # Words of a step, what its operations know of it beside their operands.
 STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
+NO_STEP = (0,) * STEP_WORDS
 
 # Words of a mini-batch from outside: the address and length of its program, its rows, the address of its labels, how
 # many they are (0 where targets are numbers) and of how many classes, the address and length of the parameters, and a
 # count that is written here.
 PROGRAM, N_INSTRUCTIONS, N_ROWS, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE = range(9)
 BATCH_WORDS = 9
+
+# Words of a prediction, beside PROGRAM, N_INSTRUCTIONS and N_ROWS: the columns of its input, and which words of the
+# program say where input and output are, by the address and length of an array of their addresses.
+N_COLUMNS, INPUTS, N_INPUTS, OUTPUTS, N_OUTPUTS = range(3, 8)
+PREDICTION_WORDS = 8
 
 
 @intrinsic
@@ -106,6 +112,36 @@ def take_step(team, batch, step, one):
     if not _parameters_are_finite(team, batch, one):
         return math.nan
     return float_of_bits(load(step + 8 * LOSS))
+
+
+@kernel(inline=True)
+def _point(words, n_words, array):
+    """Have the words at the addresses that stand at ``words`` say where ``array`` is."""
+    for word in view(words, n_words, 1):
+        store(word, address(array))
+
+
+@kernel
+def predict(team, prediction, x, y):
+    """Run the program whose words are at address ``prediction`` on ``x``, so that its output is ``y``.
+
+    Parameters
+    ----------
+    x : (N, I), C-contiguous
+    y : (N, K), C-contiguous, of that type; overwritten
+
+    Returns
+    -------
+    done : bool
+        False where ``x`` is not of the program's shape, and where an operation left a loss that is not finite, as one
+        does that does not go on.
+    """
+    if x.shape[0] != load(prediction + 8 * N_ROWS) or x.shape[1] != load(prediction + 8 * N_COLUMNS):
+        return False
+    _point(load(prediction + 8 * INPUTS), load(prediction + 8 * N_INPUTS), x)
+    _point(load(prediction + 8 * OUTPUTS), load(prediction + 8 * N_OUTPUTS), y)
+    program = program_at(load(prediction + 8 * PROGRAM), load(prediction + 8 * N_INSTRUCTIONS))
+    return execute(team, program, local(NO_STEP), x.dtype.type(1))
 
 
 @kernel
