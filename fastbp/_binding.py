@@ -111,6 +111,7 @@ class Binding:
             self._take(layers, given)
         self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
         arrays = self.params | self.buffers
+        self._written = [array for _, _, array in self._arrays if array is not None]
         self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
         self._pin = pin("params", self.vector), pin("buffers", self.kept)
         self._settings = [setting for part in (*self.live, loss) if (setting := _settings_of(part))]
@@ -210,8 +211,8 @@ class Binding:
 
     def check_writable(self) -> None:
         """ValueError where a parameter or a buffer is read-only."""
-        for _, _, array in self._arrays:
-            if array is not None and not array.flags.writeable:
+        for array in self._written:
+            if not array.flags.writeable:
                 arrays = self.params | self.buffers
                 raise ValueError(_read_only(*(n for n, a in arrays.items() if not a.flags.writeable)))
 

@@ -87,6 +87,11 @@ def words_of(instruction: Any) -> list[int]:
     ]
 
 
+def words_with(address: int, table: np.ndarray) -> np.ndarray:
+    """The addresses of the words of a program that are this ``address``."""
+    return table.ctypes.data + table.itemsize * np.flatnonzero(table == address)
+
+
 class Lowering:
     """Writes the program of one step, or a prediction, for batches of ``rows`` samples, a number that may be lowered.
 

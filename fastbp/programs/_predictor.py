@@ -14,7 +14,7 @@ from fastbp.basics._blocks import LEAST_ROWS, rows_of_block
 from fastbp.basics._pin import pin
 from fastbp.kernels import program as of
 from fastbp.kernels.program import predict
-from fastbp.programs._lowering import Lowering
+from fastbp.programs._lowering import Lowering, words_with
 from fastbp.programs._program import Chain
 
 # Of what layers write of a block. Larger blocks fall out of the last cache, smaller ones wake a team too often.
@@ -36,18 +36,13 @@ class _Prediction:
         scores = chain.forward(p, x.ctypes.data)
         self.shape = p.rows, scores.columns
         self._lowering, self._table = p, p.table()
-        self._inputs, self._outputs = (_words_with(at, self._table) for at in (x.ctypes.data, scores.address))
+        self._inputs, self._outputs = (words_with(at, self._table) for at in (x.ctypes.data, scores.address))
         self._words = words = np.zeros(of.PREDICTION_WORDS, np.int64)
         words[of.PROGRAM], words[of.N_INSTRUCTIONS] = self._table.ctypes.data, len(self._table)
         words[of.N_ROWS], words[of.N_COLUMNS] = p.rows, chain.n_inputs
         words[of.INPUTS], words[of.N_INPUTS] = self._inputs.ctypes.data, len(self._inputs)
         words[of.OUTPUTS], words[of.N_OUTPUTS] = self._outputs.ctypes.data, len(self._outputs)
         self.address = words.ctypes.data
-
-
-def _words_with(address: int, table: np.ndarray) -> np.ndarray:
-    """The addresses of the words of a table that are this ``address``."""
-    return table.ctypes.data + table.itemsize * np.flatnonzero(table == address)
 
 
 class _Own(threading.local):
