@@ -81,6 +81,8 @@ class Binding:
     names : of the parameters and buffers of each layer, by the layer's attributes, in the order of the layers
     live : the layers themselves
     unlowered : the names of those that have no instructions
+    predicts : whether all have instructions of what they predict
+    remembered : the attributes of each layer's object, and the name of one that a forward leaves there
     layers, loss : copies that nobody else has, with views of the vectors
     n_inputs, n_outputs : columns of the network's input and of its scores
     shapes : of an output sample of each layer
@@ -97,13 +99,11 @@ class Binding:
         self._of, self._values, self.live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self.live, loss)
         self.unlowered = [name for name, layer in layers.items() if not layer.is_lowered()]
+        self.predicts = all(layer.predict_is_lowered() for layer in self.live)
+        self.remembered = [(vars(layer), name) for layer in self.live for name in layer.remembers]
         numbering = Numbering()
         self.names: list[Mapping[str, str]] = [numbering(layer) for layer in self.live]
-        given = [
-            (layer, attribute, getattr(layer, attribute))
-            for layer, names in zip(self.live, self.names, strict=True)
-            for attribute in names
-        ]
+        given = _arrays_in(self.live)
         if before is not None and before._has(given):
             self.vector, self.params, self._arrays = before.vector, before.params, before._arrays
             self.kept, self.buffers = before.kept, before.buffers
@@ -111,6 +111,7 @@ class Binding:
             self._take(layers, given)
         self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
         arrays = self.params | self.buffers
+        self._written = [array for _, _, array in self._arrays if array is not None]
         self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
         self._pin = pin("params", self.vector), pin("buffers", self.kept)
         self._settings = [setting for part in (*self.live, loss) if (setting := _settings_of(part))]
@@ -129,6 +130,11 @@ class Binding:
                 raise ValueError(f"{name}: {error}") from None
             self.shapes.append(shape)
         self.n_outputs = math.prod(shape)
+
+    def has_arrays_of(self, layers: Mapping[str, Any]) -> bool:
+        """Whether the arrays in these layers are its own, so that another binding of them would move none."""
+        live = list(layers.values())
+        return all(isinstance(layer, Layer) for layer in live) and self._has(_arrays_in(live))
 
     def _has(self, arrays: list[tuple[Any, str, Any]]) -> bool:
         return len(arrays) == len(self._arrays) and all(
@@ -173,9 +179,12 @@ class Binding:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
         if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
-        for attributes, name, array in self._held:
-            if attributes.get(name) is not array:
-                return False
+        try:
+            for attributes, name, array in self._held:
+                if attributes[name] is not array:
+                    return False
+        except KeyError:  # it was deleted
+            return False
         for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
             if read(part) != values:
                 return False
@@ -202,8 +211,8 @@ class Binding:
 
     def check_writable(self) -> None:
         """ValueError where a parameter or a buffer is read-only."""
-        for _, _, array in self._arrays:
-            if array is not None and not array.flags.writeable:
+        for array in self._written:
+            if not array.flags.writeable:
                 arrays = self.params | self.buffers
                 raise ValueError(_read_only(*(n for n, a in arrays.items() if not a.flags.writeable)))
 
@@ -213,6 +222,11 @@ class Binding:
         for p.place, layer in enumerate(self.layers):
             operand = layer.lower(p, operand)
         return operand
+
+
+def _arrays_in(layers: Iterable[Layer]) -> list[tuple[Any, str, Any]]:
+    """Each layer, and of its parameters and buffers the attribute and what that is."""
+    return [(layer, name, getattr(layer, name)) for layer in layers for name in (*layer.parameters, *layer.buffers)]
 
 
 def _in_one(arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> tuple[np.ndarray, Params]:

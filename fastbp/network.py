@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +16,9 @@ from fastbp.basics._blocks import in_blocks
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.basics.gradient import numerical_gradient
-from fastbp.layers._layer import Numbering
+from fastbp.layers._layer import Layer, Numbering
 from fastbp.losses import loss_layer
+from fastbp.programs._predictor import Predictor
 
 
 class Network:
@@ -29,6 +30,12 @@ class Network:
     """
 
     _told_by_layers = False  # whether it has been told that it is trained layer by layer
+    _predict_is_kept: ClassVar[bool] = False  # whether ``predict`` leaves in the layers what ``backward`` needs
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.loss is not Network.loss or cls.gradient is not Network.gradient:  # which may go through predict
+            cls._predict_is_kept = True
 
     def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
@@ -46,6 +53,7 @@ class Network:
     def _begin_afresh(self) -> None:
         self._training, self._passing = Claim(), Claim()
         self._last_binding = Binding(self.layers, self.loss_layer)
+        self._predictor: Predictor | None = None
 
     def _binding(self) -> Binding:
         """What the layers are now; looked at anew where a layer, an array or a setting is another than before."""
@@ -107,7 +115,7 @@ class Network:
         return self._binding().buffers
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_training", "_passing", "_last_binding")  # with this network's addresses and locks
+        own = ("_training", "_passing", "_last_binding", "_predictor")  # with this network's addresses and locks
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -145,12 +153,106 @@ class Network:
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return the scores (N, K) of ``x`` (N, I): the output of the last layer, dropout switched off.
 
-        Many rows are computed in blocks, so that Ctrl-C is heard; the layers then keep the last block for a backward.
+        It is one compiled call, of many rows one for each block, so that Ctrl-C is heard. Layer by layer it goes where
+        a layer cannot be compiled, where the scores are of another type than the parameters, and where an array of a
+        layer was replaced, until ``step``, ``fit`` or ``params`` have taken that up.
+
+        Nothing is left in the layers that ``backward`` could go by: it is an error after ``predict``, as before the
+        first ``forward``. Only in ``TwoLayerNet``, and in subclasses with a ``loss`` or ``gradient`` of their own, do
+        the layers keep the pass, as in the book; of many rows, the last block.
         """
-        return in_blocks(self._scores, x, self._last_binding.vector.size)
+        predictor = self._predictor
+        if (
+            predictor is not None
+            and type(x) is np.ndarray
+            and self._scale == 1
+            and (binding := self._last_binding).is_of(self.layers, self.loss_layer)
+            and binding is predictor.chain
+        ):
+            scores = predictor(x)
+            if scores is not None:
+                for attributes, name in binding.remembered:
+                    if name in attributes:
+                        self._forget()
+                        break
+                return scores
+        return self._predicted(x)
+
+    def _predicted(self, x: ArrayLike) -> np.ndarray:
+        """What ``predict`` returns, for what it was not called with before."""
+        held = pin("x", x)
+        binding = self._binding_that_predicts()
+        if binding is None:
+            way = self._scores if self._predict_is_kept else self._passed
+            return in_blocks(way, x, self._last_binding.vector.size)
+        x = _check.as_real("x", x)
+        rows = self._rows(x, binding)
+        if rows is None:
+            return in_blocks(self._passed, x, binding.vector.size)
+        predictor = self._predictor
+        if predictor is None or predictor.chain is not binding:
+            predictor = self._predictor = Predictor(binding)
+        scores = np.empty((len(rows), binding.n_outputs), binding.vector.dtype)
+        for begin in range(0, len(rows), predictor.most_rows):
+            block = rows[begin : begin + predictor.most_rows]
+            into = scores[begin : begin + len(block)]
+            predictor.write(len(block))
+            if predictor(_check.ready(self._scaled(block), scores.dtype), into) is None:
+                into[...] = self._passed(block)
+        self._forget()
+        del held
+        return scores[0] if x.ndim == 1 else scores
+
+    def _binding_that_predicts(self) -> Binding | None:
+        """What the layers are now, if they can predict in compiled code and an array need not be moved for that."""
+        binding = self._last_binding
+        if self._predict_is_kept:
+            return None
+        try:
+            if not binding.is_of(self.layers, self.loss_layer):
+                if not binding.has_arrays_of(self.layers):
+                    return None
+                binding = self._binding()
+        except (TypeError, ValueError, RuntimeError, AttributeError):
+            return None  # what is wrong with them, the layers say themselves
+        return binding if binding.predicts else None
+
+    def _rows(self, x: np.ndarray, binding: Binding) -> np.ndarray | None:
+        """``x`` as rows (N, I) whose scores are of the dtype of the parameters; None where only the layers can tell."""
+        first, dtype = binding.layers[0], binding.vector.dtype
+        joins = self._scale != 1 or first.parameters or first.buffers  # x and numbers of that dtype at once
+        if (_check.result_type(x, binding.vector) if joins else x.dtype) != dtype or not x.size:
+            return None
+        if x.ndim == 1:  # one sample, unless it is as many of one number, for the first layer or a later one
+            x = x[None] if (1,) not in ((binding.n_inputs,), *binding.shapes[:-1]) else x
+        elif x.ndim > 2:
+            try:
+                flattened = len(first.out_shape(x.shape[1:])) == 1
+            except ValueError:
+                return None
+            x = x.reshape(len(x), -1) if flattened else x
+        return x if x.ndim == 2 and x.shape[1] == binding.n_inputs else None
+
+    def _passed(self, x: ArrayLike) -> np.ndarray:
+        """What ``predict`` returns, layer by layer, of all rows at once; the layers have forgotten it afterwards."""
+        try:
+            return self._scores(x)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Have the layers forget the last pass through them, unless another thread is in the midst of one."""
+        passing = self._passing
+        try:
+            if passing.take(False):
+                for layer in self.layers.values():
+                    if isinstance(layer, Layer):
+                        layer.forget()
+        finally:
+            passing.end()
 
     def _scores(self, x: ArrayLike) -> np.ndarray:
-        """What ``predict`` returns, of all rows at once."""
+        """What ``predict`` returns, layer by layer, of all rows at once; the layers keep what ``backward`` needs."""
         held = pin("x", x)
         passing = self._passing
         try:

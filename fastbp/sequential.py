@@ -146,12 +146,14 @@ class Sequential(Network):
         try:
             if not training.take(False):
                 raise in_training("step")
-            binding = self._binding()
+            binding = self._last_binding
+            if not binding.is_of(self.layers, self.loss_layer):  # asked here, at each step, it costs a call less
+                binding = self._binding()
             stepper = self._stepper
             if stepper is None or stepper.binding is not binding or stepper.given is not optimizer:
                 tell(self, stacklevel=2)
                 stepper = self._stepper = Stepper.going_on(stepper, binding, optimizer, self._passing)
-            return stepper.step(x, t, self.scale, sample_weight, clip_norm, seed)
+            return stepper.step(x, t, self._scale, sample_weight, clip_norm, seed)
         finally:
             training.end()
 

@@ -39,6 +39,8 @@ class TwoLayerNet(Sequential):
         By its name in all networks; ``lastLayer`` is its name in the book.
     """
 
+    _predict_is_kept = True  # scripts go back through the layers after it
+
     def __init__(
         self,
         input_size: int,

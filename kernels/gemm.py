@@ -22,7 +22,7 @@ from .instructions import operands
 from .isa import ISA
 from .memory import float_of_bits, like, load, local, size_of
 from .pack import pack_panel
-from .plan import BLOCK_K, BLOCK_N, BLOCKS, PACKED_TILES, STEEP_K, STEEP_N, TILES, Plan, plan_product
+from .plan import BLOCK_K, BLOCK_N, BLOCKS, MANY_FLOPS, PACKED_TILES, STEEP_K, STEEP_N, TILES, Plan, plan_product
 from .team import (
     GEMM32,
     GEMM64,
@@ -31,6 +31,7 @@ from .team import (
     TILES32,
     TILES64,
     ZERO_BYTES,
+    has_help,
     package,
     scratch_of,
     spread,
@@ -282,7 +283,11 @@ def planned_product(team, plan, a, b, c, start, alpha, function, kept, number):
             b = panel
         _tiles(team, plan, a, b, c, start, alpha, epilogue)
     elif p.way == BLOCKS:
-        by_rows, by_columns = (p.by_rows, p.by_columns) if load(team + 8 * SIZE) > 1 else (1, 1)
+        by_rows, by_columns = p.by_rows, p.by_columns
+        if by_rows * by_columns > 1:
+            is_short = 2 * p.rows * p.columns * p.depth < MANY_FLOPS
+            if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
+                by_rows, by_columns = 1, 1
         tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
         job = package(_part, (team, plan, a, b, c, start, alpha, epilogue, tiles, (by_rows, by_columns)))
         spread(team, by_rows * by_columns, job)

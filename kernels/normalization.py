@@ -21,7 +21,8 @@ import numpy as np
 from ._jit import kernel
 from .columns import add_up_part, part_of_columns, partial_at, parts_of_columns, put_gradients, rate_of
 from .instructions import matrix, operands, operation
-from .memory import address, like, view
+from .memory import address, bits_of_float, like, store, view
+from .program import LOSS
 from .reduce import sum_of_squares, wide_dot, wide_sum
 from .team import package, spread
 
@@ -80,6 +81,17 @@ def _apply(x, statistics, factor, shift, z, y, part, member):
 def normalize_by(team, x, statistics, factor, shift, z, y):
     """``z`` and ``y`` of the formulas above by the MEAN and SCALE of given ``statistics``."""
     spread(team, parts_of_columns(x.shape), package(_apply, (x, statistics, factor, shift, z, y)))
+
+
+@kernel
+def scale_by_variance(running_var, eps, scale):
+    """``scale = 1 / sqrt(running_var + eps)`` of each column; returns whether no variance was below 0."""
+    one, zero, eps = scale.dtype.type(1), scale.dtype.type(0), scale.dtype.type(eps)
+    allowed = True
+    for k in range(scale.size):
+        allowed &= not (running_var[k] < zero)
+        scale[k] = one / math.sqrt(running_var[k] + eps)
+    return allowed
 
 
 @kernel
@@ -218,6 +230,25 @@ class BatchNormalization(NamedTuple):
     partial: int
 
 
+class RunningNormalization(NamedTuple):
+    """z and y of ``normalization`` by running moments; MEAN and SCALE of ``statistics`` receive what it goes by.
+
+    Of a variance below 0 it makes a loss that is not a number, so that the program ends.
+    """
+
+    x: int
+    gamma: int
+    beta: int
+    running_mean: int
+    running_var: int
+    statistics: int
+    z: int
+    y: int
+    rows: int
+    columns: int
+    eps: float
+
+
 class BatchNormalizationGradient(NamedTuple):
     """d becomes dx; dgamma and dbeta get their gradients, or, if ``descends``, are parameters that take a step."""
 
@@ -283,6 +314,21 @@ def normalize_batch(team, row, step, one):
     gamma, beta = view(i.gamma, i.columns, one), view(i.beta, i.columns, one)
     statistics = matrix(i.statistics, STATISTICS, i.columns, one)
     batch_normalization(team, x, i.eps, gamma, beta, statistics, z, y, partial_at(i.partial, i.rows, i.columns))
+
+
+@operation(RunningNormalization)
+def normalize_by_running(team, row, step, one):
+    """Run ``RunningNormalization``."""
+    i = operands(RunningNormalization, row)
+    x, z = matrix(i.x, i.rows, i.columns, one), matrix(i.z, i.rows, i.columns, one)
+    y = matrix(i.y, i.rows, i.columns, one)
+    gamma, beta = view(i.gamma, i.columns, one), view(i.beta, i.columns, one)
+    statistics = matrix(i.statistics, STATISTICS, i.columns, one)
+    statistics[MEAN] = view(i.running_mean, i.columns, one)
+    if not scale_by_variance(view(i.running_var, i.columns, one), i.eps, statistics[SCALE]):
+        store(step + 8 * LOSS, bits_of_float(math.nan))
+        return
+    normalize_by(team, x, statistics, gamma, beta, z, y)
 
 
 @operation(BatchNormalizationGradient)

@@ -1,4 +1,4 @@
-"""The executor: training steps of any network, driven by a table of instructions.
+"""The executor: training steps and predictions of any network, driven by a table of instructions.
 
 A program is an (n, WORDS) int64 array, one row an instruction. Its first word is the address of a compiled
 *operation*, the others are that operation's operands: addresses of arrays, sizes, and float64 numbers as bits. An
@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
-from .memory import address, atomic_add, bits_of_float, float_of_bits, load, size_of, store, view
+from .memory import address, atomic_add, bits_of_float, float_of_bits, load, local, size_of, store, view
 from .reduce import nan_unless_finite
 from .simd import I64, element_type
 from .team import CHUNK, package, part_of, parts_of, spread
@@ -24,12 +24,20 @@ WORDS = 12
 # Words of a step, what its operations know of it beside their operands.
 STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
+NO_STEP = (0,) * STEP_WORDS
 
-# Words of a mini-batch from outside: the address and length of its program, its rows, the address of its labels, how
-# many they are (0 where targets are numbers) and of how many classes, the address and length of the parameters, and a
-# count that is written here.
-PROGRAM, N_INSTRUCTIONS, N_ROWS, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE = range(9)
-BATCH_WORDS = 9
+# Words of a batch from outside and of a prediction: the address and length of its program, its rows, and which words of
+# the program say where its samples are, by the address and length of an array of their addresses.
+PROGRAM, N_INSTRUCTIONS, N_ROWS, INPUTS, N_INPUTS = range(5)
+
+# And then of a batch: the address of the step's words, the address of its labels, how many they are (0 where targets
+# are numbers) and of how many classes, the address and length of the parameters, and a count that is written here.
+OWN_STEP, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE = range(5, 12)
+BATCH_WORDS = 12
+
+# Of a prediction: the columns of its samples, and what INPUTS is of these for its output.
+N_COLUMNS, OUTPUTS, N_OUTPUTS = range(5, 8)
+PREDICTION_WORDS = 8
 
 
 @intrinsic
@@ -82,22 +90,31 @@ def _parameters_are_finite(team, batch, one):
     return load(count) == 0
 
 
+@kernel(inline=True)
+def _point(words, n_words, at):
+    """Write the address ``at`` to all words whose addresses stand at ``words``."""
+    for word in view(words, n_words, 1):
+        store(word, at)
+
+
 @kernel
-def take_step(team, batch, step, one):
+def take_step(team, batch, x, one):
     """Do a step on the mini-batch whose words are at address ``batch``, count it, and return its loss.
 
-    ``step`` is the address of the step's words, with the steps done so far, the learning rate and the seed in them. The
-    result is NaN
+    ``x`` is the address of its samples, (N_ROWS, I) row after row, which are only read. The step's words have the steps
+    done so far, the learning rate and the seed in them. The result is NaN
 
     - if a label is outside 0..N_CLASSES-1, or the loss is not finite: it is in the step's words, which otherwise hold a
       finite one. Nothing is counted then, and nothing was changed;
     - if a parameter is no longer finite: then NOT_FINITE is not 0.
     """
+    step = load(batch + 8 * OWN_STEP)
     store(step + 8 * LOSS, bits_of_float(0.0))
     n_classes = load(batch + 8 * N_CLASSES)
     for label in view(load(batch + 8 * LABELS), load(batch + 8 * N_LABELS), n_classes):
         if label < 0 or label >= n_classes:
             return math.nan
+    _point(load(batch + 8 * INPUTS), load(batch + 8 * N_INPUTS), x)
     store(step + 8 * ROWS, load(batch + 8 * N_ROWS))
     store(batch + 8 * NOT_FINITE, 0)
     if not execute(team, program_at(load(batch + 8 * PROGRAM), load(batch + 8 * N_INSTRUCTIONS)), step, one):
@@ -106,6 +123,29 @@ def take_step(team, batch, step, one):
     if not _parameters_are_finite(team, batch, one):
         return math.nan
     return float_of_bits(load(step + 8 * LOSS))
+
+
+@kernel
+def predict(team, prediction, x, y):
+    """Run the program whose words are at address ``prediction`` on ``x``, so that its output is ``y``.
+
+    Parameters
+    ----------
+    x : (N, I), C-contiguous
+    y : (N, K), C-contiguous, of that type; overwritten
+
+    Returns
+    -------
+    done : bool
+        False where ``x`` is not of the program's shape, and where an operation left a loss that is not finite, as one
+        does that does not go on.
+    """
+    if x.shape[0] != load(prediction + 8 * N_ROWS) or x.shape[1] != load(prediction + 8 * N_COLUMNS):
+        return False
+    _point(load(prediction + 8 * INPUTS), load(prediction + 8 * N_INPUTS), address(x))
+    _point(load(prediction + 8 * OUTPUTS), load(prediction + 8 * N_OUTPUTS), address(y))
+    program = program_at(load(prediction + 8 * PROGRAM), load(prediction + 8 * N_INSTRUCTIONS))
+    return execute(team, program, local(NO_STEP), x.dtype.type(1))
 
 
 @kernel

@@ -25,6 +25,7 @@ from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load,
 SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64 = range(10)
 GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
 MUTEX, CONDITION = 64, 80
+LAST, IN_A_ROW = 90, 91  # when the last job began while a member slept, and how many such came one after the other
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
 WORDS = CORES + LEAVE_WORDS
@@ -40,6 +41,13 @@ LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping memb
 # of a part. The next jobs are then done without help, after each further stall twice as many.
 STALL = 200_000  # nanoseconds of waiting below which nothing follows
 MOST_ALONE = 1 << 12
+
+# A member that sleeps is awake too late for a short job, and to wake it costs the owner more than the help is worth:
+# where other programs wait for its core, milliseconds. It is woken for work that takes WAKING nanoseconds, and where
+# many jobs come one after the other, each within PAUSE of the one before: it does not fall asleep again between such.
+WAKING = 100_000
+PAUSE = 200_000
+MANY_IN_A_ROW = 16
 
 HIGH = 1 << 32  # the unit of the high half of a ticket
 
@@ -192,15 +200,19 @@ def spread(team, parts, job, least=LEAST_PARTS):
     if shared and load(team + 8 * ALONE) > 0:
         store(team + 8 * ALONE, load(team + 8 * ALONE) - 1)
         shared = False
+    first = 0
+    if shared and atomic_load(team + 8 * SLEEPERS) > 0:
+        first = _begin_alone(team, parts, function, arguments)
+        shared = first < parts
     if not shared:
-        for part in range(parts):
+        for part in range(first, parts):
             _call(function, arguments, part, 0)
         return
     store(team + 8 * FUNCTION, function)
     store(team + 8 * ARGUMENTS, arguments)
     store(team + 8 * CORE, current_core())
-    atomic_store(team + 8 * LEFT, parts)
-    atomic_store(team + 8 * TICKET, parts * HIGH)
+    atomic_store(team + 8 * LEFT, parts - first)
+    atomic_store(team + 8 * TICKET, parts * HIGH + first)
     _wake(team)
     begin = _nanoseconds(team)
     _take_parts(team, 0)
@@ -212,6 +224,36 @@ def spread(team, parts, job, least=LEAST_PARTS):
         if spins > SPINS:
             _give_way()
     _learn(team, done - begin, _nanoseconds(team) - done)
+
+
+@kernel
+def _follows_many(team):
+    """Count a job that begins while a member sleeps; returns whether it is one of many in a row."""
+    now = _nanoseconds(team)
+    in_a_row = load(team + 8 * IN_A_ROW) + 1 if now - load(team + 8 * LAST) < PAUSE else 1
+    store(team + 8 * LAST, now)
+    store(team + 8 * IN_A_ROW, in_a_row)
+    return in_a_row > MANY_IN_A_ROW
+
+
+@kernel
+def has_help(team):
+    """Whether members of a team would help with a short job: they are awake, or about to be woken."""
+    return atomic_load(team + 8 * SLEEPERS) == 0 or _follows_many(team)
+
+
+@kernel
+def _begin_alone(team, parts, function, arguments):
+    """Do parts of a job until the rest is worth waking members for; returns how many."""
+    part = 0
+    if not _follows_many(team):
+        begin = load(team + 8 * LAST)
+        while part < parts:
+            _call(function, arguments, part, 0)
+            part += 1
+            if (_nanoseconds(team) - begin) * (parts - part) > WAKING * part:
+                break
+    return part
 
 
 @kernel

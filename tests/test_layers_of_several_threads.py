@@ -206,6 +206,7 @@ SCRIPTS = {
         x.resize((10, 10))
 
     run(reshape, both, both, rounds=1000)
+    affine.forward(x)  # which keeps it: perhaps none of those before did
     run(resize, both, both, rounds=100)
     assert x.shape == (1000, 10)
     """,

@@ -144,3 +144,29 @@ def test_views_and_read_only_arrays_take_the_same_steps():
         assert len(set(losses)) == 1
     for net in nets[1:]:
         np.testing.assert_array_equal(flat(net), flat(nets[0]))
+
+
+@pytest.mark.parametrize("form", ["as it is", "read-only", "columns first", "every other row"])
+def test_long_samples_are_read_where_they_lie_to_the_same_bits(form):
+    net, other = fastbp.mlp([100, 9, 4], seed=0), fastbp.mlp([100, 9, 4], seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        x, t = rng.standard_normal((200, 100), dtype=np.float32), rng.integers(0, 4, 200)
+        given = {"columns first": np.asfortranarray(x), "every other row": np.repeat(x, 2, axis=0)[::2]}.get(form, x)
+        given.flags.writeable = form != "read-only"
+        assert net.step(given, t) == other.step(x.tolist(), t)
+        assert given.tobytes() == x.tobytes()
+    copied = np.array_equal(net._stepper._batch.x, x)
+    assert copied == (form != "as it is")
+    np.testing.assert_array_equal(flat(net), flat(other))
+
+
+def test_a_number_that_is_not_finite_is_found_in_long_samples():
+    net = fastbp.mlp([100, 9, 4], seed=0)
+    x, t = np.ones((200, 100), np.float32), np.zeros(200, int)
+    net.step(x, t)
+    bad = x.copy()
+    bad[3, 5] = np.nan
+    with pytest.raises(FloatingPointError, match=r"step 2; x\[3, 5\] is nan; nothing was updated"):
+        net.step(bad, t)
+    assert net.step(x, t) > 0

@@ -9,12 +9,17 @@ WORK = 1 << 31  # multiplications of a block, about a twentieth of a second on t
 LEAST_ROWS = 512  # of a block: as fast as many, and computed as many are
 
 
+def rows_of_block(per_row: int) -> int:
+    """How many rows a block has, each of ``per_row`` multiplications."""
+    return max(LEAST_ROWS, WORK // per_row)
+
+
 def in_blocks(function: Callable[[Any], np.ndarray], x: Any, per_row: int) -> np.ndarray:
     """``function(x)``, whose rows are those of ``x`` (N, I), each of ``per_row`` multiplications.
 
     The last block has what is left as well, so that none is so small that it is computed in another way.
     """
-    rows = max(LEAST_ROWS, WORK // per_row)
+    rows = rows_of_block(per_row)
     if type(x) is not np.ndarray or x.ndim != 2 or len(x) < 2 * rows:
         return function(x)
     first = function(x[:rows])

@@ -1,7 +1,7 @@
 """Arrays of the user's whose memory compiled code uses by address."""
 
-import weakref
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -18,13 +18,11 @@ def pin(name: str, array: Any) -> Any:
     """
     if not isinstance(array, np.ndarray):
         return None
-    while True:  # a view is never resized, what it is a view of may be
-        owner = array.base
-        if owner is None:
-            return weakref.ref(array)
+    while (owner := array.base) is not None:  # a view is never resized, what it is a view of may be
         if not isinstance(owner, np.ndarray):
             return _pin_lender(name, owner)
         array = owner
+    return ref(array)
 
 
 def _pin_lender(name: str, lender: Any) -> Any:

@@ -94,6 +94,9 @@ def _layer(make: Callable[[], Any], x: np.ndarray) -> None:
     net = Sequential([_affine(x), *between, Affine(np.full((4, 4), 0.1, x.dtype), None)])
     t = np.zeros(len(x), int)
     net.gradient(x, t)
+    for layer in net.layers.values():
+        layer.predict(x)
+    net.predict(x)
     net.fit(x, t, batch_size=3, seed=0, progress=False, validation_data=(x, t))
     net.step(x, t)
 

@@ -34,6 +34,7 @@ class Activation(Layer):
 
     c: str  # the body of a function of one ``REAL x``, and ``number``
 
+    remembers: ClassVar[tuple[str, ...]] = ("out",)
     out: np.ndarray | None = None
 
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -92,7 +93,7 @@ class OfInput(Activation):
     """An activation whose derivative is computed from ``x``, which it keeps by reference."""
 
     of_output = False
-
+    remembers = ("x", "out")
     x: np.ndarray | None = None
 
     def _remember(self, x: np.ndarray, out: np.ndarray) -> None:

@@ -16,6 +16,8 @@ from fastbp.programs._lowering import Lowering
 class ColumnLayer(Layer):
     """A layer for samples of K numbers, whose arrays have one number for each of them, (K,)."""
 
+    remembers = ("_last",)
+
     _factor: str  # the attribute that the columns are multiplied by at the end
     _last: tuple[Any, ...] | None = None  # what backward works with, rows (N, K) first, and the shape of x last
 

@@ -65,6 +65,8 @@ class Layer:
         is none of the network's.
     buffers : names of the attributes that are kept with a network and not trained, such as running means; they are part
         of ``resume`` and of ``patience``, which go back to earlier weights
+    remembers : names of the attributes that ``forward`` leaves for ``backward``, of which the class has what they are
+        before the first; ``predict`` of a network has its layers forget them
 
     A step of training may go wrong, and then leaves buffers as they were before it, and parameters, unless the layer
     itself writes into these.
@@ -72,6 +74,7 @@ class Layer:
 
     parameters: tuple[str, ...] = ()  # in the order of the flat vector
     buffers: tuple[str, ...] = ()
+    remembers: ClassVar[tuple[str, ...]] = ()
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
@@ -118,6 +121,11 @@ class Layer:
         """Return what ``forward`` returns outside training."""
         return self.forward(x)
 
+    def forget(self) -> None:
+        """Forget the last ``forward``, as if there had been none."""
+        for name in self.remembers:
+            self.__dict__.pop(name, None)
+
     def sow(self, seed: int, place: int, step: int) -> None:
         """Get to know, before ``forward``, of what random numbers are to be drawn at a step of training.
 
@@ -131,8 +139,16 @@ class Layer:
             _age(cls, "lower") <= _age(cls, name) for name in ("forward", "backward")
         )
 
+    @classmethod
+    def predict_is_lowered(cls) -> bool:
+        """Whether ``lower`` writes what ``predict`` does, too."""
+        return cls.is_lowered() and _age(cls, "lower") <= _age(cls, "predict")
+
     def lower(self, p: Lowering, x: Operand) -> Operand:
-        """Write the forward pass into ``p`` and hang the backward pass on it; returns the output."""
+        """Write the forward pass into ``p`` and hang the backward pass on it; returns the output.
+
+        If ``p.predicts``, write what ``predict`` does. What stands at ``x`` is not written to.
+        """
         raise NotImplementedError
 
     def folded(self, before: Layer) -> Layer | None:

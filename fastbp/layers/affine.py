@@ -49,6 +49,7 @@ class Affine(Layer):
     """
 
     parameters = ("W", "b")
+    remembers = ("_last",)
     torch = "Linear", {"weight": "W", "bias": "b"}
     c = """\
     /* y = x W + b, where W has a row for each input; b may be NULL. */

@@ -158,15 +158,20 @@ class BatchNormalization(ColumnLayer):
         batch_normalization_back(_team.current().address, d, _check.ready(z, d.dtype), factor, own, constant, *rest)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
-        """Write the instructions of this layer; the running statistics move with the backward pass, after the loss."""
-        gamma, beta = self._taken("beta")
-        columns, at_gamma = x.columns, p.place_of(gamma)
+        """Write the instructions of this layer; the running statistics move with the backward pass, after the loss.
+
+        A prediction goes by the running statistics.
+        """
+        gamma, beta, *running = self._taken("beta", *self.buffers)
+        columns, at_gamma, at_beta = x.columns, p.place_of(gamma), p.place_of(beta)
         y, z = p.buffer((self, "y"), columns), p.buffer((self, "z"), columns)
-        statistics = p.array((self, "statistics"), (STATISTICS, columns))
-        shape, partial = (p.rows, columns), self._partial(p, columns)
-        p.emit(
-            of.BatchNormalization(x.address, at_gamma, p.place_of(beta), statistics, z, y, *shape, self.eps, partial)
-        )
+        statistics, at_running = p.array((self, "statistics"), (STATISTICS, columns)), [p.keep(a) for a in running]
+        written, shape = (statistics, z, y), (p.rows, columns)
+        if p.predicts:
+            p.emit(of.RunningNormalization(x.address, at_gamma, at_beta, *at_running, *written, *shape, self.eps))
+            return Operand(y, x.shape)
+        partial = self._partial(p, columns)
+        p.emit(of.BatchNormalization(x.address, at_gamma, at_beta, *written, *shape, self.eps, partial))
 
         def backward(dy: int, wanted: bool) -> int:
             dgamma, dbeta = self._targets(p, gamma, beta)
@@ -175,8 +180,7 @@ class BatchNormalization(ColumnLayer):
                     dy, z, at_gamma, statistics, dgamma, dbeta, *shape, partial, p.adds, p.fused_step
                 )
             )
-            running = [p.keep(array) for array in self._taken(*self.buffers)[1:]]
-            p.emit(of.MovingAverages(statistics, *running, columns, self.momentum))
+            p.emit(of.MovingAverages(statistics, *at_running, columns, self.momentum))
             return dy
 
         p.on_backward(self, backward)

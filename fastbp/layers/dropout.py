@@ -53,6 +53,7 @@ class Dropout(Layer):
 
     torch = "Dropout", {"p": "p"}
     draws = True
+    remembers = ("_last",)
     mixes_rows = True  # random numbers are counted through the batch
 
     p: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
@@ -121,7 +122,12 @@ class Dropout(Layer):
         return _check.as_array("x", x)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
-        """Write the instructions of this layer, whose masks follow from the run's seed and its place without one."""
+        """Write the instructions of this layer, whose masks follow from the run's seed and its place without one.
+
+        A prediction has none of them.
+        """
+        if p.predicts:
+            return x
         n, keep = p.rows * x.columns, 1.0 - self.p
         y, mask = p.buffer((self, "y"), x.columns), p.buffer((self, "mask"), x.columns, _check.BOOL)
         stream, seed = (p.place + 1, -1) if self.seed is None else (self.stream, self.seed)

@@ -31,6 +31,7 @@ class Relu(Activation):
     c = "return x <= 0 ? 0 : x;"
     numpy = "return np.where(x <= 0, DTYPE(0), x)"
 
+    remembers = ("mask",)
     mask: np.ndarray | None = None
     lower = Activation.lower  # which writes what forward and backward do
 
@@ -95,12 +96,13 @@ class LeakyRelu(Activation):
     c = "return x <= 0 ? number * x : x;"
     numpy = "return np.where(x <= 0, DTYPE(number) * x, x)"
 
+    remembers = ("mask",)
+    mask: np.ndarray | None = None
     slope: float = setting(_arguments.real)
     lower = Activation.lower  # which writes what forward and backward do
 
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = slope
-        self.mask: np.ndarray | None = None
 
     @property
     def number(self) -> float:  # type: ignore[override]

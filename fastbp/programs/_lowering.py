@@ -87,13 +87,20 @@ def words_of(instruction: Any) -> list[int]:
     ]
 
 
+def words_with(address: int, table: np.ndarray) -> np.ndarray:
+    """The addresses of the words of a program that are this ``address``."""
+    return table.ctypes.data + table.itemsize * np.flatnonzero(table == address)
+
+
 class Lowering:
-    """Writes the program of one step for batches of ``rows`` samples, a number that may be lowered from ``most_rows``.
+    """Writes the program of one step, or a prediction, for batches of ``rows`` samples, a number that may be lowered.
 
     Parameters
     ----------
     parameters, gradients : flat vectors of the same length; the layers' arrays are views of the first
     most_rows : rows of the largest batch
+    predicts : whether layers write what their ``predict`` does, and nothing goes back
+    buffers : those that programs share which run one after the other, for as many rows at most; else the program's own
     fused_step : whether parameters are updated by plain gradient descent as soon as their gradient is known, so that
         no gradients are kept
     adds : whether gradients are added to what ``gradients`` holds
@@ -105,15 +112,17 @@ class Lowering:
         gradients: np.ndarray,
         most_rows: int,
         *,
+        predicts: bool = False,
+        buffers: dict[Hashable, np.ndarray] | None = None,
         fused_step: bool = False,
         adds: bool = False,
     ) -> None:
         self.dtype = parameters.dtype
         self.parameters, self.gradients = parameters, gradients
         self.most_rows = self.rows = most_rows
-        self.fused_step, self.adds = fused_step, adds
+        self.predicts, self.fused_step, self.adds = predicts, fused_step, adds
         self.place = 0  # of the layer that is being written, in the network
-        self._buffers: dict[Hashable, np.ndarray] = {}
+        self._buffers = {} if buffers is None else buffers
         self._kept: dict[int, tuple[np.ndarray, object]] = {}
         self._instructions: list[Any] = []
         self.instructions: list[Any] = []  # of the last table
@@ -131,7 +140,7 @@ class Lowering:
     def array(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype | None = None) -> int:
         """Address of an array of the program's own, zeros at first; the same one for the same ``key``."""
         if key not in self._buffers:
-            self._buffers[key] = np.zeros(shape, dtype or self.dtype)
+            self._buffers.setdefault(key, np.zeros(shape, dtype or self.dtype))
         return self._buffers[key].ctypes.data
 
     def plan(self, shape: tuple[int, int, int], a: tuple[int, int], b: tuple[int, int], adds_rows: bool = False) -> int:
@@ -178,7 +187,8 @@ class Lowering:
 
     def on_backward(self, layer: Passed, write: Backward) -> None:
         """Have ``write`` write the backward pass of ``layer`` when it is its turn."""
-        self._passes.append((layer, write))
+        if not self.predicts:
+            self._passes.append((layer, write))
 
     def backward(self, dout: int) -> None:
         """Write the backward passes, back to the first layer with parameters, whose dx nobody needs."""
@@ -193,13 +203,16 @@ class Lowering:
         n, y = self.rows * x.columns, x.address
         last: Any = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
-        within = of_output and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR
+        may = of_output or self.predicts
+        within = may and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR
         function = RELU if within and layer.in_registers else self.function(layer.kernel)
         if within:
             self._instructions[-1] = last._replace(function=function, number=number)
         else:
             y = self.buffer((layer, "y"), x.columns)
             self.emit(of.Activation(function, x.address, y, n, number))
+        if self.predicts:
+            return Operand(y, x.shape)
         back = self.function(layer.kernel_back)
         out = Operand(y, x.shape, slope=(back, y if of_output else x.address, number))
 
@@ -252,10 +265,10 @@ class Lowering:
         for rows in dict.fromkeys((self.most_rows, n % self.most_rows or self.most_rows)):
             self.rows = rows
             write(self)
-            tables.append(self._table())
+            tables.append(self.table())
         return tables[0], tables[-1]
 
-    def _table(self) -> np.ndarray:
+    def table(self) -> np.ndarray:
         """The program written so far; the next instruction begins another."""
         self.instructions = instructions = self._instructions
         self._instructions = []

@@ -17,6 +17,7 @@ from fastbp.kernels import program
 from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
+from fastbp.programs._lowering import words_with
 from fastbp.programs._program import Program, Update
 from fastbp.training._by_layers import ByLayers
 from fastbp.training._not_finite import place_of
@@ -24,15 +25,18 @@ from fastbp.training._not_finite import place_of
 MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
 # NumPy lets other threads run while it copies more elements than this (500 in its NPY_BEGIN_THREADS_THRESHOLDED).
 COPIED_AT_ONCE = 256
+READ_IN_PLACE = 1 << 14  # elements of samples from which on a copy takes longer than to find out their address
 
 
 class Batch(Given):
     """The program of a step for mini-batches of one size, and the arrays that it reads them from.
 
-    These are in no other hands and live as long as the ``program``; the vectors are the stepper's.
+    These are in no other hands and live as long as the ``program``; the vectors are the stepper's. Long samples are not
+    copied to them, but read where they lie.
 
     Attributes
     ----------
+    reads_in_place : whether its samples are so long
     take_step : what does it; see ``kernels.program``
     """
 
@@ -45,6 +49,7 @@ class Batch(Given):
         super().__init__(x, t, np.zeros(n_rows if weighted else 0, dtype))
         self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = x.shape, t.shape, dtype, t.dtype
         self.is_large = max(x.size, t.size) > COPIED_AT_ONCE
+        self.x_address, self.reads_in_place = x.ctypes.data, False
         self.is_checked = not self.labels  # whether the loss has to look at targets in the form of the program's own
         self.words = np.zeros(program.BATCH_WORDS, np.int64)
         self.address = self.words.ctypes.data  # lives as long as this
@@ -59,6 +64,9 @@ class Batch(Given):
         gradients = None if update.fuses else stepper.gradients
         self.program = Program(binding, self, binding.loss, update, n_rows, gradients=gradients)
         p, table = self.program.lowering, self.program.whole
+        words[program.OWN_STEP] = p.keep(stepper.words)
+        inputs, self.reads_in_place = words_with(self.x_address, table), self.x.size >= READ_IN_PLACE
+        words[program.INPUTS], words[program.N_INPUTS] = p.keep(inputs), len(inputs)
         words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(table), len(table)
         words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
         if self.labels:
@@ -83,6 +91,19 @@ class Batch(Given):
 
         return take_step
 
+    def take(self, x: np.ndarray, t: np.ndarray, scale: float) -> tuple[np.ndarray, Any] | None:
+        """Take over a batch in the form of its own, with the samples where they lie if the program can read them there.
+
+        Returns these, in an array of their own, and what keeps them in their place; None where they were copied.
+        """
+        held = pin("x", x), pin("t", t)
+        own = x.view() if self.reads_in_place and scale == 1 else None
+        if own is None or (own.shape, own.dtype, own.flags.carray) != (self.x_shape, self.x_dtype, True):
+            own = None
+            self.x[...] = x
+        self.t[...] = t
+        return None if own is None else (own, held)
+
     def listing(self, layers: Iterable[str]) -> str:
         """The program in words, of whose network the ``layers`` are called so; TypeError where there is none."""
         if not hasattr(self, "program"):
@@ -103,7 +124,6 @@ class Stepper:
         self._team: _team.Team | None = None  # the last that knew the product
         self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
         self.words = np.zeros(program.STEP_WORDS, np.int64)
-        self._address = self.words.ctypes.data  # lives as long as this
         self.words[program.SEED] = seed_of(None)
         self._schedule = callable(self.optimizer.lr)
         if not self._schedule:
@@ -136,7 +156,7 @@ class Stepper:
     ) -> float:
         """Do one step, on ``x`` times ``scale``; returns the loss before it."""
         self.binding.check_writable()
-        batch = self._batch
+        batch, own = self._batch, None
         if (
             batch is None
             or type(x) is not np.ndarray
@@ -151,10 +171,11 @@ class Stepper:
         ):
             batch = self._prepared(x, t, sample_weight, clip_norm, seed)
         else:  # in the form of the program's own
-            held = (pin("x", x), pin("t", t)) if batch.is_large else None
-            batch.x[...] = x
-            batch.t[...] = t
-            del held
+            if batch.is_large:
+                own = batch.take(x, t, scale)
+            else:
+                batch.x[...] = x
+                batch.t[...] = t
             if batch.is_checked:
                 self._check_targets(batch)
         if scale != 1:
@@ -165,9 +186,10 @@ class Stepper:
         if team is not self._team:
             team.learn_gemm(batch.x_dtype)
             self._team = team
-        loss = batch.take_step(team.address, batch.address, self._address, self._one)
+        at = batch.x_address if own is None else own[0].ctypes.data
+        loss = batch.take_step(team.address, batch.address, at, self._one)
         if loss != loss:
-            self._tell(batch)
+            self._tell(batch, batch.x if own is None else own[0])
         if self._keeps and not np.isfinite(self.binding.kept).all():
             raise self._not_finite("running statistics")
         return loss
@@ -217,14 +239,14 @@ class Stepper:
         """Raise for targets of a batch that the loss does not take."""
         self.binding.loss.as_targets(batch.t, (len(batch.x), self.binding.n_outputs), batch.x_dtype)
 
-    def _tell(self, batch: Batch) -> None:
-        """Raise for what a step came to that is no number."""
+    def _tell(self, batch: Batch, x: np.ndarray) -> None:
+        """Raise for what a step on samples ``x`` came to that is no number."""
         if batch.words[program.NOT_FINITE]:
             raise self._not_finite("parameters")
         self._check_targets(batch)  # a label out of range
         loss = self.words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
-        rows = np.arange(len(batch.x))
-        flaw = place_of("x", batch.x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
+        rows = np.arange(len(x))
+        flaw = place_of("x", x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
         step = f"step {self.steps + 1}{flaw and '; '}{flaw}"
         raise FloatingPointError(f"the loss is {loss} in {step}; nothing was updated")
 

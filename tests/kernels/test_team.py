@@ -11,7 +11,22 @@ from teams import PATIENCE, needs_threads, wait_until
 
 import fastbp
 from fastbp.basics import _team
-from fastbp.kernels.team import ALONE, CHUNK, MOST_ALONE, STALL, _learn, package, parts_of, spread
+from fastbp.kernels.team import (
+    ALONE,
+    CHUNK,
+    GENERATION,
+    IN_A_ROW,
+    LAST,
+    MANY_IN_A_ROW,
+    MOST_ALONE,
+    SLEEPERS,
+    STALL,
+    _learn,
+    has_help,
+    package,
+    parts_of,
+    spread,
+)
 from fastbp.kernels.team import PATIENCE as PATIENCE_WORD
 
 # ---- Jobs and parts ----
@@ -129,6 +144,55 @@ def test_a_sleeping_team_is_woken_to_help(set_threads):
         return by[1]
 
     assert wait_until(helped)
+
+
+@uncached
+def would_help(team):
+    return has_help(team)
+
+
+@needs_threads
+def test_a_sleeping_team_is_not_woken_for_a_short_job_but_for_many_in_a_row(set_threads):
+    set_threads(1)
+    set_threads(2)  # a new team
+    team, words = team_for(np.float32), _team.current()._words
+    done, by = np.zeros(9, np.int64), np.zeros(2, np.int64)
+    count_parts(team, 9, done, by)
+
+    def left_asleep():  # unless this thread lost its core within the job
+        assert wait_until(lambda: words[SLEEPERS] == 1)
+        words[LAST] = 0
+        woken, by[:] = words[GENERATION], 0
+        count_parts(team, 9, done, by)
+        return words[GENERATION] == woken and by.tolist() == [9, 0] and words[IN_A_ROW] == 1
+
+    def woken_after_many():  # unless it did so for longer than jobs in a row are apart
+        assert wait_until(lambda: words[SLEEPERS] == 1)
+        words[LAST] = 0
+        woken = words[GENERATION]
+        count_many(team, 10 * MANY_IN_A_ROW, 9, np.zeros(10, np.int64), by)
+        return words[GENERATION] > woken
+
+    assert wait_until(left_asleep)
+    assert wait_until(woken_after_many)
+
+
+@needs_threads
+def test_a_short_product_is_cut_where_members_are_awake_or_come_to_be(set_threads):
+    set_threads(1)
+    set_threads(2)  # a new team
+    team, words = team_for(np.float32), _team.current()._words
+    count_parts(team, 9, np.zeros(9, np.int64), np.zeros(2, np.int64))
+
+    def helps_after_many():
+        assert wait_until(lambda: words[SLEEPERS] == 1)
+        words[LAST] = 0
+        return [would_help(team) for _ in range(MANY_IN_A_ROW + 1)] == [False] * MANY_IN_A_ROW + [True]
+
+    assert wait_until(helps_after_many)
+    words[SLEEPERS] = 0
+    assert would_help(team)
+    words[SLEEPERS] = 1
 
 
 @pytest.mark.parametrize("n", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3])
