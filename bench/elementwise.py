@@ -12,7 +12,7 @@ import numpy as np
 from fastbp import reference
 from fastbp.activations import named
 from fastbp.basics import _team
-from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.elementwise import apply_function, apply_function_back
 from fastbp.programs._lowering import function_address
 
 from . import peers
@@ -76,7 +76,7 @@ Into = Callable[..., object]
 
 
 def fastbp_pass(word: str, layer: str, direction: str, n: int, *, in_place: bool = False) -> Work:
-    """The kernels of the activation that ``word`` names, called from Python on arrays (1, n).
+    """The kernels of the activation that ``word`` names, called from Python.
 
     Where ``in_place``, the gradient comes out where it went in, and doing it once more must change nothing.
     """
@@ -84,11 +84,13 @@ def fastbp_pass(word: str, layer: str, direction: str, n: int, *, in_place: bool
     team, dtype, activation = _team.current().address, inputs[0].dtype, named(word)
     number = dtype.type(activation.number)
     if direction == "forward":
-        run, function = function_forward, function_address(activation.kernel, dtype)
+        run, function = apply_function, function_address(activation.kernel, dtype)
     else:
-        run, function = function_backward, function_address(activation.kernel_back, dtype)
+        run, function = apply_function_back, function_address(activation.kernel_back, dtype)
     out = inputs[0] if in_place and direction == "backward" else np.empty_like(inputs[0])
-    return Work(lambda: run(team, function, *inputs, out, number), lambda: [_sample(out.ravel())])
+    held = *inputs, out
+    places = [a.ctypes.data for a in held]
+    return Work(lambda: run(team, function, *places, n, number), lambda: [_sample(held[-1].ravel())])
 
 
 def numpy_pass(forward: Into, backward: Into, layer: str, direction: str, n: int) -> Work:

@@ -151,6 +151,14 @@ def current() -> Team:
         return _local.team
 
 
+def address() -> int:
+    """What kernels take of the calling thread's team."""
+    try:
+        return _local.team.address
+    except AttributeError:
+        return current().address
+
+
 def _size_at_first() -> int:
     """Of the calling thread's team, unless it asks for another."""
     return default_num_threads() if threading.current_thread() is threading.main_thread() else 1

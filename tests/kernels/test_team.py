@@ -146,7 +146,7 @@ def test_two_thousand_jobs_for_a_team_that_sleeps_or_is_about_to():
     code = """
 import time, numpy as np
 import fastbp
-from calls import team_for
+from calls import run_kernel
 from fastbp.kernels.relu import relu_forward
 from fastbp.kernels.team import CHUNK
 fastbp.set_num_threads(3)
@@ -155,7 +155,7 @@ x = rng.standard_normal((1, 2 * CHUNK + 5)).astype(np.float32)
 right = np.maximum(x, 0)
 for i in range(2000):
     y, mask = np.full_like(x, np.nan), np.empty(x.shape, bool)
-    relu_forward(team_for(x.dtype), x, y, mask)
+    run_kernel(relu_forward, x, y, mask)
     assert np.array_equal(y, right)
     time.sleep(0.002 if i % 10 == 0 else rng.uniform(0, 0.0005))
 """
@@ -167,7 +167,7 @@ def test_hundreds_of_teams_come_and_go():
     code = """
 import time, numpy as np
 import fastbp
-from calls import team_for
+from calls import run_kernel
 from fastbp.kernels.relu import relu_forward
 from fastbp.kernels.team import CHUNK
 rng = np.random.default_rng(0)
@@ -175,7 +175,7 @@ x = np.ones((1, 2 * CHUNK), np.float32)
 y, mask = np.empty_like(x), np.empty(x.shape, bool)
 for i in range(400):
     fastbp.set_num_threads(2 + i % 2)
-    relu_forward(team_for(x.dtype), x, y, mask)
+    run_kernel(relu_forward, x, y, mask)
     time.sleep(rng.uniform(0, 0.0005))
 """
     python(code, timeout=PATIENCE)
