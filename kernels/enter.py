@@ -15,7 +15,7 @@ from .memory import float_of_bits, like, load, store
 # What an entry's words say: addresses of Python's objects and of NumPy's function that makes an array, the compiled
 # kernel and what it takes beside arrays for either element type, how many operands there are, and a code for each.
 NONE, ARRAY, FLOAT, NEW_ARRAY, TYPES, KERNELS, EXTRAS = 0, 1, 2, 3, 4, 8, 10
-N_GIVEN, N_MADE, OPERANDS = 12, 13, 14
+N_GIVEN, N_MADE, NEEDS_TEAM, OPERANDS = 12, 13, 14, 15
 REAL32, REAL64, BOOL, LABELS, REAL, NUMBER = range(6)  # types of elements: those of TYPES, the call's own, and no array
 
 # A code: the type of the elements, how many dimensions, a letter for each of two, and what else will do.
@@ -39,6 +39,7 @@ SHORT = 1 << 14  # elements in all of a call so short that other threads may as 
 _increase = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 _decrease = types.ExternalFunction("Py_DecRef", types.void(types.int64))
 _integer = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.int64))
+_ask = types.ExternalFunction("PyObject_CallNoArgs", types.int64(types.int64))
 _number = types.ExternalFunction("PyFloat_FromDouble", types.int64(types.float64))
 _new_tuple = types.ExternalFunction("PyTuple_New", types.int64(types.int64))
 _set_item = types.ExternalFunction("PyTuple_SetItem", types.int32(types.int64, types.int64, types.int64))
@@ -162,6 +163,8 @@ def _take(words, arguments, letters, call):
     type where an argument is not what the entry takes.
     """
     kind, first, elements, refused = -1, 0, 0, (-1, 0, 0)
+    for letter in range(MOST_LETTERS):
+        store(letters + 8 * letter, -1)
     for n in range(load(words + 8 * N_GIVEN)):
         item, code = load(arguments + 8 * n), load(words + 8 * (OPERANDS + n))
         operand = call + 8 * (FIRST + OPERAND_WORDS * n)
@@ -238,6 +241,16 @@ def _run(words, team, call, kind, elements):
     return fits
 
 
+@kernel(inline=True)
+def _ask_for_team(function):
+    """What a Python function returns, an address; 0 where it raises."""
+    answer, team = _ask(function), 0
+    if answer != 0:
+        team = _integer(answer)
+        _decrease(answer)
+    return team
+
+
 @kernel(by_address=True)
 def enter(entry, arguments, count):
     """What an ``Entry`` does, as a function of Python's C interface (METH_FASTCALL)."""
@@ -247,17 +260,22 @@ def enter(entry, arguments, count):
     letters = room
     made = letters + 8 * (MOST_LETTERS + 2)
     call = made + 8 * MOST_MADE
-    for letter in range(MOST_LETTERS):
-        store(letters + 8 * letter, -1)
-    kind = -1
+    kind, first, elements, team = -1, 0, 0, 0
     if count == 1 + load(words + 8 * N_GIVEN):
-        kind, first, elements = _take(words, arguments + 8, letters, call)
+        if not load(words + 8 * NEEDS_TEAM):
+            kind, first, elements = _take(words, arguments + 8, letters, call)
+        if load(words + 8 * NEEDS_TEAM) or elements > SHORT:
+            team = _ask_for_team(load(arguments))
+            if team == 0:
+                return 0
+            # Python has run meanwhile, and who knows what.
+            kind, first, elements = _take(words, arguments + 8, letters, call)
     if kind < 0 or load(words + 8 * (KERNELS + kind)) == 0:
         _increase(none)
         return none
     n_made = _make(words, letters, call, made, kind, first)
     whole = n_made == load(words + 8 * N_MADE)
-    if whole and _run(words, _integer(load(arguments)), call, kind, elements):
+    if whole and _run(words, team, call, kind, elements):
         for n in range(n_made):
             if load(made + 8 * n) == 0:
                 bits = load(call + 8 * (FIRST + OPERAND_WORDS * (load(words + 8 * N_GIVEN) + n) + AT))

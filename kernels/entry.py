@@ -7,6 +7,7 @@ one moment: what they change is changed before it or after.
 """
 
 import ctypes
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -82,24 +83,26 @@ class Entry:
         unless a colon says ``bool`` or ``labels`` (intp). They are in C order, or with a ``'`` in either.
     extra : function of a dtype, or None
         Gives an address that the kernel takes beside its operands.
+    needs_team : bool
+        False for a kernel that has no use for its team where there are less than two parts to do.
 
     Attributes
     ----------
-    call : function of a team's address and the operands
+    call : function of what gives a team's address and of the operands
         Returns the arrays that the kernel made, a tuple where there are several. None where an operand is not as
         ``form`` has it, or the kernel is not compiled for its type yet, or says that they do not fit.
     """
 
     __slots__ = ("_extra", "_kernel", "_words", "call")
 
-    def __init__(self, kernel: Any, form: str, extra: Any = None) -> None:
+    def __init__(self, kernel: Any, form: str, extra: Any = None, *, needs_team: bool = True) -> None:
         self._kernel, self._extra, self.call = kernel, extra, _nothing
         given, _, made = form.partition("->")
         takes, makes = ([_code(token) for token in part.split()] for part in (given, made))
         self._words = np.array([0] * of.OPERANDS + takes + makes, np.int64)
-        self._words[[of.N_GIVEN, of.N_MADE]] = len(takes), len(makes)
+        self._words[[of.N_GIVEN, of.N_MADE, of.NEEDS_TEAM]] = len(takes), len(makes), needs_team
 
-    def __call__(self, team: int, *operands: Any) -> Any:
+    def __call__(self, team: Callable[[], int], *operands: Any) -> Any:
         """What ``call`` returns for operands that are as ``form`` has them, compiled where it was not."""
         self._learn(operands[0].dtype)
         made = self.call(team, *operands)

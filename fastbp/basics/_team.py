@@ -166,9 +166,13 @@ def _size_at_first() -> int:
 
 def address_for(dtype: np.dtype) -> int:
     """The address of the calling thread's team, which then knows the matrix product of ``dtype``."""
-    team = current()
-    team.learn_gemm(dtype)
-    return team.address
+    learn(dtype)
+    return address()
+
+
+def learn(dtype: np.dtype) -> None:
+    """Make the matrix product of ``dtype`` known to the calling thread's team."""
+    current().learn_gemm(dtype)
 
 
 def default_num_threads() -> int:

@@ -19,8 +19,10 @@ from fastbp.programs._operand import Operand
 @cache
 def entries_of(kernel: Any, kernel_back: Any) -> tuple[Entry, Entry]:
     """The ways from Python to an activation and to its derivative, which kernels call through an address."""
-    forward = Entry(function_forward, "... number -> ...", partial(function_address, kernel))
-    return forward, Entry(function_backward, "... ... number -> ...", partial(function_address, kernel_back))
+    forward = Entry(function_forward, "... number -> ...", partial(function_address, kernel), needs_team=False)
+    return forward, Entry(
+        function_backward, "... ... number -> ...", partial(function_address, kernel_back), needs_team=False
+    )
 
 
 class Activation(Layer):
@@ -58,10 +60,10 @@ class Activation(Layer):
         The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
         """
         forward, number = self._entries[0], self.number
-        out = forward.call(_team.address(), x, number)
+        out = forward.call(_team.address, x, number)
         if out is None:
             x, dtype = _check.operand("x", x)
-            out = _check.of_type(forward(_team.address(), x, number), dtype)
+            out = _check.of_type(forward(_team.address, x, number), dtype)
         self._remember(x, out)  # type: ignore[arg-type]
         return out
 
@@ -78,12 +80,12 @@ class Activation(Layer):
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
         """
         kept, backward, number = self._remembered(), self._entries[1], self.number
-        dx = backward.call(_team.address(), dout, kept, number)
+        dx = backward.call(_team.address, dout, kept, number)
         if dx is None:
             if kept is None:
                 raise _check.not_before_forward(self)
             dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
-            dx = _check.of_type(backward(_team.address(), dout, kept, number), dtype)
+            dx = _check.of_type(backward(_team.address, dout, kept, number), dtype)
         return dx
 
     def lower(self, p: Lowering, x: Operand) -> Operand:

@@ -101,7 +101,7 @@ class Affine(Layer):
         TypeError
             For what is no array of real numbers.
         """
-        out = FORWARD.call(_team.address(), x, self.W, self.b)
+        out = FORWARD.call(_team.address, x, self.W, self.b)
         if out is None:
             return self._forward(x)
         rows = x.view()  # type: ignore[union-attr] # whose shape nobody else sets
@@ -122,7 +122,8 @@ class Affine(Layer):
         dtype = _check.result_type(x, W, b)
         kind = _check.computed_in(dtype)
         inputs = _check.as_rows(_check.ready(rows, kind))
-        out = FORWARD(_team.address_for(kind), inputs, _weights(W, kind), _check.ready(b, kind) if b.size else None)
+        _team.learn(kind)
+        out = FORWARD(_team.address, inputs, _weights(W, kind), _check.ready(b, kind) if b.size else None)
         self._last = rows, x.shape, rows, inputs, None
         if rows.ndim == 1:
             out = out[0]
@@ -139,7 +140,7 @@ class Affine(Layer):
         """
         x, shape, before, _, of_rows = self._last
         if x is before and shape is of_rows:
-            made = BACKWARD.call(_team.address(), dout, x, self.W, self.b)
+            made = BACKWARD.call(_team.address, dout, x, self.W, self.b)
             if made is not None:
                 dx, self.dW, db = made
                 self.db = None if self.b is None else db
@@ -161,7 +162,8 @@ class Affine(Layer):
             inputs = _check.as_rows(_check.ready(x, kind))
         rows = _check.as_rows(_check.ready(dout, kind))
         backward = BACKWARD if inputs.shape[1] == len(W) else BACKWARD_OF_ANY_WIDTH
-        dx, dW, db = backward(_team.address_for(kind), rows, inputs, _weights(W, kind), None)
+        _team.learn(kind)
+        dx, dW, db = backward(_team.address, rows, inputs, _weights(W, kind), None)
         dx = _shaped(dx, shape, W)
         self.dW = _check.of_type(dW, _check.result_type(x, dout))
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))

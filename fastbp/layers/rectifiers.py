@@ -15,10 +15,10 @@ from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
 from fastbp.kernels.relu import relu_backward, relu_forward
 from fastbp.layers._activation import Activation
 
-FORWARD = Entry(relu_forward, "... -> ... ...:bool")
-BACKWARD = Entry(relu_backward, "... ...:bool -> ...")
-LEAKY_FORWARD = Entry(leaky_relu_forward, "... number -> ... ...:bool")
-LEAKY_BACKWARD = Entry(leaky_relu_backward, "... ...:bool number -> ...")
+FORWARD = Entry(relu_forward, "... -> ... ...:bool", needs_team=False)
+BACKWARD = Entry(relu_backward, "... ...:bool -> ...", needs_team=False)
+LEAKY_FORWARD = Entry(leaky_relu_forward, "... number -> ... ...:bool", needs_team=False)
+LEAKY_BACKWARD = Entry(leaky_relu_backward, "... ...:bool number -> ...", needs_team=False)
 
 
 class Relu(Activation):
@@ -45,13 +45,13 @@ class Relu(Activation):
 
         Raises TypeError for complex, object and other arrays that hold no real numbers.
         """
-        made = FORWARD.call(_team.address(), x)
+        made = FORWARD.call(_team.address, x)
         if made is None:
             x = _check.as_real("x", x)
             if x.dtype not in _check.FLOATS:
                 self.mask = mask = np.asarray(x <= 0)
                 return np.where(mask, x.dtype.type(0), x)
-            made = FORWARD(_team.address(), _check.ready(x, x.dtype))
+            made = FORWARD(_team.address, _check.ready(x, x.dtype))
         y, self.mask = made
         return y
 
@@ -61,7 +61,7 @@ class Relu(Activation):
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
         for a ``mask`` that was set to other than bools.
         """
-        dx = BACKWARD.call(_team.address(), dout, self.mask)
+        dx = BACKWARD.call(_team.address, dout, self.mask)
         if dx is None:
             mask = self.mask
             if mask is None:
@@ -70,7 +70,7 @@ class Relu(Activation):
             mask = _check.as_mask(mask, dout)
             if dout.dtype not in _check.FLOATS:
                 return np.where(mask, dout.dtype.type(0), dout)
-            dx = BACKWARD(_team.address(), _check.ready(dout, dout.dtype), mask)
+            dx = BACKWARD(_team.address, _check.ready(dout, dout.dtype), mask)
         return dx
 
     def onnx(self, node: Any, x: str) -> str:
@@ -120,10 +120,10 @@ class LeakyRelu(Activation):
 
         The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
         """
-        made = LEAKY_FORWARD.call(_team.address(), x, self.slope)
+        made = LEAKY_FORWARD.call(_team.address, x, self.slope)
         if made is None:
             x, dtype = _check.operand("x", x)
-            y, mask = LEAKY_FORWARD(_team.address(), x, self.slope)
+            y, mask = LEAKY_FORWARD(_team.address, x, self.slope)
             made = _check.of_type(y, dtype), mask
         y, self.mask = made
         return y
@@ -134,14 +134,14 @@ class LeakyRelu(Activation):
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
         for a ``mask`` that was set to other than bools.
         """
-        dx = LEAKY_BACKWARD.call(_team.address(), dout, self.mask, self.slope)
+        dx = LEAKY_BACKWARD.call(_team.address, dout, self.mask, self.slope)
         if dx is None:
             mask = self.mask
             if mask is None:
                 raise _check.not_before_forward(self)
             dout, dtype = _check.operand("dout", dout)
             mask = _check.as_mask(mask, dout)
-            dx = _check.of_type(LEAKY_BACKWARD(_team.address(), dout, mask, self.slope), dtype)
+            dx = _check.of_type(LEAKY_BACKWARD(_team.address, dout, mask, self.slope), dtype)
         return dx
 
     def onnx(self, node: Any, x: str) -> str:

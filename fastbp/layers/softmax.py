@@ -54,10 +54,10 @@ e = np.exp(x - x.max(axis=-1, keepdims=True))
         No finite score overflows; -inf gives 0. The dtype is that of ``x``, float64 for integers.
         Raises ValueError for an x of no dimension or no classes, TypeError for what is no array of real numbers.
         """
-        y = FORWARD.call(_team.address(), x)
+        y = FORWARD.call(_team.address, x)
         if y is None:
             x, dtype = _check.operand("x", x)
-            y = FORWARD(_team.address(), x.reshape(_rows("x", x))).reshape(x.shape)
+            y = FORWARD(_team.address, x.reshape(_rows("x", x))).reshape(x.shape)
             y = _check.of_type(y, dtype)
         self.y = y
         return y
@@ -67,14 +67,14 @@ e = np.exp(x - x.max(axis=-1, keepdims=True))
 
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
         """
-        dx = BACKWARD.call(_team.address(), dout, self.y)
+        dx = BACKWARD.call(_team.address, dout, self.y)
         if dx is None:
             y = self.y
             if y is None:
                 raise _check.not_before_forward(self)
             dout, y, dtype = _check.operands(("dout", "y"), dout, y)
             rows = _rows("y", y)
-            dx = BACKWARD(_team.address(), dout.reshape(rows), y.reshape(rows)).reshape(y.shape)
+            dx = BACKWARD(_team.address, dout.reshape(rows), y.reshape(rows)).reshape(y.shape)
             dx = _check.of_type(dx, dtype)
         return dx
 

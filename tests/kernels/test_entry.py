@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from calls import FLOATS, team_for
 from numba.core.dispatcher import Dispatcher
 
 import fastbp
+from fastbp.basics._team import Team
 from fastbp.kernels import entry as entries
 from fastbp.kernels.affine import affine_forward
 from fastbp.kernels.enter import ALIGNED, F_ORDER
@@ -17,7 +19,7 @@ from fastbp.kernels.leaky_relu import leaky_relu_forward
 from fastbp.kernels.relu import relu_backward, relu_forward
 from fastbp.kernels.softmax import softmax_forward
 
-RELU = Entry(relu_forward, "... -> ... ...:bool")
+RELU = Entry(relu_forward, "... -> ... ...:bool", needs_team=False)
 RELU_BACK = Entry(relu_backward, "... ...:bool -> ...")
 LEAKY = Entry(leaky_relu_forward, "... number -> ... ...:bool")
 AFFINE = Entry(affine_forward, "NI IO' O=None -> NO")
@@ -32,12 +34,12 @@ def normal(*shape, dtype=np.float64):
 def _known():
     """Compiled, and a team that knows the product, for both types."""
     for dtype in FLOATS:
-        x, team = normal(3, 3, dtype=dtype), team_for(dtype)
+        x, team = normal(3, 3, dtype=dtype), partial(team_for, dtype)
         RELU(team, x), RELU_BACK(team, x, x > 0), LEAKY(team, x, 0.5), AFFINE(team, x, x, None), SOFTMAX(team, x)
 
 
 def called(entry, *operands):
-    return entry.call(team_for(np.float32), *operands)
+    return entry.call(lambda: team_for(np.float32), *operands)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5), (0, 5), (2, 3, 4, 5), (1,) * 9])
@@ -157,7 +159,30 @@ def test_arrays_that_are_read_only_are_read():
 
 
 def test_a_team_that_does_not_know_the_product_is_taught_it():
-    assert AFFINE.call(fastbp.basics._team.Team(1).address, X, X.T.copy(), None) is None
+    team = Team(1)
+    assert AFFINE.call(lambda: team.address, X, X.T.copy(), None) is None
+
+
+def test_what_asking_for_a_team_raises_is_raised():
+    def ask():
+        raise RuntimeError("no more threads")
+
+    for entry, operands in ((AFFINE, (X, X.T.copy(), None)), (RELU, (normal(200, 100),))):
+        with pytest.raises(RuntimeError, match="no more threads"):
+            entry.call(ask, *operands)
+    assert RELU.call(ask, X) is not None
+
+
+def test_arrays_are_looked_at_after_a_team_was_asked_for():
+    """Which runs Python, and perhaps other threads."""
+    x = normal(200, 100)
+
+    def ask():
+        x.resize((3, 2), refcheck=False)
+        return team_for(np.float64)
+
+    assert called(RELU, x)[0].shape == (200, 100)
+    assert RELU.call(ask, x)[0].shape == (3, 2)
 
 
 def test_references_are_neither_lost_nor_kept():
@@ -191,4 +216,4 @@ def test_an_array_lies_in_memory_as_entries_take_it():
 def test_arrays_that_lie_in_memory_otherwise_are_not_read(monkeypatch):
     monkeypatch.setattr(entries, "layout_of", lambda x: ())
     with pytest.raises(RuntimeError, match=r"fastbp does not know how NumPy .* keeps its arrays"):
-        Entry(relu_forward, "... -> ... ...:bool")(team_for(np.float64), X)
+        Entry(relu_forward, "... -> ... ...:bool")(lambda: team_for(np.float64), X)
