@@ -169,13 +169,19 @@ class Binding:
             for attribute, called in names.items():
                 setattr(layer, attribute, arrays[called].view())
 
-    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
-        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
-        if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
+    def has_arrays_of(self, layers: Mapping[str, Any]) -> bool:
+        """Whether the network still has these layers and these arrays in them."""
+        if layers is not self._of or [*self._values] != self.live:
             return False
-        for attributes, name, array in self._held:
+        for attributes, name, array in self._held:  # noqa: SIM110 (a generator takes as long as all the rest)
             if attributes.get(name) is not array:
                 return False
+        return True
+
+    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
+        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
+        if loss is not self._live_loss or not self.has_arrays_of(layers):
+            return False
         for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
             if read(part) != values:
                 return False

@@ -104,12 +104,13 @@ class Entry:
 
     def __call__(self, team: Callable[[], int], *operands: Any) -> Any:
         """What ``call`` returns for operands that are as ``form`` has them, compiled where it was not."""
-        self._learn(operands[0].dtype)
+        self.learn(operands[0].dtype)
         made = self.call(team, *operands)
         assert made is not None
         return made
 
-    def _learn(self, dtype: np.dtype) -> None:
+    def learn(self, dtype: np.dtype) -> None:
+        """Compile the kernel for float32 or float64, where it was not."""
         words, place = self._words, _TYPES.index(dtype)
         if words[of.KERNELS + place] == 0:
             _check_layout()

@@ -1,0 +1,71 @@
+"""Sums and products of arrays, element by element, and their gradients."""
+
+from ._jit import kernel
+from .entry import operand
+from .memory import size_of, view
+from .team import package, part_of, parts_of, spread
+
+
+@kernel
+def _sums(x, y, out, n, one, part, member):
+    begin, end = part_of(n, part)
+    skipped, count = size_of(one) * begin, end - begin
+    x, y, out = view(x + skipped, count, one), view(y + skipped, count, one), view(out + skipped, count, one)
+    for i in range(out.size):
+        out[i] = x[i] + y[i]
+
+
+@kernel
+def _products(x, y, out, n, one, part, member):
+    begin, end = part_of(n, part)
+    skipped, count = size_of(one) * begin, end - begin
+    x, y, out = view(x + skipped, count, one), view(y + skipped, count, one), view(out + skipped, count, one)
+    for i in range(out.size):
+        out[i] = x[i] * y[i]
+
+
+@kernel
+def _copies(x, out, n, one, part, member):
+    begin, end = part_of(n, part)
+    skipped, count = size_of(one) * begin, end - begin
+    x, out = view(x + skipped, count, one), view(out + skipped, count, one)
+    for i in range(out.size):
+        out[i] = x[i]
+
+
+@kernel(by_address=True)
+def add(team, operands, one):
+    """Operands: x, y; made: x + y. In the form of an ``Entry``, as all here."""
+    x, rows, columns = operand(operands, 0)
+    y, out, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
+    spread(team, parts_of(n), package(_sums, (x, y, out, n, one)))
+    return 1
+
+
+@kernel(by_address=True)
+def multiply(team, operands, one):
+    """Operands: x, y; made: x y."""
+    x, rows, columns = operand(operands, 0)
+    y, out, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
+    spread(team, parts_of(n), package(_products, (x, y, out, n, one)))
+    return 1
+
+
+@kernel(by_address=True)
+def add_backward(team, operands, one):
+    """Operands: dout, x, y; made: dx and dy, which are dout."""
+    dout, rows, columns = operand(operands, 0)
+    n = rows * columns
+    spread(team, parts_of(n), package(_copies, (dout, operand(operands, 3)[0], n, one)))
+    spread(team, parts_of(n), package(_copies, (dout, operand(operands, 4)[0], n, one)))
+    return 1
+
+
+@kernel(by_address=True)
+def multiply_backward(team, operands, one):
+    """Operands: dout, x, y; made: dx = dout y, dy = dout x."""
+    dout, rows, columns = operand(operands, 0)
+    x, y, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
+    spread(team, parts_of(n), package(_products, (dout, y, operand(operands, 3)[0], n, one)))
+    spread(team, parts_of(n), package(_products, (dout, x, operand(operands, 4)[0], n, one)))
+    return 1
