@@ -78,7 +78,7 @@ def apply_function_back(team, function, dy, kept, dx, n, number):
 def function_forward(team, operands, one):
     """``apply_function``. Operands: x, number; made: y; beside them the function. In the form of an ``Entry``."""
     x, rows, columns = operand(operands, 0)
-    apply_function(team, extra(operands), x, operand(operands, 2)[0], rows * columns, like(number(operands, 1), one))
+    apply_function(team, extra(operands, 0), x, operand(operands, 2)[0], rows * columns, like(number(operands, 1), one))
     return 1
 
 
@@ -87,5 +87,5 @@ def function_backward(team, operands, one):
     """``apply_function_back``. Operands: dy, kept, number; made: dx; beside them the function. As ``Entry`` has it."""
     dy, rows, columns = operand(operands, 0)
     kept, dx = operand(operands, 1)[0], operand(operands, 3)[0]
-    apply_function_back(team, extra(operands), dy, kept, dx, rows * columns, like(number(operands, 2), one))
+    apply_function_back(team, extra(operands, 0), dy, kept, dx, rows * columns, like(number(operands, 2), one))
     return 1

@@ -15,7 +15,8 @@ from .memory import float_of_bits, like, load, store
 # What an entry's words say: addresses of Python's objects and of NumPy's function that makes an array, the compiled
 # kernel and what it takes beside arrays for either element type, how many operands there are, and a code for each.
 NONE, ARRAY, FLOAT, NEW_ARRAY, TYPES, KERNELS, EXTRAS = 0, 1, 2, 3, 4, 8, 10
-N_GIVEN, N_MADE, NEEDS_TEAM, OPERANDS = 12, 13, 14, 15
+N_EXTRAS = 2  # of each element type
+N_GIVEN, N_MADE, NEEDS_TEAM, OPERANDS = 14, 15, 16, 17
 REAL32, REAL64, BOOL, LABELS, REAL, NUMBER = range(6)  # types of elements: those of TYPES, the call's own, and no array
 
 # A code: the type of the elements, how many dimensions, a letter for each of two, and what else will do.
@@ -229,7 +230,8 @@ def _make(words, letters, call, made, kind, first):
 def _run(words, team, call, kind, elements):
     """Call the kernel, other threads running meanwhile unless it is a matter of a moment."""
     function, others = load(words + 8 * (KERNELS + kind)), 0
-    store(call + 8 * EXTRA, load(words + 8 * (EXTRAS + kind)))
+    for n in range(N_EXTRAS):
+        store(call + 8 * (EXTRA + n), load(words + 8 * (EXTRAS + N_EXTRAS * kind + n)))
     if elements > SHORT:
         others = _let_others()
     if kind == REAL32:
@@ -262,9 +264,8 @@ def enter(entry, arguments, count):
     call = made + 8 * MOST_MADE
     kind, first, elements, team = -1, 0, 0, 0
     if count == 1 + load(words + 8 * N_GIVEN):
-        if not load(words + 8 * NEEDS_TEAM):
-            kind, first, elements = _take(words, arguments + 8, letters, call)
-        if load(words + 8 * NEEDS_TEAM) or elements > SHORT:
+        kind, first, elements = _take(words, arguments + 8, letters, call)
+        if kind >= 0 and (load(words + 8 * NEEDS_TEAM) or elements > SHORT):
             team = _ask_for_team(load(arguments))
             if team == 0:
                 return 0

@@ -16,7 +16,7 @@ from numba import types
 
 from . import enter as of
 from ._jit import address_of, kernel
-from .memory import float_of_bits, load
+from .memory import bits_of_float, float_of_bits, load, matrix, store, view
 
 
 @kernel(inline=True)
@@ -43,9 +43,29 @@ def number(operands, n):
 
 
 @kernel(inline=True)
-def extra(operands):
-    """The address that an entry has beside its operands."""
-    return load(operands + 8 * of.EXTRA)
+def vector(operands, n, one):
+    """The operand number ``n``, of the type of ``one`` and of one dimension; without elements where it is None."""
+    at, _, columns = operand(operands, n)
+    return view(at, columns if at else 0, one)
+
+
+@kernel(inline=True)
+def rows_of(operands, n, one):
+    """The operand number ``n``, of the type of ``one`` and of two dimensions."""
+    at, rows, columns = operand(operands, n)
+    return matrix(at, rows, columns, one)
+
+
+@kernel(inline=True)
+def give_number(operands, n, value):
+    """Leave a float64 as the operand number ``n``, which is made."""
+    store(operands + 8 * (of.FIRST + of.OPERAND_WORDS * n + of.AT), bits_of_float(value))
+
+
+@kernel(inline=True)
+def extra(operands, n):
+    """One of the addresses that an entry has beside its operands."""
+    return load(operands + 8 * (of.EXTRA + n))
 
 
 class _Method(ctypes.Structure):
@@ -61,7 +81,7 @@ class _Method(ctypes.Structure):
 
 _methods: list[_Method] = []  # which functions read at every call: kept for good
 FASTCALL = 0x80
-_ELEMENTS = {"": of.REAL, "bool": of.BOOL, "labels": of.LABELS}
+_ELEMENTS = {"": of.REAL, "bool": of.BOOL, "labels": of.LABELS, "double": of.REAL64}
 _TYPES = [np.dtype(kind) for kind in (np.float32, np.float64, np.bool_, np.intp)]
 
 
@@ -79,10 +99,11 @@ class Entry:
         operands do not fit each other, having written nothing, and else 1.
     form : str
         What it takes and what it makes: ``"NI IO' O=None -> NO"``. A letter is the length of a dimension, everywhere
-        the same; ``...`` is any shape, the same for all; ``number`` a float. Arrays hold the call's float32 or float64
-        unless a colon says ``bool`` or ``labels`` (intp). They are in C order, or with a ``'`` in either.
-    extra : function of a dtype, or None
-        Gives an address that the kernel takes beside its operands.
+        the same; ``...`` is any shape, the same for all; ``number`` a float. With ``=None`` None will do. Arrays hold
+        the call's float32 or float64 unless a colon says ``bool``, ``labels`` (intp) or ``double``. They are in C
+        order, or with a ``'`` in either.
+    extras : functions of a dtype
+        Give addresses that the kernel takes beside its operands.
     needs_team : bool
         False for a kernel that has no use for its team where there are less than two parts to do.
 
@@ -93,20 +114,26 @@ class Entry:
         ``form`` has it, or the kernel is not compiled for its type yet, or says that they do not fit.
     """
 
-    __slots__ = ("_extra", "_kernel", "_words", "call")
+    __slots__ = ("_extras", "_kernel", "_words", "call")
 
-    def __init__(self, kernel: Any, form: str, extra: Any = None, *, needs_team: bool = True) -> None:
-        self._kernel, self._extra, self.call = kernel, extra, _nothing
+    def __init__(
+        self, kernel: Any, form: str, extras: tuple[Callable[[np.dtype], int], ...] = (), *, needs_team: bool = True
+    ) -> None:
+        self._kernel, self._extras, self.call = kernel, extras, _nothing
         given, _, made = form.partition("->")
         takes, makes = ([_code(token) for token in part.split()] for part in (given, made))
         self._words = np.array([0] * of.OPERANDS + takes + makes, np.int64)
         self._words[[of.N_GIVEN, of.N_MADE, of.NEEDS_TEAM]] = len(takes), len(makes), needs_team
 
     def __call__(self, team: Callable[[], int], *operands: Any) -> Any:
-        """What ``call`` returns for operands that are as ``form`` has them, compiled where it was not."""
+        """What ``call`` returns for operands that are as ``form`` has them, compiled where it was not.
+
+        Raises RuntimeError where an array is no longer what it was.
+        """
         self.learn(operands[0].dtype)
         made = self.call(team, *operands)
-        assert made is not None
+        if made is None:
+            raise RuntimeError("an array was changed by another thread while a layer took it")
         return made
 
     def learn(self, dtype: np.dtype) -> None:
@@ -114,8 +141,8 @@ class Entry:
         words, place = self._words, _TYPES.index(dtype)
         if words[of.KERNELS + place] == 0:
             _check_layout()
-            if self._extra is not None:
-                words[of.EXTRAS + place] = self._extra(_TYPES[place])
+            for n, extra in enumerate(self._extras):
+                words[of.EXTRAS + of.N_EXTRAS * place + n] = extra(_TYPES[place])
             signature = types.int64(types.int64, types.int64, (types.float32, types.float64)[place])
             words[[of.NONE, of.ARRAY, of.FLOAT, of.NEW_ARRAY]] = id(None), id(np.ndarray), id(float), _array_maker()
             words[of.TYPES : of.TYPES + len(_TYPES)] = [id(dtype) for dtype in _TYPES]

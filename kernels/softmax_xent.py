@@ -7,6 +7,7 @@ s / K, as in PyTorch.
 
 from ._jit import kernel
 from .elementary import INFINITY, log
+from .entry import give_number, number, rows_of, vector
 from .memory import address, like, size_of, view
 from .reduce import row_max, row_sum, wide_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
@@ -168,6 +169,86 @@ def softmax_xent_backward(team, y, t, weights, eps, smoothing, share, dx):
     dx : (N, K), overwritten; may be ``y``
     """
     spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, weights, eps, smoothing, share, dx)))
+
+
+@kernel(inline=True)
+def _are_labels(t, n_classes):
+    """Whether all of ``t`` are in 0..n_classes - 1."""
+    outside = False
+    for n in range(t.size):
+        outside |= (t[n] < 0) | (t[n] >= n_classes)
+    return not outside
+
+
+@kernel(inline=True)
+def _are_shares(t):
+    """Whether nothing in ``t`` is negative."""
+    outside = False
+    for n in range(t.shape[0]):
+        for k in range(t.shape[1]):
+            outside |= t[n, k] < 0
+    return not outside
+
+
+@kernel(by_address=True)
+def xent_of_labels(team, operands, one):
+    """``softmax_xent_forward`` of labels, in the form of an ``Entry``.
+
+    Operands: x (N, K), t (N,), weights (N,) or None, eps, smoothing; made: y (N, K), a copy of t, losses, their mean.
+    Returns 0 where there is nothing, and for a label outside 0..K-1.
+    """
+    x, given = rows_of(operands, 0, one), vector(operands, 1, 1)
+    t, losses = vector(operands, 6, 1), vector(operands, 7, 1.0)
+    t[:] = given  # which another thread may write into
+    if x.size == 0 or not _are_labels(t, x.shape[1]):
+        return 0
+    options = number(operands, 3), number(operands, 4)
+    weights, y = vector(operands, 2, one), rows_of(operands, 5, one)
+    give_number(operands, 8, softmax_xent_forward(team, x, t, weights, *options, y, losses))
+    return 1
+
+
+@kernel(by_address=True)
+def xent_of_rows(team, operands, one):
+    """``softmax_xent_forward`` of distributions, in the form of an ``Entry``.
+
+    Operands: x, t (N, K), weights (N,) or None, eps, smoothing; made: y (N, K), losses, their mean. Returns 0 where
+    there is nothing, and for a negative share.
+    """
+    x, t = rows_of(operands, 0, one), rows_of(operands, 1, one)
+    if x.size == 0 or not _are_shares(t):
+        return 0
+    options = number(operands, 3), number(operands, 4)
+    weights, y, losses = vector(operands, 2, one), rows_of(operands, 5, one), vector(operands, 6, 1.0)
+    give_number(operands, 7, softmax_xent_forward(team, x, t, weights, *options, y, losses))
+    return 1
+
+
+@kernel(by_address=True)
+def xent_of_labels_backward(team, operands, one):
+    """``softmax_xent_backward`` of labels, in the form of an ``Entry``.
+
+    Operands: y (N, K), t (N,), weights (N,) or None, eps, smoothing, share; made: dx (N, K). Returns 0 for a label
+    outside 0..K-1.
+    """
+    y, t, weights = rows_of(operands, 0, one), vector(operands, 1, 1), vector(operands, 2, one)
+    if not _are_labels(t, y.shape[1]):
+        return 0
+    options = number(operands, 3), number(operands, 4), like(number(operands, 5), one)
+    softmax_xent_backward(team, y, t, weights, *options, rows_of(operands, 6, one))
+    return 1
+
+
+@kernel(by_address=True)
+def xent_of_rows_backward(team, operands, one):
+    """``softmax_xent_backward`` of distributions, in the form of an ``Entry``.
+
+    Operands: y, t (N, K), weights (N,) or None, eps, smoothing, share; made: dx (N, K).
+    """
+    y, t, weights = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 2, one)
+    options = number(operands, 3), number(operands, 4), like(number(operands, 5), one)
+    softmax_xent_backward(team, y, t, weights, *options, rows_of(operands, 6, one))
+    return 1
 
 
 @kernel

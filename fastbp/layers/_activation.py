@@ -19,9 +19,9 @@ from fastbp.programs._operand import Operand
 @cache
 def entries_of(kernel: Any, kernel_back: Any) -> tuple[Entry, Entry]:
     """The ways from Python to an activation and to its derivative, which kernels call through an address."""
-    forward = Entry(function_forward, "... number -> ...", partial(function_address, kernel), needs_team=False)
+    forward = Entry(function_forward, "... number -> ...", (partial(function_address, kernel),), needs_team=False)
     return forward, Entry(
-        function_backward, "... ... number -> ...", partial(function_address, kernel_back), needs_team=False
+        function_backward, "... ... number -> ...", (partial(function_address, kernel_back),), needs_team=False
     )
 
 

@@ -47,14 +47,14 @@ def address(x):
     return x.__array_interface__["data"][0]
 
 
-def run_kernel(kernel, *operands, extra=0):
+def run_kernel(kernel, *operands, extras=()):
     """Call a kernel in the form of an ``Entry``'s on arrays of our own, given and made, and numbers; None is no array.
 
-    Returns whether they fit.
+    A number that is made comes out in an array of no dimension. Returns whether the operands fit.
     """
     dtype = operands[0].dtype
     words = np.zeros(FIRST + OPERAND_WORDS * len(operands), np.int64)
-    words[EXTRA] = extra
+    words[EXTRA : EXTRA + len(extras)] = extras
     for place, operand in zip(range(FIRST, words.size, OPERAND_WORDS), operands, strict=True):
         if isinstance(operand, float):
             words[place] = np.float64(operand).view(np.int64)
@@ -65,7 +65,11 @@ def run_kernel(kernel, *operands, extra=0):
     function = address_of(kernel, types.int64(types.int64, types.int64, from_dtype(dtype)))
     one = {4: ctypes.c_float, 8: ctypes.c_double}[dtype.itemsize]
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, one)(function)
-    return bool(call(team_for(dtype), address(words), 1))
+    fits = bool(call(team_for(dtype), address(words), 1))
+    for place, operand in zip(range(FIRST, words.size, OPERAND_WORDS), operands, strict=True):
+        if isinstance(operand, np.ndarray) and operand.ndim == 0:
+            operand[...] = words[place : place + 1].view(np.float64)[0]
+    return fits
 
 
 def strides(x):
