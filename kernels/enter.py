@@ -16,8 +16,9 @@ from .memory import float_of_bits, like, load, store
 # kernel and what it takes beside arrays for either element type, how many operands there are, and a code for each.
 NONE, ARRAY, FLOAT, NEW_ARRAY, TYPES, KERNELS, EXTRAS = 0, 1, 2, 3, 4, 8, 10
 N_EXTRAS = 2  # of each element type
-N_GIVEN, N_MADE, NEEDS_TEAM, OPERANDS = 14, 15, 16, 17
-REAL32, REAL64, BOOL, LABELS, REAL, NUMBER = range(6)  # types of elements: those of TYPES, the call's own, and no array
+N_GIVEN, N_MADE, NEEDS_TEAM, INT, OPERANDS = 14, 15, 16, 17, 18
+# Types of elements: those of TYPES, and the call's own; and what is no array.
+REAL32, REAL64, BOOL, LABELS, REAL, NUMBER, INTEGER = range(7)
 
 # A code: the type of the elements, how many dimensions, a letter for each of two, and what else will do.
 MOST_LETTERS, MOST_GIVEN, MOST_MADE = 6, 6, 4
@@ -173,6 +174,11 @@ def _take(words, arguments, letters, call):
             if load(item + HEADER - 8) != load(words + 8 * FLOAT):
                 return refused
             store(operand + 8 * AT, load(item + HEADER))
+            continue
+        if code & 15 == INTEGER:
+            if load(item + HEADER - 8) != load(words + 8 * INT):
+                return refused
+            store(operand + 8 * AT, _integer(item))
             continue
         if (code >> 16) & OR_NONE and item == load(words + 8 * NONE):
             store(operand + 8 * AT, 0)

@@ -43,6 +43,12 @@ def number(operands, n):
 
 
 @kernel(inline=True)
+def integer(operands, n):
+    """The operand number ``n``, an int64."""
+    return operand(operands, n)[0]
+
+
+@kernel(inline=True)
 def vector(operands, n, one):
     """The operand number ``n``, of the type of ``one`` and of one dimension; without elements where it is None."""
     at, _, columns = operand(operands, n)
@@ -82,6 +88,7 @@ class _Method(ctypes.Structure):
 _methods: list[_Method] = []  # which functions read at every call: kept for good
 FASTCALL = 0x80
 _ELEMENTS = {"": of.REAL, "bool": of.BOOL, "labels": of.LABELS, "double": of.REAL64}
+_SCALARS = {"number": of.NUMBER, "integer": of.INTEGER}
 _TYPES = [np.dtype(kind) for kind in (np.float32, np.float64, np.bool_, np.intp)]
 
 
@@ -99,9 +106,9 @@ class Entry:
         operands do not fit each other, having written nothing, and else 1.
     form : str
         What it takes and what it makes: ``"NI IO' O=None -> NO"``. A letter is the length of a dimension, everywhere
-        the same; ``...`` is any shape, the same for all; ``number`` a float. With ``=None`` None will do. Arrays hold
+        the same; ``...`` is any shape, the same for all; ``number`` a float, ``integer`` one of 64 bits. Arrays hold
         the call's float32 or float64 unless a colon says ``bool``, ``labels`` (intp) or ``double``. They are in C
-        order, or with a ``'`` in either.
+        order, or with a ``'`` in either; with ``=None``, None will do.
     extras : functions of a dtype
         Give addresses that the kernel takes beside its operands.
     needs_team : bool
@@ -144,7 +151,8 @@ class Entry:
             for n, extra in enumerate(self._extras):
                 words[of.EXTRAS + of.N_EXTRAS * place + n] = extra(_TYPES[place])
             signature = types.int64(types.int64, types.int64, (types.float32, types.float64)[place])
-            words[[of.NONE, of.ARRAY, of.FLOAT, of.NEW_ARRAY]] = id(None), id(np.ndarray), id(float), _array_maker()
+            words[[of.NONE, of.ARRAY, of.FLOAT, of.INT]] = id(None), id(np.ndarray), id(float), id(int)
+            words[of.NEW_ARRAY] = _array_maker()
             words[of.TYPES : of.TYPES + len(_TYPES)] = [id(dtype) for dtype in _TYPES]
             words[of.KERNELS + place] = address_of(self._kernel, signature)
         if self.call is _nothing:
@@ -158,8 +166,8 @@ def _code(token: str) -> int:
     token, _, default = token.partition("=")
     either = token.endswith("'")
     shape, _, elements = token.rstrip("'").partition(":")
-    if shape == "number":
-        return of.NUMBER
+    if shape in _SCALARS:
+        return _SCALARS[shape]
     others = (of.EITHER_ORDER if either else 0) | (of.OR_NONE if default else 0)
     if shape == "...":
         return _ELEMENTS[elements] | of.ANY_SHAPE << 4 | others << 16

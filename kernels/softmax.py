@@ -96,9 +96,20 @@ def softmax_forward(team, operands, one):
 
 
 @kernel
+def _backward_of_one(dout, y, dx):
+    """Of rows of one class, in vectors across them."""
+    dx, zero = dx.reshape(dx.size), like(0, y[0])
+    for n in range(dx.size):
+        dx[n] = y[n] * (dout[n] - (dout[n] * y[n] + zero))
+
+
+@kernel
 def _backward(dout, y, dx, part, member):
     n_rows, n_columns = y.shape
     begin, end = part_of_rows(n_rows, n_columns, part)
+    if n_columns == 1:
+        _backward_of_one(dout[begin:end].reshape(end - begin), y[begin:end].reshape(end - begin), dx[begin:end])
+        return
     for n in range(begin, end):
         for k in range(n_columns):
             dx[n, k] = dout[n, k] * y[n, k]

@@ -252,6 +252,50 @@ def xent_of_rows_backward(team, operands, one):
 
 
 @kernel
+def _of_probabilities(y, t, eps, losses, part, member):
+    begin, end = part_of_rows(*y.shape, part)
+    if t.ndim == 1:
+        _losses_of_labels(y, t, eps, y, losses, losses, begin, end)
+        return
+    for n in range(begin, end):
+        loss = 0.0
+        for k in range(y.shape[1]):
+            if t[n, k] != 0 or not 0 <= y[n, k] < INFINITY:  # else it adds nothing
+                loss -= t[n, k] * log(y[n, k] + eps)
+        losses[n] = loss
+
+
+@kernel(by_address=True)
+def cross_entropy_of_labels(team, operands, one):
+    """The mean of ``-log(y[n, t[n]] + eps)``, in the form of an ``Entry``.
+
+    Operands: y (N, K), t (N,), eps > 0; made: a copy of t, losses, their mean. Returns 0 where there is nothing, and
+    for a label outside 0..K-1.
+    """
+    y, t, losses = rows_of(operands, 0, one), vector(operands, 3, 1), vector(operands, 4, 1.0)
+    t[:] = vector(operands, 1, 1)  # which another thread may write into
+    if y.size == 0 or not _are_labels(t, y.shape[1]):
+        return 0
+    spread(team, parts_of_rows(*y.shape), package(_of_probabilities, (y, t, number(operands, 2), losses)))
+    give_number(operands, 5, mean_loss(losses))
+    return 1
+
+
+@kernel(by_address=True)
+def cross_entropy_of_rows(team, operands, one):
+    """The mean of ``-sum_k t[n, k] log(y[n, k] + eps)``, in the form of an ``Entry``.
+
+    Operands: y, t (N, K), eps > 0; made: losses, their mean. Returns 0 where there is nothing, and for a share below 0.
+    """
+    y, t, losses = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 3, 1.0)
+    if y.size == 0 or not _are_shares(t):
+        return 0
+    spread(team, parts_of_rows(*y.shape), package(_of_probabilities, (y, t, number(operands, 2), losses)))
+    give_number(operands, 4, mean_loss(losses))
+    return 1
+
+
+@kernel
 def _short(team, x, labels, eps, share, dx, losses, n_rows, n_columns, part, member):
     begin, end = part_of_rows(n_rows, n_columns, part)
     skipped = size_of(share) * begin * n_columns
