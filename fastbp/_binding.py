@@ -173,9 +173,12 @@ class Binding:
         """Whether the network still has these layers and these arrays in them."""
         if layers is not self._of or [*self._values] != self.live:
             return False
-        for attributes, name, array in self._held:  # noqa: SIM110 (a generator takes as long as all the rest)
-            if attributes.get(name) is not array:
-                return False
+        try:
+            for attributes, name, array in self._held:  # (a generator takes as long as all the rest)
+                if attributes[name] is not array:
+                    return False
+        except KeyError:  # of a class
+            return all(attributes.get(name) is array for attributes, name, array in self._held)
         return True
 
     def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:

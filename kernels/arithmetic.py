@@ -1,4 +1,7 @@
-"""Sums and products of arrays, element by element, and their gradients."""
+"""Sums and products of arrays, element by element, and their gradients.
+
+Kernels in the form of an ``Entry``; arrays are of one shape.
+"""
 
 from ._jit import kernel
 from .entry import operand
@@ -6,36 +9,39 @@ from .memory import size_of, view
 from .team import package, part_of, parts_of, spread
 
 
+@kernel(inline=True)
+def _piece(x, n, one, part):
+    """The elements of a part, of ``n`` from the address ``x`` on."""
+    begin, end = part_of(n, part)
+    return view(x + size_of(one) * begin, end - begin, one)
+
+
 @kernel
 def _sums(x, y, out, n, one, part, member):
-    begin, end = part_of(n, part)
-    skipped, count = size_of(one) * begin, end - begin
-    x, y, out = view(x + skipped, count, one), view(y + skipped, count, one), view(out + skipped, count, one)
+    x, y, out = _piece(x, n, one, part), _piece(y, n, one, part), _piece(out, n, one, part)
     for i in range(out.size):
         out[i] = x[i] + y[i]
 
 
 @kernel
 def _products(x, y, out, n, one, part, member):
-    begin, end = part_of(n, part)
-    skipped, count = size_of(one) * begin, end - begin
-    x, y, out = view(x + skipped, count, one), view(y + skipped, count, one), view(out + skipped, count, one)
+    x, y, out = _piece(x, n, one, part), _piece(y, n, one, part), _piece(out, n, one, part)
     for i in range(out.size):
         out[i] = x[i] * y[i]
 
 
 @kernel
-def _copies(x, out, n, one, part, member):
-    begin, end = part_of(n, part)
-    skipped, count = size_of(one) * begin, end - begin
-    x, out = view(x + skipped, count, one), view(out + skipped, count, one)
-    for i in range(out.size):
-        out[i] = x[i]
+def _copies(x, first, second, n, one, part, member):
+    x, first, second = _piece(x, n, one, part), _piece(first, n, one, part), _piece(second, n, one, part)
+    for i in range(x.size):
+        first[i] = x[i]
+    for i in range(x.size):
+        second[i] = x[i]
 
 
 @kernel(by_address=True)
 def add(team, operands, one):
-    """Operands: x, y; made: x + y. In the form of an ``Entry``, as all here."""
+    """Operands: x, y; made: x + y."""
     x, rows, columns = operand(operands, 0)
     y, out, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
     spread(team, parts_of(n), package(_sums, (x, y, out, n, one)))
@@ -55,9 +61,8 @@ def multiply(team, operands, one):
 def add_backward(team, operands, one):
     """Operands: dout, x, y; made: dx and dy, which are dout."""
     dout, rows, columns = operand(operands, 0)
-    n = rows * columns
-    spread(team, parts_of(n), package(_copies, (dout, operand(operands, 3)[0], n, one)))
-    spread(team, parts_of(n), package(_copies, (dout, operand(operands, 4)[0], n, one)))
+    dx, dy, n = operand(operands, 3)[0], operand(operands, 4)[0], rows * columns
+    spread(team, parts_of(n), package(_copies, (dout, dx, dy, n, one)))
     return 1
 
 

@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .memory import float_of_bits, like, load, store
+from .team import CHUNK
 
 # What an entry's words say: addresses of Python's objects and of NumPy's function that makes an array, the compiled
 # kernel and what it takes beside arrays for either element type, how many operands there are, and a code for each.
@@ -36,7 +37,9 @@ C_ORDER, F_ORDER, ALIGNED = 1, 2, 0x100
 KIND, SAYS = HEADER + 8, ~0xFF000000  # of PyArray_Descr: kind, type, byte order, what differs, and the type's number
 NEW_FROM_DESCR = 94  # in the table of NumPy's functions
 
-SHORT = 1 << 14  # elements in all of a call so short that other threads may as well wait
+# Elements in all of a call so short that other Python threads may as well wait, and that one thread does it: of element
+# by element work, and of any other.
+SHORT, SHORT_OF_OTHERS = 2 * CHUNK, 1 << 14
 
 _increase = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 _decrease = types.ExternalFunction("Py_DecRef", types.void(types.int64))
@@ -238,13 +241,14 @@ def _run(words, team, call, kind, elements):
     function, others = load(words + 8 * (KERNELS + kind)), 0
     for n in range(N_EXTRAS):
         store(call + 8 * (EXTRA + n), load(words + 8 * (EXTRAS + N_EXTRAS * kind + n)))
-    if elements > SHORT:
+    lets_others = elements > (SHORT_OF_OTHERS if load(words + 8 * NEEDS_TEAM) else SHORT)
+    if lets_others:
         others = _let_others()
     if kind == REAL32:
         fits = _call_kernel(function, team, call, like(1, types.float32(1)))
     else:
         fits = _call_kernel(function, team, call, 1.0)
-    if elements > SHORT:
+    if lets_others:
         _alone_again(others)
     return fits
 

@@ -19,13 +19,13 @@ from .team import package, scratch_of, spread
 @kernel
 def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
     """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start."""
+    rows = losses[begin:end]  # over which a loop is vectorised
     if eps > 0:
         for n in range(begin, end):
             losses[n] = y[n, t[n]] + eps
-        for n in range(begin, end):
-            losses[n] = -log(losses[n])
+        for n in range(rows.size):
+            rows[n] = -log(rows[n])
     else:
-        rows = losses[begin:end]
         for n in range(rows.size):
             rows[n] = log(rows[n])
         for n in range(begin, end):

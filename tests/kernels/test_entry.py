@@ -167,7 +167,7 @@ def test_what_asking_for_a_team_raises_is_raised():
     def ask():
         raise RuntimeError("no more threads")
 
-    for entry, operands in ((AFFINE, (X, X.T.copy(), None)), (RELU, (normal(200, 100),))):
+    for entry, operands in ((AFFINE, (X, X.T.copy(), None)), (RELU, (normal(400, 200),))):
         with pytest.raises(RuntimeError, match="no more threads"):
             entry.call(ask, *operands)
     assert RELU.call(ask, X) is not None
@@ -175,18 +175,18 @@ def test_what_asking_for_a_team_raises_is_raised():
 
 def test_arrays_are_looked_at_after_a_team_was_asked_for():
     """Which runs Python, and perhaps other threads."""
-    x = normal(200, 100)
+    x = normal(400, 200)
 
     def ask():
         x.resize((3, 2), refcheck=False)
         return team_for(np.float64)
 
-    assert called(RELU, x)[0].shape == (200, 100)
+    assert called(RELU, x)[0].shape == (400, 200)
     assert RELU.call(ask, x)[0].shape == (3, 2)
 
 
 def test_references_are_neither_lost_nor_kept():
-    large = normal(200, 100)  # at which other threads may run
+    large = normal(400, 200)  # at which other threads may run
     operands = [(RELU, X), (RELU, large), (RELU, None), (AFFINE, X, X, None), (AFFINE, large, large.T, None)]
     held = [None, np.dtype(float), np.dtype(bool), X, large]
     before = [sys.getrefcount(one) for one in held]
