@@ -13,7 +13,7 @@ from .reduce import row_max, row_sum, wide_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
 from .short_rows import xent_short_rows
 from .softmax import part_of_rows, parts_of_rows, softmax_rows
-from .team import package, scratch_of, spread
+from .team import package, part_of, parts_of, scratch_of, spread
 
 
 @kernel
@@ -252,11 +252,14 @@ def xent_of_rows_backward(team, operands, one):
 
 
 @kernel
-def _of_probabilities(y, t, eps, losses, part, member):
+def _probabilities_of_labels(y, t, eps, losses, part, member):
+    begin, end = part_of(losses.size, part)
+    _losses_of_labels(y, t, eps, y, losses, losses, begin, end)
+
+
+@kernel
+def _probabilities_of_rows(y, t, eps, losses, part, member):
     begin, end = part_of_rows(*y.shape, part)
-    if t.ndim == 1:
-        _losses_of_labels(y, t, eps, y, losses, losses, begin, end)
-        return
     for n in range(begin, end):
         loss = 0.0
         for k in range(y.shape[1]):
@@ -276,7 +279,7 @@ def cross_entropy_of_labels(team, operands, one):
     t[:] = vector(operands, 1, 1)  # which another thread may write into
     if y.size == 0 or not _are_labels(t, y.shape[1]):
         return 0
-    spread(team, parts_of_rows(*y.shape), package(_of_probabilities, (y, t, number(operands, 2), losses)))
+    spread(team, parts_of(t.size), package(_probabilities_of_labels, (y, t, number(operands, 2), losses)))
     give_number(operands, 5, mean_loss(losses))
     return 1
 
@@ -290,7 +293,7 @@ def cross_entropy_of_rows(team, operands, one):
     y, t, losses = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 3, 1.0)
     if y.size == 0 or not _are_shares(t):
         return 0
-    spread(team, parts_of_rows(*y.shape), package(_of_probabilities, (y, t, number(operands, 2), losses)))
+    spread(team, parts_of_rows(*y.shape), package(_probabilities_of_rows, (y, t, number(operands, 2), losses)))
     give_number(operands, 4, mean_loss(losses))
     return 1
 
