@@ -169,9 +169,9 @@ class Binding:
             for attribute, called in names.items():
                 setattr(layer, attribute, arrays[called].view())
 
-    def has_arrays_of(self, layers: Mapping[str, Any]) -> bool:
-        """Whether the network still has these layers and these arrays in them."""
-        if layers is not self._of or [*self._values] != self.live:
+    def has_arrays_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
+        """Whether the network still has these layers, and these arrays in them."""
+        if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
         try:
             for attributes, name, array in self._held:  # (a generator takes as long as all the rest)
@@ -183,7 +183,7 @@ class Binding:
 
     def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
-        if loss is not self._live_loss or not self.has_arrays_of(layers):
+        if not self.has_arrays_of(layers, loss):
             return False
         for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
             if read(part) != values:

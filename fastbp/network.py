@@ -91,7 +91,7 @@ class Network:
     def params(self) -> Params:
         """The parameters by name, as views of one vector."""
         binding = self._last_binding
-        if not binding.has_arrays_of(self.layers):
+        if not binding.has_arrays_of(self.layers, self.loss_layer):
             binding = self._binding()
         return binding.params
 

@@ -129,6 +129,7 @@ class Entry:
         self._kernel, self._extras, self.call = kernel, extras, _nothing
         given, _, made = form.partition("->")
         takes, makes = ([_code(token) for token in part.split()] for part in (given, made))
+        assert len(takes) <= of.MOST_GIVEN and len(makes) <= of.MOST_MADE and len(extras) <= of.N_EXTRAS
         self._words = np.array([0] * of.OPERANDS + takes + makes, np.int64)
         self._words[[of.N_GIVEN, of.N_MADE, of.NEEDS_TEAM]] = len(takes), len(makes), needs_team
 

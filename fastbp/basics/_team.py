@@ -3,7 +3,7 @@
 The main thread's team has as many members as there are cores; a team of any other Python thread has one, so that a
 pool of workers does not multiply into pool x cores threads, unless that thread asks for more with
 ``set_num_threads``. Members are threads that sit in compiled code and sleep while there is nothing to do. They start
-with the first call of a kernel, never at import, and a forked child starts its own.
+with the first call of a kernel that has work for them, never at import, and a forked child starts its own.
 """
 
 import atexit

@@ -51,7 +51,7 @@ class Activation(Layer):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        if isinstance(vars(cls).get("kernel"), staticmethod):
+        if callable(getattr(cls, "kernel", None)):  # no property, nor a class that is to have subclasses only
             cls._entries = entries_of(cls.kernel, cls.kernel_back)
 
     def forward(self, x: ArrayLike) -> np.ndarray:

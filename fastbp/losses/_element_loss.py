@@ -46,7 +46,7 @@ class ElementLoss(Loss):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        if "kernel" in vars(cls):
+        if hasattr(cls, "kernel"):
             cls._entries = _entries_of(cls)
 
     def forward(self, x: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
