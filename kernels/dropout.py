@@ -4,7 +4,7 @@ import numpy as np
 
 from ._jit import kernel
 from .entry import integer, number, operand
-from .memory import matrix
+from .memory import view
 from .random import BITS, key_of, random_bits
 from .team import package, part_of, parts_of, spread
 
@@ -75,8 +75,8 @@ def drop(team, operands, one):
     x, rows, columns = operand(operands, 0)
     y, mask, n = operand(operands, 5)[0], operand(operands, 6)[0], rows * columns
     key = key_of(integer(operands, 2), integer(operands, 3), integer(operands, 4))
-    x, y, mask = matrix(x, 1, n, one), matrix(y, 1, n, one), matrix(mask, 1, n, True)
-    dropout_forward(team, x, number(operands, 1), key, y, mask)
+    arguments = (view(x, n, one), number(operands, 1), key, view(y, n, one), view(mask, n, True))
+    spread(team, parts_of(n), package(_forward, arguments))
     return 1
 
 
@@ -85,6 +85,6 @@ def drop_backward(team, operands, one):
     """``dropout_backward``, in the form of an ``Entry``. Operands: dout, mask, keep; made: dx."""
     dout, rows, columns = operand(operands, 0)
     mask, dx, n = operand(operands, 1)[0], operand(operands, 3)[0], rows * columns
-    dout, mask, dx = matrix(dout, 1, n, one), matrix(mask, 1, n, True), matrix(dx, 1, n, one)
-    dropout_backward(team, dout, mask, number(operands, 2), dx)
+    arguments = (view(dout, n, one), view(mask, n, True), number(operands, 2), view(dx, n, one))
+    spread(team, parts_of(n), package(_backward, arguments))
     return 1

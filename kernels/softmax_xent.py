@@ -1,5 +1,8 @@
 """Softmax and cross-entropy as one: the mean loss of a batch, and its gradient.
 
+What a program calls takes arrays, what Python calls has the form of an ``Entry``. Neither calls the other: what a
+function calls by name is compiled with it once more.
+
 Targets are class labels, (N,) intp in 0..K-1, or distributions, (N, K) of the scores' type, of which one-hot rows are
 a case. They are not checked here. Smoothing moves a part s of every target to all classes alike: t becomes (1 - s) t +
 s / K, as in PyTorch.
@@ -181,6 +184,14 @@ def _are_labels(t, n_classes):
 
 
 @kernel(inline=True)
+def _take_labels(given, t, n_classes):
+    """Copy labels, which another thread may write into; returns whether the copies are in 0..n_classes - 1."""
+    for n in range(t.size):
+        t[n] = given[n]
+    return _are_labels(t, n_classes)
+
+
+@kernel(inline=True)
 def _are_shares(t):
     """Whether nothing in ``t`` is negative."""
     outside = False
@@ -199,12 +210,20 @@ def xent_of_labels(team, operands, one):
     """
     x, given = rows_of(operands, 0, one), vector(operands, 1, 1)
     t, losses = vector(operands, 6, 1), vector(operands, 7, 1.0)
-    t[:] = given  # which another thread may write into
-    if x.size == 0 or not _are_labels(t, x.shape[1]):
+    if x.size == 0 or not _take_labels(given, t, x.shape[1]):
         return 0
-    options = number(operands, 3), number(operands, 4)
-    weights, y = vector(operands, 2, one), rows_of(operands, 5, one)
-    give_number(operands, 8, softmax_xent_forward(team, x, t, weights, *options, y, losses))
+    arguments = (
+        team,
+        x,
+        t,
+        vector(operands, 2, one),
+        number(operands, 3),
+        number(operands, 4),
+        rows_of(operands, 5, one),
+        losses,
+    )
+    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+    give_number(operands, 8, mean_loss(losses))
     return 1
 
 
@@ -218,9 +237,19 @@ def xent_of_rows(team, operands, one):
     x, t = rows_of(operands, 0, one), rows_of(operands, 1, one)
     if x.size == 0 or not _are_shares(t):
         return 0
-    options = number(operands, 3), number(operands, 4)
-    weights, y, losses = vector(operands, 2, one), rows_of(operands, 5, one), vector(operands, 6, 1.0)
-    give_number(operands, 7, softmax_xent_forward(team, x, t, weights, *options, y, losses))
+    losses = vector(operands, 6, 1.0)
+    arguments = (
+        team,
+        x,
+        t,
+        vector(operands, 2, one),
+        number(operands, 3),
+        number(operands, 4),
+        rows_of(operands, 5, one),
+        losses,
+    )
+    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+    give_number(operands, 7, mean_loss(losses))
     return 1
 
 
@@ -234,8 +263,9 @@ def xent_of_labels_backward(team, operands, one):
     y, t, weights = rows_of(operands, 0, one), vector(operands, 1, 1), vector(operands, 2, one)
     if not _are_labels(t, y.shape[1]):
         return 0
-    options = number(operands, 3), number(operands, 4), like(number(operands, 5), one)
-    softmax_xent_backward(team, y, t, weights, *options, rows_of(operands, 6, one))
+    share, dx = like(number(operands, 5), one), rows_of(operands, 6, one)
+    arguments = (y, t, weights, number(operands, 3), number(operands, 4), share, dx)
+    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
     return 1
 
 
@@ -246,8 +276,9 @@ def xent_of_rows_backward(team, operands, one):
     Operands: y, t (N, K), weights (N,) or None, eps, smoothing, share; made: dx (N, K).
     """
     y, t, weights = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 2, one)
-    options = number(operands, 3), number(operands, 4), like(number(operands, 5), one)
-    softmax_xent_backward(team, y, t, weights, *options, rows_of(operands, 6, one))
+    share, dx = like(number(operands, 5), one), rows_of(operands, 6, one)
+    arguments = (y, t, weights, number(operands, 3), number(operands, 4), share, dx)
+    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
     return 1
 
 
@@ -276,8 +307,7 @@ def cross_entropy_of_labels(team, operands, one):
     for a label outside 0..K-1.
     """
     y, t, losses = rows_of(operands, 0, one), vector(operands, 3, 1), vector(operands, 4, 1.0)
-    t[:] = vector(operands, 1, 1)  # which another thread may write into
-    if y.size == 0 or not _are_labels(t, y.shape[1]):
+    if y.size == 0 or not _take_labels(vector(operands, 1, 1), t, y.shape[1]):
         return 0
     spread(team, parts_of(t.size), package(_probabilities_of_labels, (y, t, number(operands, 2), losses)))
     give_number(operands, 5, mean_loss(losses))
