@@ -131,7 +131,7 @@ class Binding:
             self.shapes.append(shape)
         self.n_outputs = math.prod(shape)
 
-    def has_arrays_of(self, layers: Mapping[str, Any]) -> bool:
+    def keeps_arrays_of(self, layers: Mapping[str, Any]) -> bool:
         """Whether the arrays in these layers are its own, so that another binding of them would move none."""
         live = list(layers.values())
         return all(isinstance(layer, Layer) for layer in live) and self._has(_arrays_in(live))
@@ -175,15 +175,21 @@ class Binding:
             for attribute, called in names.items():
                 setattr(layer, attribute, arrays[called].view())
 
-    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
-        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
+    def has_arrays_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
+        """Whether the network still has these layers, and these arrays in them."""
         if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
         try:
-            for attributes, name, array in self._held:
+            for attributes, name, array in self._held:  # (a generator takes as long as all the rest)
                 if attributes[name] is not array:
                     return False
-        except KeyError:  # it was deleted
+        except KeyError:  # of a class
+            return all(attributes.get(name) is array for attributes, name, array in self._held)
+        return True
+
+    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
+        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
+        if not self.has_arrays_of(layers, loss):
             return False
         for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
             if read(part) != values:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from fastbp.basics import _arguments
 from fastbp.basics._attributes import setting
 from fastbp.kernels import activations as kernels
-from fastbp.layers._activation import Activation, OfInput
+from fastbp.layers._activation import Activation, OfInput, entries_of
 from fastbp.layers.rectifiers import LeakyRelu, Relu
 
 __all__ = ["Elu", "Gelu", "LeakyRelu", "Mish", "Relu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"]
@@ -80,6 +80,10 @@ class Gelu(OfInput):
     def kernel_back(self) -> Any:
         """Its derivative."""
         return kernels.gelu_back if self._is_exact else kernels.gelu_tanh_back
+
+    @property
+    def _entries(self) -> Any:
+        return entries_of(self.kernel, self.kernel_back)
 
     @property
     def c(self) -> str:  # type: ignore[override]

@@ -16,7 +16,7 @@ from fastbp.basics._blocks import in_blocks
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.basics.gradient import numerical_gradient
-from fastbp.layers._layer import Layer, Numbering
+from fastbp.layers._layer import Layer, gradients_of
 from fastbp.losses import loss_layer
 from fastbp.programs._predictor import Predictor
 
@@ -98,7 +98,10 @@ class Network:
     @property
     def params(self) -> Params:
         """The parameters by name, as views of one vector."""
-        return self._binding().params
+        binding = self._last_binding
+        if not binding.has_arrays_of(self.layers, self.loss_layer):
+            binding = self._binding()
+        return binding.params
 
     @params.setter
     def params(self, arrays: Mapping[str, ArrayLike]) -> None:
@@ -210,7 +213,7 @@ class Network:
             return None
         try:
             if not binding.is_of(self.layers, self.loss_layer):
-                if not binding.has_arrays_of(self.layers):
+                if not binding.keeps_arrays_of(self.layers):
                     return None
                 binding = self._binding()
         except (TypeError, ValueError, RuntimeError, AttributeError):
@@ -325,12 +328,13 @@ class Network:
             for layer in reversed(layers):
                 dout = layer.backward(dout)
             # Before another thread may use the same layers.
-            gradients: dict[str, Any] = {}
-            numbering = Numbering()
-            for layer in layers:
-                for attribute, name in numbering(layer).items():
-                    if attribute in layer.parameters and getattr(layer, attribute) is not None:
-                        gradients[name] = getattr(layer, f"d{attribute}")
+            names = gradients_of(tuple([(tuple(layer.parameters), tuple(layer.buffers)) for layer in layers]))
+            gradients = {
+                name: getattr(layer, slope)
+                for layer, own in zip(layers, names, strict=True)
+                for attribute, slope, name in own
+                if getattr(layer, attribute) is not None
+            }
         finally:
             passing.end()
         del held

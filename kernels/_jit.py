@@ -49,7 +49,8 @@ def build_tag() -> str:
     numba looks at the file of the function it loads, not at the files of the functions that one calls, nor at the
     settings below; machine code kept under another tag is never used.
     """
-    settings = numba.__version__, llvmlite.__version__, ISA, config.BOUNDSCHECK, config.OPT, config.USING_SVML
+    numba_settings = config.BOUNDSCHECK, config.OPT, config.USING_SVML
+    settings = numba.__version__, llvmlite.__version__, ISA, *numba_settings, object.__basicsize__
     return hashlib.sha256(_SOURCES + repr(settings).encode()).hexdigest()
 
 

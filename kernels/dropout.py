@@ -3,7 +3,9 @@
 import numpy as np
 
 from ._jit import kernel
-from .random import BITS, random_bits
+from .entry import integer, number, operand
+from .memory import view
+from .random import BITS, key_of, random_bits
 from .team import package, part_of, parts_of, spread
 
 
@@ -62,3 +64,27 @@ def dropout_backward(team, dout, mask, keep, dx):
     size = dout.size
     job = package(_backward, (dout.reshape(size), mask.reshape(size), keep, dx.reshape(size)))
     spread(team, parts_of(size), job)
+
+
+@kernel(by_address=True)
+def drop(team, operands, one):
+    """``dropout_forward`` under ``key_of(seed, stream, step)``, in the form of an ``Entry``.
+
+    Operands: x, keep, seed, stream, step; made: y, mask.
+    """
+    x, rows, columns = operand(operands, 0)
+    y, mask, n = operand(operands, 5)[0], operand(operands, 6)[0], rows * columns
+    key = key_of(integer(operands, 2), integer(operands, 3), integer(operands, 4))
+    arguments = (view(x, n, one), number(operands, 1), key, view(y, n, one), view(mask, n, True))
+    spread(team, parts_of(n), package(_forward, arguments))
+    return 1
+
+
+@kernel(by_address=True)
+def drop_backward(team, operands, one):
+    """``dropout_backward``, in the form of an ``Entry``. Operands: dout, mask, keep; made: dx."""
+    dout, rows, columns = operand(operands, 0)
+    mask, dx, n = operand(operands, 1)[0], operand(operands, 3)[0], rows * columns
+    arguments = (view(dout, n, one), view(mask, n, True), number(operands, 2), view(dx, n, one))
+    spread(team, parts_of(n), package(_backward, arguments))
+    return 1

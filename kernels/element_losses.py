@@ -26,6 +26,7 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .elementary import exp_nonpositive, log, log1p, logistic
 from .elementwise import call_function
+from .entry import extra, give_number, number, rows_of, vector
 from .gemm import LINEAR, NOTHING
 from .isa import ISA
 from .memory import address, like, view
@@ -243,45 +244,50 @@ def _mean(partial, shape):
     return row_sum(address(partial), parts_of_rows(n_rows, n_columns), 1.0) / (n_rows * n_columns)
 
 
-@kernel
-def element_loss_forward(team, function, output, x, t, weights, number, y, partial):
+@kernel(by_address=True)
+def element_loss_forward(team, operands, one):
     """The mean loss of a batch. The same bits for any number of threads.
 
-    Parameters
-    ----------
-    function : address of a loss
-    output : address of the function of ``activations`` that makes outputs of ``x``, or LINEAR
-    x, t : (N, K) float32 or float64, C-contiguous
-    weights : (N,) of the type of ``x``, or of length 0: all rows count the same
-    number : float64, the loss's own
-    y : (N, K), overwritten with the outputs; must not be ``x``
-    partial : (N,) float64, of which the first parts_of_rows(N, K) are overwritten
-
-    Returns
-    -------
-    loss : float64. Losses are computed in the type of ``x`` and summed in float64.
+    Operands: x, t (N, K), weights (N,) or None, number, the loss's own; made: the outputs y (N, K), room (N,) float64,
+    the loss. Beside them a loss, and the function of ``activations`` that makes outputs of ``x``, or LINEAR. In the
+    form of an ``Entry``; returns 0 where there is nothing. Losses are of the type of ``x``, and summed in float64.
     """
-    arguments = (function, output, x, t, weights, like(number, x[0, 0]), y, partial)
+    x, t, weights = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 2, one)
+    y, partial = rows_of(operands, 4, one), vector(operands, 5, 1.0)
+    if x.size == 0:
+        return 0
+    own = like(number(operands, 3), one)
+    arguments = (extra(operands, 0), extra(operands, 1), x, t, weights, own, y, partial)
     spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
-    return _mean(partial, x.shape)
+    give_number(operands, 6, _mean(partial, x.shape))
+    return 1
 
 
-@kernel
-def element_loss_backward(team, slope, y, t, weights, share, number, dx):
+@kernel(by_address=True)
+def element_loss_backward(team, operands, one):
     """``dx = weights[n] dl/dx share / K``, the gradient of the mean loss where ``share`` is 1 / N.
 
-    slope : address of the loss's slope by its output
-    y, t, weights, number : as in ``element_loss_forward``
-    share : number of the type of ``y``
-    dx : (N, K), overwritten; must not be ``y``
+    Operands: y, t (N, K), weights (N,) or None, share, number; made: dx (N, K). Beside them the loss's slope by its
+    output. In the form of an ``Entry``; returns 0 where there is nothing.
     """
-    arguments = (slope, y, t, weights, share, like(number, share), dx)
+    y, t, weights = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 2, one)
+    if y.size == 0:
+        return 0
+    share, own = like(number(operands, 3), one), like(number(operands, 4), one)
+    arguments = (extra(operands, 0), y, t, weights, share, own, rows_of(operands, 5, one))
     spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
+    return 1
 
 
 @kernel
 def element_loss(team, function, slope, in_one_go, x, t, weights, share, number, partial, dx):
     """``element_loss_forward`` and ``element_loss_backward`` in one go, without ``y``; ``dx`` must not be ``x``.
+
+    function, slope : addresses of a loss and of its slope
+    x, t : (N, K) of one type, C-contiguous
+    weights : (N,) of the type of ``x``, or of length 0: all rows count the same
+    number : float64, the loss's own
+    partial : (N,) float64, of which the first parts_of_rows(N, K) are overwritten
 
     ``in_one_go`` is the address of what does both without weights, or NOTHING.
     """

@@ -9,7 +9,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .memory import address, size_of, view
+from .entry import extra, number, operand
+from .memory import like, size_of, view
 from .simd import I64, element_type
 from .team import package, part_of, parts_of, spread
 
@@ -73,13 +74,18 @@ def apply_function_back(team, function, dy, kept, dx, n, number):
     spread(team, parts_of(n), package(_backward, (function, dy, kept, dx, n, number)))
 
 
-@kernel
-def function_forward(team, function, x, y, number):
-    """``apply_function`` for C-contiguous arrays (N, D) of one type; ``y`` is overwritten and may be ``x``."""
-    apply_function(team, function, address(x), address(y), x.size, number)
+@kernel(by_address=True)
+def function_forward(team, operands, one):
+    """``apply_function``. Operands: x, number; made: y; beside them the function. In the form of an ``Entry``."""
+    x, rows, columns = operand(operands, 0)
+    apply_function(team, extra(operands, 0), x, operand(operands, 2)[0], rows * columns, like(number(operands, 1), one))
+    return 1
 
 
-@kernel
-def function_backward(team, function, dy, kept, dx, number):
-    """``apply_function_back`` for C-contiguous arrays (N, D); ``dx`` is overwritten and may be ``dy``."""
-    apply_function_back(team, function, address(dy), address(kept), address(dx), dx.size, number)
+@kernel(by_address=True)
+def function_backward(team, operands, one):
+    """``apply_function_back``. Operands: dy, kept, number; made: dx; beside them the function. As ``Entry`` has it."""
+    dy, rows, columns = operand(operands, 0)
+    kept, dx = operand(operands, 1)[0], operand(operands, 3)[0]
+    apply_function_back(team, extra(operands, 0), dy, kept, dx, rows * columns, like(number(operands, 2), one))
+    return 1

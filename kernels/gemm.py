@@ -306,6 +306,12 @@ def _call_product(typingctx, function, team, plan, a, b, c, start, alpha, f, kep
 
 
 @kernel(inline=True)
+def is_known(team, one):
+    """Whether a team knows the product of the type of ``one``."""
+    return load(team + 8 * (GEMM32 if size_of(one) == 4 else GEMM64)) != 0
+
+
+@kernel(inline=True)
 def _by_address(team, plan, a, b, c, start, alpha, epilogue):
     """Have ``planned_product`` compute a product."""
     function = load(team + 8 * (GEMM32 if size_of(alpha) == 4 else GEMM64))

@@ -106,6 +106,23 @@ def view(typingctx, address, count, one):
 
 
 @intrinsic
+def matrix(typingctx, address, rows, columns, one):
+    """The elements of the type of ``one`` from ``address`` on as an array (rows, columns) in C order."""
+    array = types.Array(one, 2, "C")
+
+    def codegen(context, builder, signature, arguments):
+        address, rows, columns, _ = arguments
+        result = make_array(array)(context, builder)
+        pointer = builder.inttoptr(address, result.data.type)
+        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(one)))
+        strides = [builder.mul(columns, size), size]
+        populate_array(result, data=pointer, shape=[rows, columns], strides=strides, itemsize=size, meminfo=None)
+        return result._getvalue()
+
+    return array(types.int64, types.int64, types.int64, one), codegen
+
+
+@intrinsic
 def address(typingctx, array):
     """The address of the first element of ``array``, as int64: unsigned, as numba has it, plus int64 makes a float."""
 

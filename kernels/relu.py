@@ -6,8 +6,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .entry import operand
 from .isa import ISA
-from .memory import address, size_of
+from .memory import address, like, size_of, view
 from .simd import I64, Vectors, element_bytes, element_type
 from .team import package, part_of, parts_of, spread
 
@@ -49,13 +50,14 @@ def _stream(typingctx, x, y, mask, count, one):
 
 
 @kernel
-def _forward(x, y, mask, streams, part, member):
-    begin, end = part_of(x.size, part)
-    x, y, mask = x[begin:end], y[begin:end], mask[begin:end]
+def _forward(x, y, mask, n, streams, one, part, member):
+    begin, end = part_of(n, part)
+    size = size_of(one)
+    x, y = view(x + size * begin, end - begin, one), view(y + size * begin, end - begin, one)
+    mask = view(mask + begin, end - begin, True)
     if streams:
-        one = x.dtype.type(1)
-        lanes = VECTOR_BYTES // size_of(one)
-        head = min(x.size, -address(y) % VECTOR_BYTES // size_of(one))
+        lanes = VECTOR_BYTES // size
+        head = min(x.size, -address(y) % VECTOR_BYTES // size)
         tail = head + (x.size - head) // lanes * lanes
         _apply(x[:head], y[:head], mask[:head])
         _stream(address(x[head:]), address(y[head:]), address(mask[head:]), (tail - head) // lanes, one)
@@ -64,31 +66,36 @@ def _forward(x, y, mask, streams, part, member):
         _apply(x, y, mask)
 
 
-@kernel
-def relu_forward(team, x, y, mask):
+@kernel(by_address=True)
+def relu_forward(team, operands, one):
     """``mask = x <= 0``, ``y = 0 where mask, else x``, element by element; NaN stays.
 
-    x, y : (N, D) float32 or float64, mask : (N, D) bool; C-contiguous. ``y`` and ``mask`` are overwritten.
+    Operands: x; made: y, mask. In the form of an ``Entry``.
     """
-    size = x.size
-    streams = size * x.itemsize >= STREAM_BYTES
-    spread(team, parts_of(size), package(_forward, (x.reshape(size), y.reshape(size), mask.reshape(size), streams)))
+    x, rows, columns = operand(operands, 0)
+    y, mask, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
+    spread(team, parts_of(n), package(_forward, (x, y, mask, n, n * size_of(one) >= STREAM_BYTES, one)))
+    return 1
 
 
 @kernel
-def _backward(dout, mask, dx, part, member):
-    zero = dout.dtype.type(0)
-    begin, end = part_of(dout.size, part)
-    dout, mask, dx = dout[begin:end], mask[begin:end], dx[begin:end]
+def _backward(dout, mask, dx, n, one, part, member):
+    zero = like(0, one)
+    begin, end = part_of(n, part)
+    size = size_of(one)
+    dout, dx = view(dout + size * begin, end - begin, one), view(dx + size * begin, end - begin, one)
+    mask = view(mask + begin, end - begin, True)
     for i in range(dout.size):
         dx[i] = zero if mask[i] else dout[i]
 
 
-@kernel
-def relu_backward(team, dout, mask, dx):
+@kernel(by_address=True)
+def relu_backward(team, operands, one):
     """``dx = 0 where mask, else dout``, element by element, whatever ``dout`` is where masked.
 
-    dout, dx : (N, D) of one type, mask : (N, D) bool; C-contiguous. ``dx`` is overwritten.
+    Operands: dout, mask; made: dx. In the form of an ``Entry``.
     """
-    size = dout.size
-    spread(team, parts_of(size), package(_backward, (dout.reshape(size), mask.reshape(size), dx.reshape(size))))
+    dout, rows, columns = operand(operands, 0)
+    mask, dx, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
+    spread(team, parts_of(n), package(_backward, (dout, mask, dx, n, one)))
+    return 1

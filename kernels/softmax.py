@@ -2,7 +2,8 @@
 
 from ._jit import kernel
 from .elementary import exp_nonpositive
-from .memory import address, like, view
+from .entry import operand
+from .memory import address, like, matrix, view
 from .reduce import row_max, row_sum
 from .short_rows import LONGEST, SCRATCH_BYTES, softmax_short_rows
 from .team import package, scratch_of, spread
@@ -77,22 +78,38 @@ def _forward(team, x, y, part, member):
     softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, totals)
 
 
-@kernel
-def softmax_forward(team, x, y):
+@kernel(by_address=True)
+def softmax_forward(team, operands, one):
     """``y[n, k] = exp(x[n, k]) / sum_k exp(x[n, k])``.
 
-    x, y : (N, K) float32 or float64, C-contiguous. ``y`` is overwritten and may be ``x``.
+    Operands: x (N, K); made: y (N, K). In the form of an ``Entry``; returns 0 where there is no class.
 
     Each row is shifted by its largest element, so no finite score overflows, and -inf gives 0; a row of nothing but
     -inf, and one that holds +inf or NaN, gives NaN.
     """
-    spread(team, parts_of_rows(*x.shape), package(_forward, (team, x, y)))
+    x, n_rows, n_columns = operand(operands, 0)
+    if n_columns == 0:
+        return 0
+    x, y = matrix(x, n_rows, n_columns, one), matrix(operand(operands, 1)[0], n_rows, n_columns, one)
+    spread(team, parts_of_rows(n_rows, n_columns), package(_forward, (team, x, y)))
+    return 1
+
+
+@kernel
+def _backward_of_one(dout, y, dx):
+    """Of rows of one class, in vectors across them."""
+    dx, zero = dx.reshape(dx.size), like(0, y[0])
+    for n in range(dx.size):
+        dx[n] = y[n] * (dout[n] - (dout[n] * y[n] + zero))
 
 
 @kernel
 def _backward(dout, y, dx, part, member):
     n_rows, n_columns = y.shape
     begin, end = part_of_rows(n_rows, n_columns, part)
+    if n_columns == 1:
+        _backward_of_one(dout[begin:end].reshape(end - begin), y[begin:end].reshape(end - begin), dx[begin:end])
+        return
     for n in range(begin, end):
         for k in range(n_columns):
             dx[n, k] = dout[n, k] * y[n, k]
@@ -101,10 +118,20 @@ def _backward(dout, y, dx, part, member):
             dx[n, k] = y[n, k] * (dout[n, k] - total)
 
 
-@kernel
-def softmax_backward(team, dout, y, dx):
+@kernel(by_address=True)
+def softmax_backward(team, operands, one):
     """``dx = y (dout - sum_k dout y)``, row by row, from the output y of the forward pass.
 
-    dout, y, dx : (N, K) of one type, C-contiguous. ``dx`` is overwritten and must not be ``dout``.
+    Operands: dout, y (N, K); made: dx (N, K). In the form of an ``Entry``; returns 0 where there is no class.
     """
-    spread(team, parts_of_rows(*y.shape), package(_backward, (dout, y, dx)))
+    dout, n_rows, n_columns = operand(operands, 0)
+    if n_columns == 0:
+        return 0
+    y, dx = operand(operands, 1)[0], operand(operands, 2)[0]
+    dout, y, dx = (
+        matrix(dout, n_rows, n_columns, one),
+        matrix(y, n_rows, n_columns, one),
+        matrix(dx, n_rows, n_columns, one),
+    )
+    spread(team, parts_of_rows(n_rows, n_columns), package(_backward, (dout, y, dx)))
+    return 1

@@ -1,5 +1,8 @@
 """Softmax and cross-entropy as one: the mean loss of a batch, and its gradient.
 
+What a program calls takes arrays, what Python calls has the form of an ``Entry``. Neither calls the other: what a
+function calls by name is compiled with it once more.
+
 Targets are class labels, (N,) intp in 0..K-1, or distributions, (N, K) of the scores' type, of which one-hot rows are
 a case. They are not checked here. Smoothing moves a part s of every target to all classes alike: t becomes (1 - s) t +
 s / K, as in PyTorch.
@@ -7,24 +10,25 @@ s / K, as in PyTorch.
 
 from ._jit import kernel
 from .elementary import INFINITY, log
+from .entry import give_number, number, rows_of, vector
 from .memory import address, like, size_of, view
 from .reduce import row_max, row_sum, wide_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
 from .short_rows import xent_short_rows
 from .softmax import part_of_rows, parts_of_rows, softmax_rows
-from .team import package, scratch_of, spread
+from .team import package, part_of, parts_of, scratch_of, spread
 
 
 @kernel
 def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
     """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start."""
+    rows = losses[begin:end]  # over which a loop is vectorised
     if eps > 0:
         for n in range(begin, end):
             losses[n] = y[n, t[n]] + eps
-        for n in range(begin, end):
-            losses[n] = -log(losses[n])
+        for n in range(rows.size):
+            rows[n] = -log(rows[n])
     else:
-        rows = losses[begin:end]
         for n in range(rows.size):
             rows[n] = log(rows[n])
         for n in range(begin, end):
@@ -168,6 +172,160 @@ def softmax_xent_backward(team, y, t, weights, eps, smoothing, share, dx):
     dx : (N, K), overwritten; may be ``y``
     """
     spread(team, parts_of_rows(*y.shape), package(_backward, (y, t, weights, eps, smoothing, share, dx)))
+
+
+@kernel(inline=True)
+def _are_labels(t, n_classes):
+    """Whether all of ``t`` are in 0..n_classes - 1."""
+    outside = False
+    for n in range(t.size):
+        outside |= (t[n] < 0) | (t[n] >= n_classes)
+    return not outside
+
+
+@kernel(inline=True)
+def _take_labels(given, t, n_classes):
+    """Copy labels, which another thread may write into; returns whether the copies are in 0..n_classes - 1."""
+    for n in range(t.size):
+        t[n] = given[n]
+    return _are_labels(t, n_classes)
+
+
+@kernel(inline=True)
+def _are_shares(t):
+    """Whether nothing in ``t`` is negative."""
+    outside = False
+    for n in range(t.shape[0]):
+        for k in range(t.shape[1]):
+            outside |= t[n, k] < 0
+    return not outside
+
+
+@kernel(by_address=True)
+def xent_of_labels(team, operands, one):
+    """``softmax_xent_forward`` of labels, in the form of an ``Entry``.
+
+    Operands: x (N, K), t (N,), weights (N,) or None, eps, smoothing; made: y (N, K), a copy of t, losses, their mean.
+    Returns 0 where there is nothing, and for a label outside 0..K-1.
+    """
+    x, given = rows_of(operands, 0, one), vector(operands, 1, 1)
+    t, losses = vector(operands, 6, 1), vector(operands, 7, 1.0)
+    if x.size == 0 or not _take_labels(given, t, x.shape[1]):
+        return 0
+    arguments = (
+        team,
+        x,
+        t,
+        vector(operands, 2, one),
+        number(operands, 3),
+        number(operands, 4),
+        rows_of(operands, 5, one),
+        losses,
+    )
+    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+    give_number(operands, 8, mean_loss(losses))
+    return 1
+
+
+@kernel(by_address=True)
+def xent_of_rows(team, operands, one):
+    """``softmax_xent_forward`` of distributions, in the form of an ``Entry``.
+
+    Operands: x, t (N, K), weights (N,) or None, eps, smoothing; made: y (N, K), losses, their mean. Returns 0 where
+    there is nothing, and for a negative share.
+    """
+    x, t = rows_of(operands, 0, one), rows_of(operands, 1, one)
+    if x.size == 0 or not _are_shares(t):
+        return 0
+    losses = vector(operands, 6, 1.0)
+    arguments = (
+        team,
+        x,
+        t,
+        vector(operands, 2, one),
+        number(operands, 3),
+        number(operands, 4),
+        rows_of(operands, 5, one),
+        losses,
+    )
+    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+    give_number(operands, 7, mean_loss(losses))
+    return 1
+
+
+@kernel(by_address=True)
+def xent_of_labels_backward(team, operands, one):
+    """``softmax_xent_backward`` of labels, in the form of an ``Entry``.
+
+    Operands: y (N, K), t (N,), weights (N,) or None, eps, smoothing, share; made: dx (N, K). Returns 0 for a label
+    outside 0..K-1.
+    """
+    y, t, weights = rows_of(operands, 0, one), vector(operands, 1, 1), vector(operands, 2, one)
+    if not _are_labels(t, y.shape[1]):
+        return 0
+    share, dx = like(number(operands, 5), one), rows_of(operands, 6, one)
+    arguments = (y, t, weights, number(operands, 3), number(operands, 4), share, dx)
+    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
+    return 1
+
+
+@kernel(by_address=True)
+def xent_of_rows_backward(team, operands, one):
+    """``softmax_xent_backward`` of distributions, in the form of an ``Entry``.
+
+    Operands: y, t (N, K), weights (N,) or None, eps, smoothing, share; made: dx (N, K).
+    """
+    y, t, weights = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 2, one)
+    share, dx = like(number(operands, 5), one), rows_of(operands, 6, one)
+    arguments = (y, t, weights, number(operands, 3), number(operands, 4), share, dx)
+    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
+    return 1
+
+
+@kernel
+def _probabilities_of_labels(y, t, eps, losses, part, member):
+    begin, end = part_of(losses.size, part)
+    _losses_of_labels(y, t, eps, y, losses, losses, begin, end)
+
+
+@kernel
+def _probabilities_of_rows(y, t, eps, losses, part, member):
+    begin, end = part_of_rows(*y.shape, part)
+    for n in range(begin, end):
+        loss = 0.0
+        for k in range(y.shape[1]):
+            if t[n, k] != 0 or not 0 <= y[n, k] < INFINITY:  # else it adds nothing
+                loss -= t[n, k] * log(y[n, k] + eps)
+        losses[n] = loss
+
+
+@kernel(by_address=True)
+def cross_entropy_of_labels(team, operands, one):
+    """The mean of ``-log(y[n, t[n]] + eps)``, in the form of an ``Entry``.
+
+    Operands: y (N, K), t (N,), eps > 0; made: a copy of t, losses, their mean. Returns 0 where there is nothing, and
+    for a label outside 0..K-1.
+    """
+    y, t, losses = rows_of(operands, 0, one), vector(operands, 3, 1), vector(operands, 4, 1.0)
+    if y.size == 0 or not _take_labels(vector(operands, 1, 1), t, y.shape[1]):
+        return 0
+    spread(team, parts_of(t.size), package(_probabilities_of_labels, (y, t, number(operands, 2), losses)))
+    give_number(operands, 5, mean_loss(losses))
+    return 1
+
+
+@kernel(by_address=True)
+def cross_entropy_of_rows(team, operands, one):
+    """The mean of ``-sum_k t[n, k] log(y[n, k] + eps)``, in the form of an ``Entry``.
+
+    Operands: y, t (N, K), eps > 0; made: losses, their mean. Returns 0 where there is nothing, and for a share below 0.
+    """
+    y, t, losses = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 3, 1.0)
+    if y.size == 0 or not _are_shares(t):
+        return 0
+    spread(team, parts_of_rows(*y.shape), package(_probabilities_of_rows, (y, t, number(operands, 2), losses)))
+    give_number(operands, 4, mean_loss(losses))
+    return 1
 
 
 @kernel

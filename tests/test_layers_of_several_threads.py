@@ -134,13 +134,16 @@ SCRIPTS = {
 
     run(write, both, both, rounds=1000)
     """,
+    # Of a type that is copied: kernels look at others themselves, and at no time between.
     "between the checks and the kernel": """
     import warnings
     from fastbp.basics import _team
+    from fastbp.kernels.entry import Entry
 
     warnings.simplefilter("ignore")  # newer NumPys would rather not have their shapes set
     x, t = rng.standard_normal((4, 5)), np.array([0, 4, 2, 1])
     W, b, rows, out = rng.random((5, 3)), np.zeros(3), np.full((4, 5), 0.2), rng.random((4, 3))
+    x, W, b, rows, out = (array.astype(np.float16) for array in (x, W, b, rows, out))
     arrays = {"x": x, "t": t, "W": W, "b": b, "rows": rows, "out": out}
     kept = {name: array.copy() for name, array in arrays.items()}
 
@@ -154,22 +157,25 @@ SCRIPTS = {
             array.shape = kept[name].shape
             array[...] = kept[name]
 
-    current, address_for = _team.current, _team.address_for
-    _team.current = lambda: (meddle(), current())[1]
-    _team.address_for = lambda dtype: (meddle(), address_for(dtype))[1]
+    _team.current()  # which the first call of a kernel would ask for
+    last_before_kernels = [(_team, "current"), (Entry, "__call__")]
+    calls = [getattr(*place) for place in last_before_kernels]
 
     def same(work):
+        for place, call in zip(last_before_kernels, calls):
+            setattr(*place, lambda *operands, call=call: (meddle(), call(*operands))[1])
         got = work()
+        assert x.shape != kept["x"].shape, work
         restore()
-        hooked = _team.current, _team.address_for
-        _team.current, _team.address_for = current, address_for
+        for place, call in zip(last_before_kernels, calls):
+            setattr(*place, call)
         expected = work()
-        _team.current, _team.address_for = hooked
         assert got.shape == expected.shape and got.tobytes() == expected.tobytes(), work
 
     for layer in (fastbp.Relu(), fastbp.LeakyRelu(), fastbp.Sigmoid(), fastbp.Tanh(), fastbp.Softmax()):
-        same(lambda: layer.forward(x))
-        same(lambda: layer.backward(x))
+        if not isinstance(layer, fastbp.Relu):  # which computes float16 in NumPy
+            same(lambda: layer.forward(x))
+            same(lambda: layer.backward(x))
     dropout = fastbp.Dropout(0.0)
     same(lambda: dropout.forward(x))
     same(lambda: dropout.backward(x))

@@ -11,7 +11,7 @@ from fastbp.activations import named
 from fastbp.basics import _team
 from fastbp.kernels import element_losses
 from fastbp.kernels._jit import kernel
-from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.elementwise import apply_function, apply_function_back
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, gemm
 from fastbp.kernels.memory import address
 from fastbp.kernels.optimizer import ADAM, optimizer_step
@@ -161,19 +161,21 @@ def adam(n: int) -> Work:
 
 @COMPILED.does("relu", "sigmoid", "tanh")
 def activation(layer: str, direction: str, n: int) -> Work:
-    """The kernels of an activation, called from Python on arrays (1, n).
+    """The kernels of an activation, called from Python.
 
     ReLU's gradient comes out where it went in: doing it once more changes nothing.
     """
-    inputs = [a.reshape(1, n) for a in arrays(layer, direction, n)]
+    inputs = arrays(layer, direction, n)
     team, dtype, activation = _team.current().address, inputs[0].dtype, named(layer.lower())
     number = dtype.type(activation.number)
     if direction == "forward":
-        run, function = function_forward, function_address(activation.kernel, dtype)
+        run, function = apply_function, function_address(activation.kernel, dtype)
     else:
-        run, function = function_backward, function_address(activation.kernel_back, dtype)
+        run, function = apply_function_back, function_address(activation.kernel_back, dtype)
     out = inputs[0] if (layer, direction) == ("Relu", "backward") else np.empty_like(inputs[0])
-    return Work(lambda: run(team, function, *inputs, out, number), lambda: [sample(out.ravel())])
+    held = *inputs, out
+    places = [a.ctypes.data for a in held]
+    return Work(lambda: run(team, function, *places, n, number), lambda: [sample(held[-1])])
 
 
 @COMPILED.does("softmax loss")

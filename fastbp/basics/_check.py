@@ -56,6 +56,11 @@ def as_real(name: str, value: Any) -> np.ndarray:
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
+def own_view(x: Any) -> np.ndarray:
+    """A view of an array, whose shape nobody else sets."""
+    return x.view()
+
+
 def result_type(*arrays: np.ndarray) -> np.dtype:
     """The floating-point type of NumPy's result of arithmetic on ``arrays``; float64 where all are integers."""
     dtype = arrays[0].dtype

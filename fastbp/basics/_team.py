@@ -3,7 +3,7 @@
 The main thread's team has as many members as there are cores; a team of any other Python thread has one, so that a
 pool of workers does not multiply into pool x cores threads, unless that thread asks for more with
 ``set_num_threads``. Members are threads that sit in compiled code and sleep while there is nothing to do. They start
-with the first call of a kernel, never at import, and a forked child starts its own.
+with the first call of a kernel that has work for them, never at import, and a forked child starts its own.
 """
 
 import atexit
@@ -151,6 +151,14 @@ def current() -> Team:
         return _local.team
 
 
+def address() -> int:
+    """What kernels take of the calling thread's team."""
+    try:
+        return _local.team.address
+    except AttributeError:
+        return current().address
+
+
 def _size_at_first() -> int:
     """Of the calling thread's team, unless it asks for another."""
     return default_num_threads() if threading.current_thread() is threading.main_thread() else 1
@@ -158,9 +166,13 @@ def _size_at_first() -> int:
 
 def address_for(dtype: np.dtype) -> int:
     """The address of the calling thread's team, which then knows the matrix product of ``dtype``."""
-    team = current()
-    team.learn_gemm(dtype)
-    return team.address
+    learn(dtype)
+    return address()
+
+
+def learn(dtype: np.dtype) -> None:
+    """Make the matrix product of ``dtype`` known to the calling thread's team."""
+    current().learn_gemm(dtype)
 
 
 def default_num_threads() -> int:

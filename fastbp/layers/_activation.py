@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,9 +10,19 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
 from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.entry import Entry
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering, function_address
 from fastbp.programs._operand import Operand
+
+
+@cache
+def entries_of(kernel: Any, kernel_back: Any) -> tuple[Entry, Entry]:
+    """The ways from Python to an activation and to its derivative, which kernels call through an address."""
+    forward = Entry(function_forward, "... number -> ...", (partial(function_address, kernel),), needs_team=False)
+    return forward, Entry(
+        function_backward, "... ... number -> ...", (partial(function_address, kernel_back),), needs_team=False
+    )
 
 
 class Activation(Layer):
@@ -37,18 +48,25 @@ class Activation(Layer):
     remembers: ClassVar[tuple[str, ...]] = ("out",)
     out: np.ndarray | None = None
 
+    _entries: Any  # of its two kernels
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if callable(getattr(cls, "kernel", None)):  # no property, nor a class that is to have subclasses only
+            cls._entries = entries_of(cls.kernel, cls.kernel_back)
+
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return the function of each element.
 
         The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
         """
-        x, dtype = _check.operand("x", x)
-        out = np.empty(x.shape, x.dtype)
-        function, number = function_address(self.kernel, x.dtype), x.dtype.type(self.number)
-        # x is this call's own view or copy, out is new: both stay until it returns.
-        function_forward(_team.current().address, function, _check.as_rows(x), _check.as_rows(out), number)
-        self._remember(x, result := _check.of_type(out, dtype))
-        return result
+        forward, number = self._entries[0], self.number
+        out = forward.call(_team.address, x, number)
+        if out is None:
+            x, dtype = _check.operand("x", x)
+            out = _check.of_type(forward(_team.address, x, number), dtype)
+        self._remember(x, out)  # type: ignore[arg-type]
+        return out
 
     def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
         self.out = out
@@ -62,16 +80,14 @@ class Activation(Layer):
 
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
         """
-        kept = self._remembered()
-        if kept is None:
-            raise _check.not_before_forward(self)
-        dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
-        dx = np.empty(kept.shape, kept.dtype)
-        function, number = function_address(self.kernel_back, kept.dtype), kept.dtype.type(self.number)
-        rows = _check.as_rows(dout), _check.as_rows(kept), _check.as_rows(dx)
-        # dout and what was kept are this call's own views or copies, dx is new: all stay until it returns.
-        function_backward(_team.current().address, function, *rows, number)
-        return _check.of_type(dx, dtype)
+        kept, backward, number = self._remembered(), self._entries[1], self.number
+        dx = backward.call(_team.address, dout, kept, number)
+        if dx is None:
+            if kept is None:
+                raise _check.not_before_forward(self)
+            dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
+            dx = _check.of_type(backward(_team.address, dout, kept, number), dtype)
+        return dx
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer; see ``Lowering.activation``."""
@@ -97,7 +113,7 @@ class OfInput(Activation):
     x: np.ndarray | None = None
 
     def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
-        self.x, self.out = x, out
+        self.x, self.out = x.view(), out  # whose shape nobody else sets
 
     def _remembered(self) -> np.ndarray | None:
         return self.x

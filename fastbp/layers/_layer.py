@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +15,6 @@ from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
 _NONE: Mapping[str, str] = {}
-
-
-@cache
-def _numbered(arrays: tuple[str, ...], n: int) -> Mapping[str, str]:
-    return {attribute: f"{attribute}{n}" for attribute in arrays}
 
 
 class Numbering:
@@ -33,15 +28,23 @@ class Numbering:
 
     def __call__(self, layer: Layer | type[Layer]) -> Mapping[str, str]:
         """The names of the next ``layer``'s parameters and buffers by the attributes that they are."""
-        arrays = (*layer.parameters, *layer.buffers)
+        return self.of((*layer.parameters, *layer.buffers))
+
+    def of(self, arrays: tuple[str, ...]) -> Mapping[str, str]:
+        """As a call, for a layer with these attributes."""
         if not arrays:
             return _NONE
-        counts, most = self._counts, 0
-        for name in arrays:  # every gradient comes here: a maximum over a generator and a dict took longer
-            most = max(most, counts.get(name, 0))
-        for name in arrays:
-            counts[name] = most + 1
-        return _numbered(arrays, most + 1)
+        n = max(self._counts.get(name, 0) for name in arrays) + 1
+        self._counts.update(dict.fromkeys(arrays, n))
+        return {attribute: f"{attribute}{n}" for attribute in arrays}
+
+
+@lru_cache(maxsize=256)
+def gradients_of(layers: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]) -> list[list[tuple[str, str, str]]]:
+    """Of layers with these parameters and buffers: each parameter, its gradient, and its name in the network."""
+    numbering = Numbering()
+    names = [(parameters, numbering.of((*parameters, *buffers))) for parameters, buffers in layers]
+    return [[(name, f"d{name}", called[name]) for name in parameters] for parameters, called in names]
 
 
 def _age(cls: type, name: str) -> int:

@@ -12,10 +12,15 @@ from fastbp.basics._attributes import remembered
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
+
+FORWARD = Entry(affine_forward, "NI IO' O=None -> NO")
+BACKWARD = Entry(affine_backward, "NO NI IO' O=None -> NI IO O")
+BACKWARD_OF_ANY_WIDTH = Entry(affine_backward, "NO NJ IO' O=None -> NI JO O")
 
 
 class Affine(Layer):
@@ -62,7 +67,8 @@ class Affine(Layer):
 
     x: np.ndarray | None = remembered(0)
     original_x_shape: tuple[int, ...] | None = remembered(1)
-    _last: tuple[Any, Any, Any, Any] = (None, None, None, None)  # and x once more, as it was and as the kernels took it
+    # And x once more, as it was and as the kernels took it; the shape once more where the two are the same (N, I).
+    _last: tuple[Any, Any, Any, Any, Any] = (None, None, None, None, None)
 
     def __init__(self, W: np.ndarray, b: np.ndarray | float | None) -> None:
         if isinstance(W, (int, float, np.number)):
@@ -96,6 +102,16 @@ class Affine(Layer):
         TypeError
             For what is no array of real numbers.
         """
+        out = FORWARD.call(_team.address, x, self.W, self.b)
+        if out is None:
+            return self._forward(x)
+        rows = _check.own_view(x)
+        shape = rows.shape
+        self._last = rows, shape, rows, rows, shape
+        return out
+
+    def _forward(self, x: ArrayLike) -> np.ndarray:
+        """``forward`` of what is not, or not yet, as the kernel takes it."""
         x = _check.as_real("x", x)
         W, b = self.checked_parameters()
         flat = x.ndim > 2 or (x.ndim == 1 and len(W) == 1)
@@ -107,10 +123,9 @@ class Affine(Layer):
         dtype = _check.result_type(x, W, b)
         kind = _check.computed_in(dtype)
         inputs = _check.as_rows(_check.ready(rows, kind))
-        out = np.empty((len(inputs), W.shape[1]), kind)
-        # x, W and b are this call's own views or copies, out is new: all stay until it returns.
-        affine_forward(_team.address_for(kind), inputs, _weights(W, kind), _check.ready(b, kind), out)
-        self._last = rows, x.shape, rows, inputs
+        _team.learn(kind)
+        out = FORWARD(_team.address, inputs, _weights(W, kind), _check.ready(b, kind) if b.size else None)
+        self._last = rows, x.shape, rows, inputs, None
         if rows.ndim == 1:
             out = out[0]
         return _check.of_type(out, dtype)
@@ -124,7 +139,18 @@ class Affine(Layer):
 
         Raises ValueError where shapes do not fit, RuntimeError before the first ``forward``.
         """
-        given, shape, before, inputs = self._last
+        x, shape, before, _, of_rows = self._last
+        if x is before and shape is of_rows:
+            made = BACKWARD.call(_team.address, dout, x, self.W, self.b)
+            if made is not None:
+                dx, self.dW, db = made
+                self.db = None if self.b is None else db
+                return dx
+        return self._backward(dout)
+
+    def _backward(self, dout: ArrayLike) -> np.ndarray:
+        """``backward`` of what is not, or not yet, as the kernel takes it."""
+        given, shape, before, inputs, _ = self._last
         if given is None or shape is None:
             raise _check.not_before_forward(self)
         x, dout = _check.as_real("x", given), _check.as_real("dout", dout)
@@ -136,10 +162,9 @@ class Affine(Layer):
         if given is not before or inputs.dtype != kind or inputs.shape != (x.shape if x.ndim == 2 else (1, x.size)):
             inputs = _check.as_rows(_check.ready(x, kind))
         rows = _check.as_rows(_check.ready(dout, kind))
-        dx, db = np.empty((len(rows), len(W)), kind), np.empty(W.shape[1], kind)
-        dW = np.empty((inputs.shape[1], W.shape[1]), kind)
-        # x, W and dout are this call's own views or copies, the gradients are new: all stay until it returns.
-        affine_backward(_team.address_for(kind), rows, inputs, _weights(W, kind), dx, dW, db)
+        backward = BACKWARD if inputs.shape[1] == len(W) else BACKWARD_OF_ANY_WIDTH
+        _team.learn(kind)
+        dx, dW, db = backward(_team.address, rows, inputs, _weights(W, kind), None)
         dx = _shaped(dx, shape, W)
         self.dW = _check.of_type(dW, _check.result_type(x, dout))
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))

@@ -4,8 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.basics import _check
+from fastbp.basics import _check, _team
 from fastbp.basics._attributes import remembered
+from fastbp.kernels import arithmetic as kernels
+from fastbp.kernels.entry import Entry
+
+NUMBERS = frozenset({int, float, np.float32, np.float64})
+ADD = Entry(kernels.add, "... ... -> ...", needs_team=False)
+ADD_BACKWARD = Entry(kernels.add_backward, "... ... ... -> ... ...", needs_team=False)
+MULTIPLY = Entry(kernels.multiply, "... ... -> ...", needs_team=False)
+MULTIPLY_BACKWARD = Entry(kernels.multiply_backward, "... ... ... -> ... ...", needs_team=False)
 
 
 class AddLayer:
@@ -33,8 +41,16 @@ class AddLayer:
 
     def forward(self, x, y):
         """Return ``x + y``: numbers, or arrays whose shapes broadcast. The dtype is NumPy's promotion."""
-        x, y = self._last = _operands(x, y)
-        return x + y
+        if type(x) in NUMBERS and type(y) in NUMBERS:
+            self._last = x, y
+            return x + y
+        out = ADD.call(_team.address, x, y)
+        if out is None:
+            x, y = self._last = _operands(x, y)
+            _learn(ADD, x)
+            return x + y
+        self._last = x, y
+        return out if out.ndim else out[()]
 
     def backward(self, dout):
         """Return ``(dx, dy)``, each ``dout``, as fresh arrays where ``dout`` is one.
@@ -42,9 +58,15 @@ class AddLayer:
         As in the book, nothing is summed over axes that ``forward`` broadcast.
         """
         x, y = self._last
-        # Needs no forward, as in the book.
-        dout = _number("dout", dout) if x is None or y is None else _gradient(dout, *_operands(x, y))
-        return dout * 1, dout * 1
+        if type(dout) in NUMBERS and type(x) in NUMBERS and type(y) in NUMBERS:
+            return dout * 1, dout * 1
+        both = ADD_BACKWARD.call(_team.address, dout, x, y)
+        if both is None or not both[0].ndim:
+            # Needs no forward, as in the book.
+            dout = _number("dout", dout) if x is None or y is None else _gradient(dout, *_operands(x, y))
+            _learn(ADD_BACKWARD, dout)
+            return dout * 1, dout * 1
+        return both
 
 
 class MulLayer:
@@ -72,8 +94,16 @@ class MulLayer:
 
     def forward(self, x, y):
         """Return ``x * y``: numbers, or arrays whose shapes broadcast. The dtype is NumPy's promotion."""
-        x, y = self._last = _operands(x, y)
-        return x * y
+        if type(x) in NUMBERS and type(y) in NUMBERS:
+            self._last = x, y
+            return x * y
+        out = MULTIPLY.call(_team.address, x, y)
+        if out is None:
+            x, y = self._last = _operands(x, y)
+            _learn(MULTIPLY, x)
+            return x * y
+        self._last = x, y
+        return out if out.ndim else out[()]
 
     def backward(self, dout):
         """Return ``(dout * y, dout * x)``; RuntimeError before the first ``forward``.
@@ -81,11 +111,23 @@ class MulLayer:
         As in the book, nothing is summed over axes that ``forward`` broadcast.
         """
         x, y = self._last
-        if x is None or y is None:
-            raise RuntimeError("MulLayer.backward needs x and y: call forward first")
-        x, y = _operands(x, y)
-        dout = _gradient(dout, x, y)
-        return dout * y, dout * x
+        if type(dout) in NUMBERS and type(x) in NUMBERS and type(y) in NUMBERS:
+            return dout * y, dout * x
+        both = MULTIPLY_BACKWARD.call(_team.address, dout, x, y)
+        if both is None or not both[0].ndim:
+            if x is None or y is None:
+                raise RuntimeError("MulLayer.backward needs x and y: call forward first")
+            x, y = _operands(x, y)
+            dout = _gradient(dout, x, y)
+            _learn(MULTIPLY_BACKWARD, dout)
+            return dout * y, dout * x
+        return both
+
+
+def _learn(entry: Entry, x: Any) -> None:
+    """Have the next call like this one, of arrays of one type and shape, compiled."""
+    if type(x) is np.ndarray and x.ndim and x.dtype in _check.FLOATS:
+        entry.learn(x.dtype)
 
 
 def _number(name, value):

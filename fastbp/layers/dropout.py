@@ -9,13 +9,15 @@ from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._arguments import shown
 from fastbp.basics._attributes import remembered, setting
 from fastbp.kernels import instructions as of
-from fastbp.kernels.dropout import dropout_backward, dropout_forward
-from fastbp.kernels.random import key_of
+from fastbp.kernels.dropout import drop, drop_backward
+from fastbp.kernels.entry import Entry
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
 SEEDS = 1 << 63
+FORWARD = Entry(drop, "... number integer integer integer -> ... ...:bool", needs_team=False)
+BACKWARD = Entry(drop_backward, "... ...:bool number -> ...", needs_team=False)
 
 
 def _word(name: str, value: Any) -> int:
@@ -88,18 +90,20 @@ class Dropout(Layer):
 
         The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
         """
-        x, dtype = _check.operand("x", x)
         if not train_flg:
+            x, dtype = _check.operand("x", x)
             self._last = np.ones(x.shape, _check.BOOL), 1.0
             return np.array(x, dtype)
-        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        seed = self._drawn if self.seed is None else self.seed
-        keep, key = 1.0 - self.p, key_of(seed, self.stream, self.step)
-        # x is this call's own view or copy, y and mask are new: all stay until it returns.
-        dropout_forward(_team.current().address, _check.as_rows(x), keep, key, _check.as_rows(y), _check.as_rows(mask))
+        seed, keep = self._drawn if self.seed is None else self.seed, 1.0 - self.p
+        made = FORWARD.call(_team.address, x, keep, seed, self.stream, self.step)
+        if made is None:
+            x, dtype = _check.operand("x", x)
+            y, mask = FORWARD(_team.address, x, keep, seed, self.stream, self.step)
+            made = _check.of_type(y, dtype), mask
+        y, mask = made
         self._last = mask, keep
         self.__dict__["step"] += 1  # which needs no check
-        return _check.of_type(y, dtype)
+        return y
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout / (1 - p)`` where ``mask``, else 0.
@@ -108,14 +112,14 @@ class Dropout(Layer):
         ``x``, RuntimeError before the first ``forward``, TypeError for a ``mask`` that was set to other than bools.
         """
         mask, keep = self._last
-        if mask is None:
-            raise _check.not_before_forward(self)
-        dout, dtype = _check.operand("dout", dout)
-        mask = _check.as_mask(mask, dout)
-        dx = np.empty(dout.shape, dout.dtype)
-        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
-        dropout_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), keep, _check.as_rows(dx))
-        return _check.of_type(dx, dtype)
+        dx = BACKWARD.call(_team.address, dout, mask, keep)
+        if dx is None:
+            if mask is None:
+                raise _check.not_before_forward(self)
+            dout, dtype = _check.operand("dout", dout)
+            mask = _check.as_mask(mask, dout)
+            dx = _check.of_type(BACKWARD(_team.address, dout, mask, keep), dtype)
+        return dx
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` as it is, without touching the mask of the last ``forward``."""

@@ -10,9 +10,15 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
 from fastbp.kernels import activations as kernels
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
 from fastbp.kernels.relu import relu_backward, relu_forward
 from fastbp.layers._activation import Activation
+
+FORWARD = Entry(relu_forward, "... -> ... ...:bool", needs_team=False)
+BACKWARD = Entry(relu_backward, "... ...:bool -> ...", needs_team=False)
+LEAKY_FORWARD = Entry(leaky_relu_forward, "... number -> ... ...:bool", needs_team=False)
+LEAKY_BACKWARD = Entry(leaky_relu_backward, "... ...:bool number -> ...", needs_team=False)
 
 
 class Relu(Activation):
@@ -40,16 +46,14 @@ class Relu(Activation):
 
         Raises TypeError for complex, object and other arrays that hold no real numbers.
         """
-        x = _check.as_real("x", x)
-        if x.dtype not in _check.FLOATS:
-            self.mask = mask = np.asarray(x <= 0)
-            return np.where(mask, x.dtype.type(0), x)
-        x = _check.ready(x, x.dtype)
-        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        arrays = (x, y, mask) if x.ndim == 2 else map(_check.as_rows, (x, y, mask))
-        # x is this call's own view or copy, y and mask are new: all stay until it returns.
-        relu_forward(_team.current().address, *arrays)
-        self.mask = mask
+        made = FORWARD.call(_team.address, x)
+        if made is None:
+            x = _check.as_real("x", x)
+            if x.dtype not in _check.FLOATS:
+                self.mask = mask = np.asarray(x <= 0)
+                return np.where(mask, x.dtype.type(0), x)
+            made = FORWARD(_team.address, _check.ready(x, x.dtype))
+        y, self.mask = made
         return y
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
@@ -58,17 +62,16 @@ class Relu(Activation):
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
         for a ``mask`` that was set to other than bools.
         """
-        mask = self.mask
-        if mask is None:
-            raise _check.not_before_forward(self)
-        dout = _check.as_real("dout", dout)
-        mask = _check.as_mask(mask, dout)
-        if dout.dtype not in _check.FLOATS:
-            return np.where(mask, dout.dtype.type(0), dout)
-        dout = _check.ready(dout, dout.dtype)
-        dx = np.empty(dout.shape, dout.dtype)
-        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
-        relu_backward(_team.current().address, _check.as_rows(dout), _check.as_rows(mask), _check.as_rows(dx))
+        dx = BACKWARD.call(_team.address, dout, self.mask)
+        if dx is None:
+            mask = self.mask
+            if mask is None:
+                raise _check.not_before_forward(self)
+            dout = _check.as_real("dout", dout)
+            mask = _check.as_mask(mask, dout)
+            if dout.dtype not in _check.FLOATS:
+                return np.where(mask, dout.dtype.type(0), dout)
+            dx = BACKWARD(_team.address, _check.ready(dout, dout.dtype), mask)
         return dx
 
     def onnx(self, node: Any, x: str) -> str:
@@ -119,13 +122,13 @@ class LeakyRelu(Activation):
 
         The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
         """
-        x, dtype = _check.operand("x", x)
-        y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, _check.BOOL)
-        slope = x.dtype.type(self.slope)
-        # x is this call's own view or copy, y and mask are new: all stay until it returns.
-        leaky_relu_forward(_team.current().address, _check.as_rows(x), slope, _check.as_rows(y), _check.as_rows(mask))
-        self.mask = mask
-        return _check.of_type(y, dtype)
+        made = LEAKY_FORWARD.call(_team.address, x, self.slope)
+        if made is None:
+            x, dtype = _check.operand("x", x)
+            y, mask = LEAKY_FORWARD(_team.address, x, self.slope)
+            made = _check.of_type(y, dtype), mask
+        y, self.mask = made
+        return y
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
@@ -133,18 +136,15 @@ class LeakyRelu(Activation):
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
         for a ``mask`` that was set to other than bools.
         """
-        mask = self.mask
-        if mask is None:
-            raise _check.not_before_forward(self)
-        dout, dtype = _check.operand("dout", dout)
-        mask = _check.as_mask(mask, dout)
-        slope = dout.dtype.type(self.slope)
-        dx = np.empty(dout.shape, dout.dtype)
-        # dout and mask are this call's own views or copies, dx is new: all stay until it returns.
-        leaky_relu_backward(
-            _team.current().address, _check.as_rows(dout), _check.as_rows(mask), slope, _check.as_rows(dx)
-        )
-        return _check.of_type(dx, dtype)
+        dx = LEAKY_BACKWARD.call(_team.address, dout, self.mask, self.slope)
+        if dx is None:
+            mask = self.mask
+            if mask is None:
+                raise _check.not_before_forward(self)
+            dout, dtype = _check.operand("dout", dout)
+            mask = _check.as_mask(mask, dout)
+            dx = _check.of_type(LEAKY_BACKWARD(_team.address, dout, mask, self.slope), dtype)
+        return dx
 
     def onnx(self, node: Any, x: str) -> str:
         """ONNX's PRelu, whose slope is an array of the type of ``x``."""

@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.softmax import softmax_backward, softmax_forward
+
+FORWARD = Entry(softmax_forward, "NK -> NK")
+BACKWARD = Entry(softmax_backward, "NK NK -> NK")
 
 
 class Softmax:
@@ -50,28 +54,29 @@ e = np.exp(x - x.max(axis=-1, keepdims=True))
         No finite score overflows; -inf gives 0. The dtype is that of ``x``, float64 for integers.
         Raises ValueError for an x of no dimension or no classes, TypeError for what is no array of real numbers.
         """
-        x, dtype = _check.operand("x", x)
-        rows = _rows("x", x)
-        y = np.empty(x.shape, x.dtype)
-        # x is this call's own view or copy, y is new: both stay until it returns.
-        softmax_forward(_team.current().address, x.reshape(rows), y.reshape(rows))
-        self.y = result = _check.of_type(y, dtype)
-        return result
+        y = FORWARD.call(_team.address, x)
+        if y is None:
+            x, dtype = _check.operand("x", x)
+            y = FORWARD(_team.address, x.reshape(_rows("x", x))).reshape(x.shape)
+            y = _check.of_type(y, dtype)
+        self.y = y
+        return y
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``, y (dout - sum(dout y)) along the last axis.
 
         Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
         """
-        y = self.y
-        if y is None:
-            raise _check.not_before_forward(self)
-        dout, y, dtype = _check.operands(("dout", "y"), dout, y)
-        rows = _rows("y", y)
-        dx = np.empty(y.shape, y.dtype)
-        # dout and y are this call's own views or copies, dx is new: all stay until it returns.
-        softmax_backward(_team.current().address, dout.reshape(rows), y.reshape(rows), dx.reshape(rows))
-        return _check.of_type(dx, dtype)
+        dx = BACKWARD.call(_team.address, dout, self.y)
+        if dx is None:
+            y = self.y
+            if y is None:
+                raise _check.not_before_forward(self)
+            dout, y, dtype = _check.operands(("dout", "y"), dout, y)
+            rows = _rows("y", y)
+            dx = BACKWARD(_team.address, dout.reshape(rows), y.reshape(rows)).reshape(y.shape)
+            dx = _check.of_type(dx, dtype)
+        return dx
 
 
 def _rows(name: str, x: np.ndarray) -> tuple[int, int]:

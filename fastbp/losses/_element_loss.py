@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,24 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _check, _team
 from fastbp.kernels import instructions as of
 from fastbp.kernels.element_losses import element_loss_backward, element_loss_forward
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.layers._layer import Operand
-from fastbp.losses._loss import PROBABILITIES, Loss, as_factor, as_loss, as_weights
+from fastbp.losses._loss import NUMBERS, PROBABILITIES, Loss, as_factor, as_loss, as_weights, no_weights
 from fastbp.programs._lowering import Lowering, function_address, in_one_go_address, loss_address
 
 
-@cache
-def _kernels(cls: Any, dtype: np.dtype) -> tuple[int, int, int]:
-    """Addresses of a class's loss, of what makes its outputs, and of its slope by these, compiled for ``dtype``."""
-    output = function_address(cls.link.kernel, dtype) if cls.link else LINEAR
-    slope = cls.kernel_slope_of_output or cls.kernel_slope
-    return loss_address(cls.kernel, dtype), output, loss_address(slope, dtype)
+def _entries_of(cls: Any) -> tuple[Entry, Entry]:
+    """The ways from Python to a class's loss and to its slope, which kernels call through their addresses."""
+
+    def output(dtype: np.dtype) -> int:
+        return function_address(cls.link.kernel, dtype) if cls.link else LINEAR
+
+    loss = Entry(
+        element_loss_forward, "NK NK N=None number -> NK N:double number", (partial(loss_address, cls.kernel), output)
+    )
+    slope = partial(loss_address, cls.kernel_slope_of_output or cls.kernel_slope)
+    return loss, Entry(element_loss_backward, "NK NK N=None number number -> NK", (slope,))
 
 
 class ElementLoss(Loss):
@@ -35,6 +41,13 @@ class ElementLoss(Loss):
     kernel_slope_of_output: Any = None
     kernel_in_one_go: Any = None
     number: float = 0.0  # what the kernels take beside the elements
+
+    _entries: tuple[Entry, Entry]  # of its kernels
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if hasattr(cls, "kernel"):
+            cls._entries = _entries_of(cls)
 
     def forward(self, x: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
         """Return the loss of ``x`` against ``t``.
@@ -61,6 +74,14 @@ class ElementLoss(Loss):
         TypeError
             For what is no array of real numbers.
         """
+        forward, number = self._entries[0], float(self.number)
+        if sample_weight is None and self.targets == NUMBERS:
+            made = forward.call(_team.address, x, t, None, number)
+            if made is not None:
+                y, _, mean = made
+                loss, t = as_loss(mean, y.dtype), _check.own_view(t)
+                self._remember(loss, y, t, None, y.dtype, (t, no_weights(y.dtype)))
+                return loss
         x, dtype = _check.operand("x", x)
         t = _check.as_real("t", t)
         targets = self._targets_for("x", x, t)
@@ -69,14 +90,10 @@ class ElementLoss(Loss):
             _check_probabilities(targets)
         rows, kind = targets.shape, x.dtype
         weights = as_weights(sample_weight, rows[0], kind)
-        y, partial = np.empty(x.shape, kind), np.empty(rows[0])
-        # x, t and the weights are this call's own views or copies, y and partial are new: all stay until it returns.
-        cls: Any = type(self)
-        team = _team.current().address
-        function, output, _ = _kernels(cls, kind)
-        scores, outputs = (x, y) if x.ndim == 2 else (x.reshape(rows), y.reshape(rows))
-        mean = element_loss_forward(team, function, output, scores, targets, weights, self.number, outputs, partial)
-        loss = as_loss(mean, dtype)
+        # x, t and the weights are this call's own views or copies.
+        given = x.reshape(rows), targets, weights if weights.size else None
+        y, _, mean = forward(_team.address, *given, number)
+        loss, y = as_loss(mean, dtype), y.reshape(x.shape)
         self._remember(loss, _check.of_type(y, dtype), t, sample_weight, kind, (targets, weights))
         return loss
 
@@ -91,18 +108,22 @@ class ElementLoss(Loss):
         _, given, t, sample_weight, _ = last = self._last
         if given is None or t is None:
             raise _check.not_before_forward(self)
+        backward, number = self._entries[1], float(self.number)
+        if (taken := self._as_taken(last)) is not None:
+            targets, weights = taken
+            share = as_factor(dout) / len(targets)
+            dx = backward.call(_team.address, given, targets, weights if weights.size else None, share, number)
+            if dx is not None:
+                return dx
         y, dtype = _check.operand("y", given)
         taken = self._taken(last, y)
         targets = taken[0] if taken else self._targets_for("y", y, _check.as_real("t", t))
         rows, kind = targets.shape, y.dtype
         weights = taken[1] if taken else as_weights(sample_weight, rows[0], kind)
-        share = kind.type(as_factor(dout) / rows[0])
-        dx = np.empty(y.shape, kind)
-        # y, t and the weights are this call's own views or copies, dx is new: all stay until it returns.
-        cls: Any = type(self)
-        team, slope = _team.current().address, _kernels(cls, kind)[2]
-        outputs, gradient = (y, dx) if y.ndim == 2 else (y.reshape(rows), dx.reshape(rows))
-        element_loss_backward(team, slope, outputs, targets, weights, share, self.number, gradient)
+        share = as_factor(dout) / rows[0]
+        # y, t and the weights are this call's own views or copies.
+        given = y.reshape(rows), targets, weights if weights.size else None
+        dx = backward(_team.address, *given, share, number).reshape(y.shape)
         return _check.of_type(dx, dtype)
 
     def _targets_for(self, name: str, x: np.ndarray, t: np.ndarray) -> np.ndarray:

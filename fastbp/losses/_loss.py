@@ -19,13 +19,18 @@ LABELS, PROBABILITIES, NUMBERS = "labels", "probabilities", "numbers"
 NO_WEIGHTS32, NO_WEIGHTS64 = (np.empty(0, dtype) for dtype in _check.FLOATS)
 
 
+def no_weights(dtype: np.dtype) -> np.ndarray:
+    """What kernels take where all samples count the same."""
+    return NO_WEIGHTS32 if dtype == _check.FLOAT32 else NO_WEIGHTS64
+
+
 def as_weights(sample_weight: Any, n_rows: int, dtype: np.dtype) -> np.ndarray:
     """``sample_weight`` in the form that kernels take: (N,) of ``dtype``, without elements for None.
 
     Raises ValueError unless it holds a finite number of at least 0 for each row.
     """
     if sample_weight is None:
-        return NO_WEIGHTS32 if dtype == _check.FLOAT32 else NO_WEIGHTS64
+        return no_weights(dtype)
     weights = _check.as_real("sample_weight", sample_weight)
     if weights.shape != (n_rows,):
         raise ValueError(
@@ -165,6 +170,15 @@ class Loss:
     ) -> None:
         """Keep a forward: what is public, and of it the ``arrays`` that kernels took, which computed in ``kind``."""
         self._last = loss, y, t, sample_weight, (y, t, y.shape, kind, arrays)
+
+    @staticmethod
+    def _as_taken(last: tuple[Any, ...]) -> Any:
+        """Targets and weights as the kernels took them, None where y or t is another than at the last forward.
+
+        Whether they still have the same shapes the kernel sees.
+        """
+        _, y, t, _, taken = last
+        return taken[4] if taken is not None and y is taken[0] and t is taken[1] else None
 
     @staticmethod
     def _taken(last: tuple[Any, ...], y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -8,13 +8,24 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
 from fastbp.kernels import instructions as of
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.short_rows import LONGEST
-from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
+from fastbp.kernels.softmax_xent import (
+    xent_of_labels,
+    xent_of_labels_backward,
+    xent_of_rows,
+    xent_of_rows_backward,
+)
 from fastbp.layers.softmax import Softmax
-from fastbp.losses._loss import LABELS, Loss, as_factor, as_loss, as_weights
+from fastbp.losses._loss import LABELS, Loss, as_factor, as_loss, as_weights, no_weights
 from fastbp.losses._targets import as_targets
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
+
+OF_LABELS = Entry(xent_of_labels, "NK N:labels N=None number number -> NK N:labels N:double number")
+OF_ROWS = Entry(xent_of_rows, "NK NK N=None number number -> NK N:double number")
+OF_LABELS_BACKWARD = Entry(xent_of_labels_backward, "NK N:labels N=None number number number -> NK")
+OF_ROWS_BACKWARD = Entry(xent_of_rows_backward, "NK NK N=None number number number -> NK")
 
 
 class SoftmaxWithLoss(Loss):
@@ -86,16 +97,31 @@ class SoftmaxWithLoss(Loss):
         TypeError
             For what is no array of real numbers.
         """
+        eps, smoothing = self.eps, self.label_smoothing
+        if sample_weight is None:
+            if made := OF_LABELS.call(_team.address, x, t, None, eps, smoothing):
+                y, targets, _, mean = made
+                return self._keep(y, t, targets, mean)
+            if made := OF_ROWS.call(_team.address, x, t, None, eps, smoothing):
+                y, _, mean = made
+                return self._keep(y, t, None, mean)
         x, dtype = _check.operand("x", x)
         t = _check.as_real("t", t)
         targets = _targets_for("x", x, t)
         weights = as_weights(sample_weight, len(targets), x.dtype)
-        y, losses = np.empty(x.shape, x.dtype), np.empty(len(targets))
-        # x, rows and the weights are this call's own views or copies, labels a copy; y and losses are new.
-        team, options = _team.current().address, (self.eps, self.label_smoothing)
-        mean = softmax_xent_forward(team, _check.as_rows(x), targets, weights, *options, _check.as_rows(y), losses)
-        loss = as_loss(mean, dtype)
+        # x, rows and the weights are this call's own views or copies, labels a copy.
+        entry = OF_LABELS if targets.ndim == 1 else OF_ROWS
+        given = _check.as_rows(x), targets, weights if weights.size else None
+        y, *_, mean = entry(_team.address, *given, eps, smoothing)
+        loss, y = as_loss(mean, dtype), y.reshape(x.shape)
         self._remember(loss, _check.of_type(y, dtype), t, sample_weight, y.dtype, (targets, weights))
+        return loss
+
+    def _keep(self, y: np.ndarray, t: Any, labels: np.ndarray | None, mean: float) -> Any:
+        """Remember a forward of arrays as the kernel takes them, of rows where there are no ``labels``."""
+        loss, t = as_loss(mean, y.dtype), _check.own_view(t)
+        targets = t if labels is None else labels
+        self._remember(loss, y, t, None, y.dtype, (targets, no_weights(y.dtype)))
         return loss
 
     def backward(self, dout: float = 1) -> np.ndarray:
@@ -116,16 +142,24 @@ class SoftmaxWithLoss(Loss):
         _, given, t, sample_weight, _ = last = self._last
         if given is None or t is None:
             raise _check.not_before_forward(self)
+        eps, smoothing = self.eps, self.label_smoothing
+        if (taken := self._as_taken(last)) is not None:
+            targets, weights = taken
+            backward = OF_LABELS_BACKWARD if targets.ndim == 1 else OF_ROWS_BACKWARD
+            share = as_factor(dout) / len(targets)
+            dx = backward.call(_team.address, given, targets, weights if weights.size else None, eps, smoothing, share)
+            if dx is not None:
+                return dx
         y, dtype = _check.operand("y", given)
         taken = self._taken(last, y)
         t = t if taken else _check.as_real("t", t)
         targets = taken[0] if taken else _targets_for("y", y, t, any_shares=True)
         weights = taken[1] if taken else as_weights(sample_weight, len(targets), y.dtype)
-        share = y.dtype.type(as_factor(dout) / (t.shape[0] if t.ndim else 1))
-        dx = np.empty(y.shape, y.dtype)
-        # y, rows and the weights are this call's own views or copies, labels a copy; dx is new.
-        team, options = _team.current().address, (self.eps, self.label_smoothing)
-        softmax_xent_backward(team, _check.as_rows(y), targets, weights, *options, share, _check.as_rows(dx))
+        share = as_factor(dout) / (t.shape[0] if t.ndim else 1)
+        # y, rows and the weights are this call's own views or copies, labels a copy.
+        backward = OF_LABELS_BACKWARD if targets.ndim == 1 else OF_ROWS_BACKWARD
+        rows = _check.as_rows(y), targets, weights if weights.size else None
+        dx = backward(_team.address, *rows, eps, smoothing, share).reshape(y.shape)
         return _check.of_type(dx, dtype)
 
     def as_targets(self, t: ArrayLike, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:

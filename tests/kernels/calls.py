@@ -1,5 +1,6 @@
 """Kernels as the tests call them: on NumPy arrays, with the calling thread's team, from compiled code where need be."""
 
+import ctypes
 import json
 import os
 import signal
@@ -16,7 +17,8 @@ from fastbp.basics import _team
 from fastbp.kernels import activations
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels._jit import address_of, kernel
-from fastbp.kernels.elementwise import function_backward, function_forward
+from fastbp.kernels.elementwise import apply_function, apply_function_back
+from fastbp.kernels.enter import EXTRA, FIRST, OPERAND_WORDS
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING
 from fastbp.kernels.plan import plan_product
 
@@ -45,6 +47,31 @@ def address(x):
     return x.__array_interface__["data"][0]
 
 
+def run_kernel(kernel, *operands, extras=()):
+    """Call a kernel in the form of an ``Entry``'s on arrays of our own, given and made, and numbers; None is no array.
+
+    A number that is made comes out in an array of no dimension. Returns whether the operands fit.
+    """
+    dtype = operands[0].dtype
+    words = np.zeros(FIRST + OPERAND_WORDS * len(operands), np.int64)
+    words[EXTRA : EXTRA + len(extras)] = extras
+    for place, operand in zip(range(FIRST, words.size, OPERAND_WORDS), operands, strict=True):
+        if isinstance(operand, float):
+            words[place] = np.float64(operand).view(np.int64)
+        elif operand is not None:
+            x = np.atleast_2d(operand)
+            by_row, by_column = (stride // x.itemsize for stride in x.strides)
+            words[place : place + OPERAND_WORDS] = address(x), *x.shape, by_row, by_column
+    function = address_of(kernel, types.int64(types.int64, types.int64, from_dtype(dtype)))
+    one = {4: ctypes.c_float, 8: ctypes.c_double}[dtype.itemsize]
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, one)(function)
+    fits = bool(call(team_for(dtype), address(words), 1))
+    for place, operand in zip(range(FIRST, words.size, OPERAND_WORDS), operands, strict=True):
+        if isinstance(operand, np.ndarray) and operand.ndim == 0:
+            operand[...] = words[place : place + 1].view(np.float64)[0]
+    return fits
+
+
 def strides(x):
     """``x``, two-dimensional, as gemm wants its operands: address, elements from row to row, from column to column."""
     return address(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
@@ -65,7 +92,7 @@ def apply(name, x, y=None, number=1):
     """What a function of ``activations`` makes of ``x``, (N, D), written into ``y``."""
     y = np.full_like(x, np.nan) if y is None else y
     function = function_address(getattr(activations, name), x.dtype)
-    function_forward(team_for(x.dtype), function, x, y, x.dtype.type(number))
+    apply_function(team_for(x.dtype), function, address(x), address(y), x.size, x.dtype.type(number))
     return y
 
 
@@ -73,7 +100,8 @@ def apply_back(name, dy, kept, number=1):
     """The gradient ``dy``, (N, D), with respect to what stands before a function of ``activations``."""
     dx = np.full_like(dy, np.nan)
     function = function_address(getattr(activations, name + "_back"), dy.dtype)
-    function_backward(team_for(dy.dtype), function, dy, kept, dx, dy.dtype.type(number))
+    places = address(dy), address(kept), address(dx)
+    apply_function_back(team_for(dy.dtype), function, *places, dy.size, dy.dtype.type(number))
     return dx
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from calls import FLOATS, function_address, loss_address, team_for
+from calls import FLOATS, function_address, loss_address, run_kernel, team_for
 from numba import types
 
 from fastbp.kernels import activations, element_losses
@@ -37,15 +37,16 @@ def in_one_go(kind, x, t, weights):
 
 
 def one_after_the_other(kind, x, t, weights):
-    y, dx, share = np.full_like(x, np.nan), np.full_like(x, np.nan), x.dtype.type(1 / len(x))
+    y, dx, loss = np.full_like(x, np.nan), np.full_like(x, np.nan), np.zeros(())
     function, slope, output = address(kind, x.dtype), f"{kind}_slope", LINEAR
     if kind == "binary_of_scores":
         slope, output = f"{slope}_of_output", function_address(activations.sigmoid, x.dtype)
-    partial, team = np.full(len(x), np.nan), team_for(x.dtype)
-    loss = element_loss_forward(team, function, output, x, t, weights, DELTA, y, partial)
+    used = weights if weights.size else None
+    partial = np.full(len(x), np.nan)
+    assert run_kernel(element_loss_forward, x, t, used, DELTA, y, partial, loss, extras=(function, output))
     slope = address(slope, x.dtype)
-    element_loss_backward(team, slope, y, t, weights, share, DELTA, dx)
-    return loss, dx
+    assert run_kernel(element_loss_backward, y, t, used, 1 / len(x), DELTA, dx, extras=(slope,))
+    return float(loss), dx
 
 
 @kinds

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from calls import FLOATS, team_for
+from calls import FLOATS, run_kernel
 
 from fastbp.kernels.relu import STREAM_BYTES, relu_forward
 from fastbp.kernels.team import CHUNK
@@ -16,7 +16,7 @@ def test_large_arrays_of_any_alignment_give_what_small_ones_do(dtype, skipped):
     x[[0, 7, n - 1]] = np.nan
     x[[1, 8, n - 2]] = -0.0
     y, mask = np.full(n + 10, 7, dtype), np.full(n + 10, True)
-    relu_forward(team_for(dtype), x[None], y[skipped : skipped + n][None], mask[3 : 3 + n][None])
+    run_kernel(relu_forward, x[None], y[skipped : skipped + n][None], mask[3 : 3 + n][None])
     np.testing.assert_array_equal(mask[3 : 3 + n], x <= 0)
     np.testing.assert_array_equal(y[skipped : skipped + n], np.where(x <= 0, dtype(0), x))
     assert not np.signbit(y[skipped + 1])
