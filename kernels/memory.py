@@ -4,7 +4,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
 
 I64 = ir.IntType(64)
 
@@ -96,6 +95,8 @@ def view(typingctx, address, count, one):
     array = types.Array(one, 1, "C")
 
     def codegen(context, builder, signature, arguments):
+        from numba.np.arrayobj import make_array, populate_array  # which takes a while, and only compiling
+
         result = make_array(array)(context, builder)
         pointer = builder.inttoptr(arguments[0], result.data.type)
         size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(one)))
@@ -110,6 +111,8 @@ def address(typingctx, array):
     """The address of the first element of ``array``, as int64: unsigned, as numba has it, plus int64 makes a float."""
 
     def codegen(context, builder, signature, arguments):
+        from numba.np.arrayobj import make_array
+
         return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, I64)
 
     return types.int64(array), codegen
