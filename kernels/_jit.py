@@ -14,7 +14,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,8 @@ class KernelCache:
     place to write, or none that only this user can write to, a full disk, a file cut short or damaged.
     """
 
+    found = 0  # functions that this process has not compiled
+
     def __init__(self, function, is_part):
         self._function = function
         self._is_part = is_part
@@ -230,11 +232,20 @@ class KernelCache:
         return self._kept.cache_path if self._kept else None
 
     def load_overload(self, sig, target_context):
-        if self._carried is not None:
-            # Damaged files surface as anything from EOFError to UnicodeDecodeError.
-            with suppress(Exception):
-                if found := _loaded(self._carried, sig, target_context):
-                    return found
+        found = self._load_carried(sig, target_context) or self._load_kept(sig, target_context)
+        if found:
+            KernelCache.found += 1
+        return found
+
+    def _load_carried(self, sig, target_context):
+        if self._carried is None:
+            return None
+        try:
+            return _loaded(self._carried, sig, target_context)
+        except Exception:  # damaged files surface as anything from EOFError to UnicodeDecodeError
+            return None
+
+    def _load_kept(self, sig, target_context):
         if self._kept is None:
             return None
         try:

@@ -11,12 +11,12 @@ callers.
 from functools import cached_property
 
 import llvmlite.binding as llvm
-from numba.core import types
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.registry import CPUDispatcher, CPUTarget, cpu_target
 from numba.core.typed_passes import NativeLowering, NopythonRewrites
+from numba.core.types.misc import unliteral
 from numba.core.untyped_passes import InlineClosureLikes
 
 from .isa import ISA
@@ -125,7 +125,7 @@ class Dispatcher(CPUDispatcher):
 
     def get_call_template(self, args, kws):
         """Have a part compiled; constants are numbers like others to it, or it would be compiled for each."""
-        args = [types.unliteral(arg) for arg in args]
+        args = [unliteral(arg) for arg in args]
         return super(Dispatcher, self.part).get_call_template(args, kws)
 
     def get_overload(self, sig):
