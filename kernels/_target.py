@@ -3,9 +3,8 @@
 numba compiles for the host, all functions of a process alike. Kernels have a code generator of their own beside
 numba's, by the means that numba has for this (``subtarget``); what else a process compiles stays as it was.
 
-numba would compile each function to machine code, although most are called from compiled code alone, where LLVM has
-them in the module of each caller anyway. Those stay LLVM's intermediate code, which is optimised as a part of the
-callers.
+numba would compile each function to machine code, although most are called from compiled code alone, and callers have
+a copy of what they call, optimised along with them. As a part of callers, a function stays LLVM's intermediate code.
 """
 
 from functools import cached_property
@@ -14,8 +13,9 @@ import llvmlite.binding as llvm
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.environment import lookup_environment
 from numba.core.registry import CPUDispatcher, CPUTarget, cpu_target
-from numba.core.typed_passes import NativeLowering, NopythonRewrites
+from numba.core.typed_passes import AnnotateTypes, NativeLowering, NopythonRewrites
 from numba.core.types.misc import unliteral
 from numba.core.untyped_passes import InlineClosureLikes
 
@@ -23,7 +23,7 @@ from .isa import ISA
 
 
 class _Library(JITCodeLibrary):
-    """The code of a function. A ``part`` of others has no machine code of its own."""
+    """The code of a function. A ``part`` of others has no machine code of its own, a whole is part of none."""
 
     def __init__(self, codegen, name, part=False):
         super().__init__(codegen, name)
@@ -31,26 +31,42 @@ class _Library(JITCodeLibrary):
 
     def _optimize_final_module(self):
         if not self._part:
+            for variable, _ in self._environments():
+                variable.linkage = "linkonce_odr"  # which goes where nothing needs it, and is not loaded then
             super()._optimize_final_module()
 
     def _finalize_final_module(self):
         if not self._part:
             super()._finalize_final_module()
+            for variable, environment in self._environments():
+                self._codegen.set_env(variable.name, environment)
         self._finalized = True
 
+    def _environments(self):
+        """Where the functions in here have what they raise, and what stands there."""
+        found = ((variable, lookup_environment(variable.name)) for variable in self._final_module.global_variables)
+        return [(variable, environment) for variable, environment in found if environment]
+
     def serialize_using_object_code(self):
-        if not self._part:
-            return super().serialize_using_object_code()
-        return self.name, "part", self._get_module_for_linking().as_bitcode()
+        if self._part:
+            return self.name, "part", self._get_module_for_linking().as_bitcode()
+        module = self._final_module
+        names = [value.name for value in (*module.functions, *module.global_variables) if not value.is_declaration]
+        return self.name, "whole", (self._get_compiled_object(), names)
 
     @classmethod
     def _unserialize(cls, codegen, state):
         name, kind, data = state
-        if kind != "part":
-            return super()._unserialize(codegen, state)
-        library = codegen.create_library(name, part=True)
-        library._shared_module = llvm.parse_bitcode(data)
-        library._finalized = True
+        library = codegen.create_library(name, part=kind == "part")
+        if library._part:
+            library._shared_module = llvm.parse_bitcode(data)
+            library._finalized = True
+            return library
+        code, names = data
+        library.enable_object_caching()
+        library._set_compiled_object(code)
+        library._finalize_final_module()
+        codegen._engine._defined_symbols.update(names)
         return library
 
 
@@ -83,12 +99,15 @@ class _Lowering(NativeLowering):
 
 
 class _Compiler(CompilerBase):
-    """numba's, with the libraries from above, and without what looks for expressions of arrays and closures."""
+    """numba's, with the libraries from above.
+
+    Without what kernels have no use for: closures, expressions of whole arrays, and a text that tells the types.
+    """
 
     def define_pipelines(self):
         pipeline = PassManager("kernel")
         for step, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
-            if step not in (InlineClosureLikes, NopythonRewrites):
+            if step not in (InlineClosureLikes, NopythonRewrites, AnnotateTypes):
                 pipeline.add_pass(_Lowering if step is NativeLowering else step, text)
         pipeline.finalize()
         return [pipeline]
