@@ -288,9 +288,9 @@ def _uncollected() -> Iterator[None]:
 
 
 class _Kernel(Dispatcher):
-    def __init__(self, function, targetoptions):
-        super().__init__(function, targetoptions)
-        self._cache = KernelCache(function, self.part is self)
+    def __init__(self, py_func, locals=None, targetoptions=None):
+        super().__init__(py_func, locals, targetoptions)
+        self._cache = KernelCache(py_func, self.is_part)
 
     @uninterrupted()
     @_uncollected()
@@ -314,7 +314,7 @@ def kernel(function=None, *, inline=False, by_address=False):
         options["no_cpython_wrapper"] = True
     elif inline or function.__name__.startswith("_"):
         options |= PART
-    return _Kernel(function, options | {"nopython": True, "boundscheck": None})
+    return _Kernel(function, targetoptions=options | {"nopython": True, "boundscheck": None})
 
 
 def plain(function):

@@ -132,19 +132,22 @@ class Dispatcher(CPUDispatcher):
 
     targetdescr = _Target("cpu")
 
-    def __init__(self, function, targetoptions):
-        super().__init__(function, targetoptions=targetoptions, pipeline_class=_Compiler)
+    def __init__(self, py_func, locals=None, targetoptions=None):
+        super().__init__(py_func, locals or {}, targetoptions or {}, _Compiler)
+
+    @property
+    def is_part(self):
+        """Whether this is compiled for other compiled functions alone."""
+        return self.targetoptions.items() >= PART.items()
 
     @cached_property
     def part(self):
         """The same function, compiled to be a part of others."""
-        if self.targetoptions.items() >= PART.items():
-            return self
-        return type(self)(self.py_func, self.targetoptions | PART)
+        return self if self.is_part else type(self)(self.py_func, targetoptions=self.targetoptions | PART)
 
     def get_call_template(self, args, kws):
         """Have a part compiled; constants are numbers like others to it, or it would be compiled for each."""
-        args = [unliteral(arg) for arg in args]
+        args, kws = [unliteral(arg) for arg in args], {name: unliteral(arg) for name, arg in dict(kws).items()}
         return super(Dispatcher, self.part).get_call_template(args, kws)
 
     def get_overload(self, sig):

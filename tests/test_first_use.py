@@ -57,7 +57,7 @@ FIRST_STEP = """
     net = fastbp.mlp([4, 3, 2], seed=0)
     net.fit(np.ones((7, 4), np.float32), np.zeros(7, int), batch_size=4, threads=1, progress=False)
     compiled = [event.data["dispatcher"] for _, event in recorder.buffer if event.is_start]
-    wholes = [one.__name__ for one in compiled if getattr(one, "part", one) is not one]
+    wholes = [one.__name__ for one in compiled if not getattr(one, "is_part", True)]
     late = [name for name in sys.argv[1:] if name in sys.modules]
     print(json.dumps({"compiled": len(compiled), "wholes": sorted(wholes), "late": late}))
 """

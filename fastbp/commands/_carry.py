@@ -74,7 +74,7 @@ def in_use() -> Signatures:
     return {
         (kernel.py_func.__module__, kernel.py_func.__name__, signature)
         for kernel in kernels
-        if kernel.part is not kernel
+        if not kernel.is_part
         for signature in kernel.stats.cache_hits | kernel.stats.cache_misses
     }
 
