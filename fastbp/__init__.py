@@ -1,13 +1,14 @@
 """fastbp: the layers of "Deep Learning from Scratch" on compiled kernels."""
 
+from importlib import import_module as _import_module
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 # Installed, the kernels are fastbp.kernels; in a bare checkout they sit in ../kernels.
 if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
-from fastbp import activations, datasets, layers, losses, optimizers, schedules
-from fastbp._from_torch import from_torch
+from fastbp import activations, layers, losses, optimizers, schedules
 from fastbp._load import Checkpoint, load, load_checkpoint
 from fastbp._mlp import mlp
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
@@ -21,10 +22,14 @@ from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
 from fastbp.sequential import Sequential
-from fastbp.tables import TableModel
 from fastbp.training.history import History, TrainingState
 from fastbp.two_layer_net import TwoLayerNet
 from fastbp.views.plots import plot_confusion, plot_weights
+
+if _TYPE_CHECKING:
+    from fastbp import datasets
+    from fastbp._from_torch import from_torch
+    from fastbp.tables import TableModel
 
 __version__ = "0.1.0"  # which nothing else says: pyproject.toml, the pages and the command line read it here
 
@@ -60,3 +65,18 @@ __all__ = [
     "sigmoid",
     "softmax",
 ]
+
+# What most programs do without, imported when it is first asked for: names, and the modules that have them.
+_LATER = {"TableModel": "fastbp.tables", "datasets": "fastbp.datasets", "from_torch": "fastbp._from_torch"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+    module = _import_module(_LATER[name])
+    globals()[name] = found = getattr(module, name, module)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _LATER)

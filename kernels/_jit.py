@@ -6,13 +6,15 @@ which lets a product and a sum become one fused multiply-add. The others are lef
 ``nnan`` and ``ninf`` hide a diverging run, ``reassoc`` breaks the rounding inside ``exp``.
 """
 
+import gc
 import hashlib
 import io
 import os
 import pickle
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from numba.extending import register_jitable
 
 from ._interrupts import uninterrupted
 from ._private import private_folder, read_private, writing_private
-from ._target import Dispatcher
+from ._target import PART, Dispatcher
 from .isa import ISA
 
 
@@ -184,14 +186,14 @@ class CheckedFile(caching.IndexDataCacheFile):
         return pickle.loads(code)
 
 
-def _opened(kind_of_cache, function) -> caching.FunctionCache | None:
+def _opened(kind_of_cache, function, prefix="") -> caching.FunctionCache | None:
     """Open numba's cache of ``function`` with ``CheckedFile``; None where there is no folder for it."""
     try:
         cache = kind_of_cache(function)
         folder = private_folder(cache.cache_path)  # which a setting of numba may have chosen
     except (RuntimeError, OSError):
         return None
-    cache._cache_file = CheckedFile(folder, cache._impl.filename_base, build_tag())
+    cache._cache_file = CheckedFile(folder, prefix + cache._impl.filename_base, build_tag())
     return cache
 
 
@@ -212,27 +214,39 @@ class KernelCache:
     place to write, or none that only this user can write to, a full disk, a file cut short or damaged.
     """
 
-    def __init__(self, function):
+    found = 0  # functions that this process has not compiled
+
+    def __init__(self, function, is_part):
         self._function = function
+        self._is_part = is_part
 
     @cached_property
     def _carried(self) -> caching.FunctionCache | None:
-        return _opened(_Carried, self._function)
+        return None if self._is_part else _opened(_Carried, self._function)
 
     @cached_property
     def _kept(self) -> caching.FunctionCache | None:
-        return _opened(_Kept, self._function)
+        return _opened(_Kept, self._function, "part." if self._is_part else "")
 
     @property
     def cache_path(self) -> str | None:
         return self._kept.cache_path if self._kept else None
 
     def load_overload(self, sig, target_context):
-        if self._carried is not None:
-            # Damaged files surface as anything from EOFError to UnicodeDecodeError.
-            with suppress(Exception):
-                if found := _loaded(self._carried, sig, target_context):
-                    return found
+        found = self._load_carried(sig, target_context) or self._load_kept(sig, target_context)
+        if found:
+            KernelCache.found += 1
+        return found
+
+    def _load_carried(self, sig, target_context):
+        if self._carried is None:
+            return None
+        try:
+            return _loaded(self._carried, sig, target_context)
+        except Exception:  # damaged files surface as anything from EOFError to UnicodeDecodeError
+            return None
+
+    def _load_kept(self, sig, target_context):
         if self._kept is None:
             return None
         try:
@@ -261,6 +275,30 @@ class KernelCache:
     def disable(self) -> None: ...
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Have Python look for garbage after the block: it takes a tenth of the time to compile, and finds next to none."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class _Kernel(Dispatcher):
+    def __init__(self, py_func, locals=None, targetoptions=None):
+        super().__init__(py_func, locals, targetoptions)
+        self._cache = KernelCache(py_func, self.is_part)
+
+    @uninterrupted()
+    @_uncollected()
+    def compile(self, sig):
+        return super().compile(sig)
+
+
 def kernel(function=None, *, inline=False, by_address=False):
     """Compile ``function`` at its first call with fastbp's options; its machine code is kept on disk.
 
@@ -270,17 +308,14 @@ def kernel(function=None, *, inline=False, by_address=False):
     """
     if function is None:
         return lambda f: kernel(f, inline=inline, by_address=by_address)
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "forceinline": inline}
-    if inline or function.__name__.startswith("_"):
-        options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    elif by_address:
-        options["no_cpython_wrapper"] = True
     if config.DISABLE_JIT:
         return function
-    dispatcher = Dispatcher(function, targetoptions=options | {"nopython": True, "boundscheck": None})
-    dispatcher._cache = KernelCache(function)
-    dispatcher.compile = uninterrupted()(dispatcher.compile)
-    return dispatcher
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "forceinline": inline}
+    if by_address:
+        options["no_cpython_wrapper"] = True
+    elif inline or function.__name__.startswith("_"):
+        options |= PART
+    return _Kernel(function, targetoptions=options | {"nopython": True, "boundscheck": None})
 
 
 def plain(function):

@@ -4,7 +4,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
 
 I64 = ir.IntType(64)
 
@@ -90,17 +89,27 @@ def like(typingctx, value, one):
     return one(value, one), codegen
 
 
+def _array_at(context, builder, array, address, shape):
+    """An array of numba's type ``array``, in C order, whose elements lie from ``address`` on."""
+    from numba.np.arrayobj import make_array, populate_array  # which takes a while, and only compiling
+
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array.dtype)))
+    strides = [size]
+    for length in reversed(shape[1:]):
+        strides.insert(0, builder.mul(length, strides[0]))
+    result = make_array(array)(context, builder)
+    pointer = builder.inttoptr(address, result.data.type)
+    populate_array(result, data=pointer, shape=shape, strides=strides, itemsize=size, meminfo=None)
+    return result._getvalue()
+
+
 @intrinsic
 def view(typingctx, address, count, one):
     """The ``count`` elements of the type of ``one`` from ``address`` on, as an array."""
     array = types.Array(one, 1, "C")
 
     def codegen(context, builder, signature, arguments):
-        result = make_array(array)(context, builder)
-        pointer = builder.inttoptr(arguments[0], result.data.type)
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(one)))
-        populate_array(result, data=pointer, shape=[arguments[1]], strides=[size], itemsize=size, meminfo=None)
-        return result._getvalue()
+        return _array_at(context, builder, array, arguments[0], arguments[1:2])
 
     return array(types.int64, types.int64, one), codegen
 
@@ -111,13 +120,7 @@ def matrix(typingctx, address, rows, columns, one):
     array = types.Array(one, 2, "C")
 
     def codegen(context, builder, signature, arguments):
-        address, rows, columns, _ = arguments
-        result = make_array(array)(context, builder)
-        pointer = builder.inttoptr(address, result.data.type)
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(one)))
-        strides = [builder.mul(columns, size), size]
-        populate_array(result, data=pointer, shape=[rows, columns], strides=strides, itemsize=size, meminfo=None)
-        return result._getvalue()
+        return _array_at(context, builder, array, arguments[0], arguments[1:3])
 
     return array(types.int64, types.int64, types.int64, one), codegen
 
@@ -127,6 +130,8 @@ def address(typingctx, array):
     """The address of the first element of ``array``, as int64: unsigned, as numba has it, plus int64 makes a float."""
 
     def codegen(context, builder, signature, arguments):
+        from numba.np.arrayobj import make_array
+
         return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, I64)
 
     return types.int64(array), codegen

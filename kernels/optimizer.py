@@ -91,10 +91,10 @@ def _part(kind, params, grads, first, second, hyper, lr, root, shrink, scale, pa
         _momentum(params, grads, first, scale, decay, lr, memory)
     elif kind == NESTEROV:
         _nesterov(params, grads, first, scale, decay, lr, memory)
-    elif kind == ADAGRAD:
-        _scaled(params, grads, first, scale, decay, lr, one, one, eps)
-    elif kind == RMSPROP:
-        _scaled(params, grads, first, scale, decay, lr, memory, rest, eps)
+    elif kind in (ADAGRAD, RMSPROP):
+        # One call for both: constants of 1 would make it another loop, whose fused multiply-adds round differently.
+        keep, share = (memory, rest) if kind == RMSPROP else (one, one)
+        _scaled(params, grads, first, scale, decay, lr, keep, share, eps)
     else:
         if kind == ADAMW:
             decay = of(0)

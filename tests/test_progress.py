@@ -20,7 +20,7 @@ import fastbp
 from fastbp.basics import _progress
 from fastbp.kernels import _jit
 
-LINE = "compiling kernels, once for this machine ... "
+LINE = f"{_progress.COMPILING}: "
 
 
 class Terminal(io.StringIO):
@@ -36,8 +36,10 @@ def a_terminal(monkeypatch):
 
 @pytest.fixture
 def compile_one(monkeypatch, tmp_path):
-    """Use a kernel that calls another, for the first time."""
+    """Use a kernel that calls another, for the first time; whoever waits has no patience."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_progress, "PATIENCE", 0)
+    monkeypatch.setattr(compilation(), "_local", threading.local())  # it has not waited yet
     numbers = itertools.count()
 
     def compile_one():
@@ -57,6 +59,11 @@ def compile_one(monkeypatch, tmp_path):
     return compile_one
 
 
+def compilation():
+    """What listens to numba."""
+    return next(one for one in _progress.event._registered["numba:compile"] if type(one).__name__ == "_Compilation")
+
+
 def data():
     return np.ones((7, 3), np.float32), np.zeros(7, int)
 
@@ -68,11 +75,47 @@ def net():
 def test_compiling_is_told_with_the_number_of_kernels_so_far(compile_one, monkeypatch):
     terminal = a_terminal(monkeypatch)
     compile_one()
-    counts = [int(part.split()[0]) for part in terminal.getvalue().split(LINE)[1:]]
+    counts = [int(part.split()[0].rstrip(",")) for part in terminal.getvalue().split(LINE)[1:]]
     assert counts[-1] == counts[0] + 2
     compile_one()
     assert f"{LINE}{counts[-1] + 2}" in terminal.getvalue(), "the count goes on"
     assert terminal.getvalue().endswith("\r"), "the line goes away"
+
+
+def test_what_is_compiled_in_no_time_is_not_told(compile_one, monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    monkeypatch.setattr(_progress, "PATIENCE", 1000)
+    compile_one()
+    assert terminal.getvalue() == ""
+
+
+def seconds_told(terminal):
+    return [int(part.split(" s")[0].split()[-1]) for part in terminal.getvalue().split(LINE)[1:]]
+
+
+def test_one_wait_for_kernel_after_kernel_is_told_as_one(compile_one, monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    clock = itertools.count(1_000_000_000, 2)  # seconds, two from look to look
+    monkeypatch.setattr(_progress, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(_progress, "PAUSE", 5)
+    compile_one()
+    compile_one()
+    told = seconds_told(terminal)
+    assert told == sorted(told)
+    assert len(set(told)) > 4
+    next(clock), next(clock), next(clock)
+    compile_one()
+    assert seconds_told(terminal)[-1] < told[-1], "after a pause, the wait is another"
+
+
+@pytest.mark.parametrize(("compiled", "found", "total"), [(0, 0, True), (0, 1, False), (200, 0, False)])
+def test_a_total_is_told_where_it_is_known(compile_one, monkeypatch, compiled, found, total):
+    terminal = a_terminal(monkeypatch)
+    listener = compilation()
+    monkeypatch.setattr(listener, "_compiled", compiled)
+    monkeypatch.setattr(_jit.KernelCache, "found", found)
+    compile_one()
+    assert (f"{compiled + 1} of about {_progress.ABOUT}, 0 s" in terminal.getvalue()) is total
 
 
 @contextlib.contextmanager
@@ -172,8 +215,7 @@ def test_estimators_tell_of_compiling_where_they_tell_anything(compile_one, monk
 
 def test_a_cache_that_cannot_be_kept_is_told_once(compile_one, monkeypatch):
     terminal = a_terminal(monkeypatch)
-    listener = next(one for one in _progress.event._registered["numba:compile"] if type(one).__name__ == "_Compilation")
-    monkeypatch.setattr(listener, "_told", False)
+    monkeypatch.setattr(compilation(), "_told", False)
     monkeypatch.setattr(config, "CACHE_DIR", "/dev/null/x")
     monkeypatch.setattr(_jit, "REFUSED", {})
     monkeypatch.setattr(_progress, "REFUSED", _jit.REFUSED)

@@ -1,7 +1,8 @@
 """What a user at a terminal or in a notebook sees while something takes its time; nobody else is told anything.
 
 Two things take time: steps, which have a bar, and the first use of a kernel, which is compiled then. That is told by a
-line with the number of kernels so far, wherever it happens: kernels tell nothing, this file listens to numba.
+line with the number of kernels and of seconds so far, wherever it happens: kernels tell nothing, this file listens to
+numba.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
@@ -21,6 +23,11 @@ from fastbp.kernels._jit import REFUSED, KernelCache
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+COMPILING = "compiling kernels, once for this machine"
+PATIENCE = 1.0  # seconds of compiling before the line appears
+PAUSE = 1.0  # seconds without any, after which it is another wait
+ABOUT = 80  # kernels that the first step of a network takes where no machine code is kept
 
 _silent = ContextVar("silent", default=False)
 
@@ -142,30 +149,41 @@ class _Compilation(event.Listener):
     def on_start(self, event: event.Event) -> None:
         if not self._is_ours(event):
             return
-        self._local.depth = depth = getattr(self._local, "depth", 0) + 1
-        if depth == 1 and _shown():
-            with suppress(OSError):  # the terminal is gone, which must not hinder the compiler
-                self._tell_where(event.data["dispatcher"]._cache)
-                self._local.bar = _line_class()(
-                    desc="compiling kernels, once for this machine",
-                    bar_format="{desc} ... {n}",
-                    initial=self._compiled,
-                    leave=False,
-                    mininterval=0,
-                )
+        place = self._local.__dict__
+        place["depth"] = place.get("depth", 0) + 1
+        if place["depth"] == 1:
+            now = time.perf_counter()
+            if now - place.get("ended", -PAUSE) >= PAUSE:
+                place["began"] = now
+            if _shown():
+                with suppress(OSError):  # the terminal is gone, which must not hinder the compiler
+                    self._tell_where(event.data["dispatcher"]._cache)
+                    self._show()
 
     def on_end(self, event: event.Event) -> None:
         if not self._is_ours(event):
             return
         self._compiled += 1
-        self._local.depth -= 1
-        bar = getattr(self._local, "bar", None)
-        if bar is not None:
-            with suppress(OSError):
-                bar.update()
-                if self._local.depth == 0:
-                    self._local.bar = None
-                    bar.close()
+        place = self._local.__dict__
+        place["depth"] -= 1
+        with suppress(OSError):
+            if _shown():
+                self._show()
+            if place["depth"] == 0:
+                place["ended"] = time.perf_counter()
+                if "bar" in place:
+                    place.pop("bar").close()
+
+    def _show(self) -> None:
+        """Draw the line, once the wait is long enough to ask what for."""
+        place = self._local.__dict__
+        waited = time.perf_counter() - place["began"]
+        if waited < PATIENCE:
+            return
+        if "bar" not in place:
+            place["bar"] = _line_class()(bar_format="{desc}", leave=False)
+        total = f" of about {ABOUT}" if self._compiled <= ABOUT and not KernelCache.found else ""
+        place["bar"].set_description_str(f"{COMPILING}: {self._compiled}{total}, {waited:.0f} s")
 
     @staticmethod
     def _is_ours(event: event.Event) -> bool:

@@ -1,9 +1,8 @@
 """Make the machine code that a wheel carries: ``python -m fastbp.commands._carry FOLDER own|all``.
 
-What is called is learned by the warm-up, run twice in processes side by side: the first run compiles, the second finds
-everything, and tells what it looked for. Only that is carried, not what is part of its callers. Other rows of the table
-may not run on this machine: their kernels are compiled for the same signatures, in a process where numba was told of
-another CPU, and never called.
+What is called is learned by the warm-up, run in processes side by side. Only that is carried, not what is part of its
+callers. Other rows of the table may not run on this machine: their kernels are compiled for the same signatures, in a
+process where numba was told of another CPU, and never called.
 """
 
 import os
@@ -18,11 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 
 from fastbp.commands.warmup import DTYPES, work_in
 from fastbp.kernels._jit import CheckedFile, build_tag, kind
+from fastbp.kernels._target import Dispatcher
 from fastbp.kernels.isa import ISA, TABLE
 from fastbp.kernels.program import train
 
@@ -43,8 +42,7 @@ def main(into: str, rows: str) -> None:
 
         def warm(part: tuple[str, int]) -> Path:
             folder = Path(scratch, f"{part[0]} {part[1]}")
-            for _ in ("compile", "find"):
-                _process("warm_up", folder / "called", *part, shares, NUMBA_CACHE_DIR=folder)
+            _process("warm_up", folder / "called", *part, shares, NUMBA_CACHE_DIR=folder)
             return folder
 
         def compile_for(row: Any) -> None:
@@ -63,20 +61,21 @@ def main(into: str, rows: str) -> None:
 
 
 def warm_up(called: str, dtype: str, share: str, shares: str) -> None:
-    """Run one of so many shares of the warm-up, and write down what it found in the cache."""
+    """Run one of so many shares of the warm-up, and write down what it called."""
     for _, use in list(work_in(dtype))[int(share) :: int(shares)]:
         use()
-    Path(called).write_bytes(dumps(found()))
+    Path(called).write_bytes(dumps(in_use()))
 
 
-def found() -> Signatures:
-    """What this process has found in the cache."""
+def in_use() -> Signatures:
+    """What this process has compiled, or found in the cache, because Python called it or asked for its address."""
     modules = [module for name, module in sys.modules.items() if name.startswith("fastbp.kernels.")]
     kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
     return {
         (kernel.py_func.__module__, kernel.py_func.__name__, signature)
         for kernel in kernels
-        for signature in kernel.stats.cache_hits
+        if not kernel.is_part
+        for signature in kernel.stats.cache_hits | kernel.stats.cache_misses
     }
 
 

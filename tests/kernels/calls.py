@@ -29,7 +29,7 @@ FLOATS = (np.float32, np.float64)
 def uncached(function):
     """``kernel`` for a function of a test file: compiled with the same options, never kept on disk."""
     dispatcher = kernel(function)
-    dispatcher._cache = NullCache()
+    dispatcher._cache = dispatcher.part._cache = NullCache()
     return dispatcher
 
 

@@ -78,3 +78,52 @@ def test_loops_have_whole_vectors_where_llvm_would_rather_have_halves(tmp_path):
     """Compiled for skylake-avx512, whichever CPU this is, and not called."""
     settings = {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": tmp_path}
     assert python_json(SIGMOID, **settings) is True
+
+
+PARTS = """
+from fastbp.kernels._jit import kernel
+
+@kernel(inline=True)
+def tripled(x):
+    return 3 * x
+
+@kernel
+def squared(x):
+    return x * x
+
+@kernel
+def both(x):
+    return tripled(x) + squared(x) + squared(2)
+
+@kernel
+def other(x):
+    return squared(x) + 1
+"""
+CALLS = """
+import json, sys
+from numba.core import event
+recorder = event.RecordingListener()
+event.register("numba:compile", recorder)
+import parts
+values = [getattr(parts, name)(4) for name in sys.argv[1:]]
+compiled = [event.data["dispatcher"].__name__ for _, event in recorder.buffer if event.is_start]
+print(json.dumps({"values": values, "compiled": compiled}))
+"""
+
+
+def test_what_compiled_code_calls_has_no_machine_code_until_python_calls_it(tmp_path):
+    (tmp_path / "parts.py").write_text(PARTS)
+
+    def called(*names):
+        result = python_json(CALLS, *names, cwd=tmp_path, NUMBA_CACHE_DIR=tmp_path / "cache")
+        return result["values"], result["compiled"]
+
+    def wholes():
+        return sorted(file.name.split("-")[0] for file in tmp_path.rglob("parts.*.nbi"))
+
+    assert called("both") == ([32], ["both", "tripled", "squared"])  # squared once, also for the constant
+    assert wholes() == ["parts.both"]
+    assert called("both", "other") == ([32, 17], ["other"])  # of parts that the cache has
+    assert called("squared", "both", "other") == ([16, 32, 17], ["squared"])
+    assert wholes() == ["parts.both", "parts.other", "parts.squared"]
+    assert called("squared", "both", "other") == ([16, 32, 17], [])
