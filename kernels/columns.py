@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import kernel
-from .instructions import matrix, operands, operation
-from .memory import address, float_of_bits, like, load, view
+from .instructions import operands, operation
+from .memory import address, float_of_bits, like, load, matrix, view
 from .program import LR
 from .team import CHUNK, package, spread
 

@@ -12,7 +12,6 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .memory import view
 from .simd import I64
 
 MOST_OPERANDS = 11
@@ -298,9 +297,3 @@ def operation(instruction):
         return OPERATIONS[instruction]
 
     return decorate
-
-
-@kernel(inline=True)
-def matrix(at, n_rows, n_columns, one):
-    """The (N, K) array at an address."""
-    return view(at, n_rows * n_columns, one).reshape(n_rows, n_columns)

@@ -20,8 +20,8 @@ import numpy as np
 
 from ._jit import kernel
 from .columns import add_up_part, part_of_columns, partial_at, parts_of_columns, put_gradients, rate_of
-from .instructions import matrix, operands, operation
-from .memory import address, bits_of_float, like, store, view
+from .instructions import operands, operation
+from .memory import address, bits_of_float, like, matrix, store, view
 from .program import LOSS
 from .reduce import sum_of_squares, wide_dot, wide_sum
 from .team import package, spread

@@ -15,8 +15,8 @@ from .dropout import dropout_backward, dropout_forward
 from .element_losses import element_loss
 from .elementwise import apply_function, apply_function_back
 from .gemm import NO_EPILOGUE, NOTHING, product
-from .instructions import matrix, operands, operation
-from .memory import bits_of_float, float_of_bits, like, load, local, store, view
+from .instructions import operands, operation
+from .memory import bits_of_float, float_of_bits, like, load, local, matrix, store, view
 from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .penalty import l2_penalty
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP

@@ -82,8 +82,8 @@ from typing import NamedTuple
 
 from ._jit import kernel
 from .columns import rate_of
-from .instructions import matrix, operands, operation
-from .memory import view
+from .instructions import operands, operation
+from .memory import matrix, view
 
 
 @kernel
