@@ -11,13 +11,13 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .memory import float_of_bits, like, load, store
-from .team import CHUNK
+from .team import CHUNK, LEAST_PARTS
 
-# What an entry's words say: addresses of Python's objects and of NumPy's function that makes an array, the compiled
-# kernel and what it takes beside arrays for either element type, how many operands there are, and a code for each.
-NONE, ARRAY, FLOAT, NEW_ARRAY, TYPES, KERNELS, EXTRAS = 0, 1, 2, 3, 4, 8, 10
+# What an entry's words say: addresses of Python's objects and of NumPy's function that makes an array, for either
+# element type the compiled kernel and what it takes beside operands, how many operands there are, and a code for each.
+NONE, ARRAY, FLOAT, INT, NEW_ARRAY, TYPES, KERNELS, EXTRAS = 0, 1, 2, 3, 4, 5, 9, 11
 N_EXTRAS = 2  # of each element type
-N_GIVEN, N_MADE, NEEDS_TEAM, INT, OPERANDS = 14, 15, 16, 17, 18
+N_GIVEN, N_MADE, NEEDS_TEAM, OPERANDS = 15, 16, 17, 18
 # Types of elements: those of TYPES, and the call's own; and what is no array.
 REAL32, REAL64, BOOL, LABELS, REAL, NUMBER, INTEGER = range(7)
 
@@ -37,9 +37,9 @@ C_ORDER, F_ORDER, ALIGNED = 1, 2, 0x100
 KIND, SAYS = HEADER + 8, ~0xFF000000  # of PyArray_Descr: kind, type, byte order, what differs, and the type's number
 NEW_FROM_DESCR = 94  # in the table of NumPy's functions
 
-# Elements in all of a call so short that other Python threads may as well wait, and that one thread does it: of element
-# by element work, and of any other.
-SHORT, SHORT_OF_OTHERS = 2 * CHUNK, 1 << 14
+# Elements in all of a call so short that other Python threads may as well wait: of element by element work, which one
+# thread does then, and of any other.
+SHORT, SHORT_OF_OTHERS = (LEAST_PARTS - 1) * CHUNK, 1 << 14
 
 _increase = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 _decrease = types.ExternalFunction("Py_DecRef", types.void(types.int64))
@@ -236,13 +236,18 @@ def _make(words, letters, call, made, kind, first):
 
 
 @kernel
-def _run(words, team, call, kind, elements):
-    """Call the kernel, other threads running meanwhile unless it is a matter of a moment."""
+def _run(words, team, arguments, call, kind, elements):
+    """Call the kernel, other threads running meanwhile unless it is a matter of a moment.
+
+    They cannot resize what is referred to from here.
+    """
     function, others = load(words + 8 * (KERNELS + kind)), 0
     for n in range(N_EXTRAS):
         store(call + 8 * (EXTRA + n), load(words + 8 * (EXTRAS + N_EXTRAS * kind + n)))
     lets_others = elements > (SHORT_OF_OTHERS if load(words + 8 * NEEDS_TEAM) else SHORT)
     if lets_others:
+        for n in range(load(words + 8 * N_GIVEN)):
+            _increase(load(arguments + 8 * n))
         others = _let_others()
     if kind == REAL32:
         fits = _call_kernel(function, team, call, like(1, types.float32(1)))
@@ -250,6 +255,8 @@ def _run(words, team, call, kind, elements):
         fits = _call_kernel(function, team, call, 1.0)
     if lets_others:
         _alone_again(others)
+        for n in range(load(words + 8 * N_GIVEN)):
+            _decrease(load(arguments + 8 * n))
     return fits
 
 
@@ -286,7 +293,7 @@ def enter(entry, arguments, count):
         return none
     n_made = _make(words, letters, call, made, kind, first)
     whole = n_made == load(words + 8 * N_MADE)
-    if whole and _run(words, team, call, kind, elements):
+    if whole and _run(words, team, arguments + 8, call, kind, elements):
         for n in range(n_made):
             if load(made + 8 * n) == 0:
                 bits = load(call + 8 * (FIRST + OPERAND_WORDS * (load(words + 8 * N_GIVEN) + n) + AT))
