@@ -319,16 +319,12 @@ def test_any_change_of_the_description_with_a_fitting_checksum_loads_or_is_refus
 
 
 def peak_of(function):
-    """The least of three peaks: all threads are counted, and a collection may fall into one with what it finalises."""
-    peaks = []
-    for _ in range(3):
-        tracemalloc.start()
-        try:
-            function()
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-    return min(peaks)
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def peak_of_refusing(path, message):

@@ -1,13 +1,16 @@
 """Attributes of layers that are more than a place to put something, since anyone may set them at any time."""
 
 from collections.abc import Callable
+from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
+_signature = cache(signature)  # of a class without a constructor, inspect copies sys.modules each time
 
-def arguments_of(cls: type) -> list[str]:
+
+def arguments_of(cls: Any) -> list[str]:
     """The arguments of a layer's constructor; those that are given by name only are other names for the ones before."""
-    return [name for name, parameter in signature(cls).parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY]
+    return [name for name, parameter in _signature(cls).parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY]
 
 
 class _Setting:
