@@ -5,7 +5,8 @@ after the other. The loops of a larger one are those of BLIS (Van Zee & van de G
 in exchanged roles, since here B is what is read as vectors: blocks over k, blocks over the columns of C, the rows of C
 in tiles, and innermost the panels of columns, so that a tile's rows of A stay in the first-level cache while a block of
 B streams from the second. B is read where it lies, unless it has to be transposed, is so large that its rows would
-collide in the cache, or ends in a vector that the CPU cannot mask; then it is packed into panels.
+collide in the cache, or ends in a vector that the CPU cannot mask; then it is packed into panels. For a single row of C
+a large B is read row by row instead (see ``one_row``).
 
 The cut of k follows from K and A alone, and the cut of C into blocks, tiles and parts for several threads changes no
 bit of the result (see ``tile``): it is the same for any number of threads and for W in any layout. A few last columns
@@ -21,8 +22,21 @@ from .elementwise import call_function
 from .instructions import operands
 from .isa import ISA
 from .memory import float_of_bits, like, load, local, size_of
+from .one_row import one_row
 from .pack import pack_panel
-from .plan import BLOCK_K, BLOCK_N, BLOCKS, MANY_FLOPS, PACKED_TILES, STEEP_K, STEEP_N, TILES, Plan, plan_product
+from .plan import (
+    BLOCK_K,
+    BLOCK_N,
+    BLOCKS,
+    MANY_FLOPS,
+    PACKED_TILES,
+    STEEP_K,
+    STEEP_N,
+    SUMS_BYTES,
+    TILES,
+    Plan,
+    plan_product,
+)
 from .team import (
     GEMM32,
     GEMM64,
@@ -48,7 +62,7 @@ SCRATCH_A = 1 << 20  # where a packed block of A begins in a member's scratch; o
 
 # A table whose packed blocks do not fit would give wrong numbers. In bytes, padding included:
 _LARGEST_B = max((k + VECTOR_BYTES) * n for k, n in ((BLOCK_K, BLOCK_N), (STEEP_K, STEEP_N)))
-_LARGEST_A = STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4))
+_LARGEST_A = max(STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4)), SUMS_BYTES)  # or what stands there for a single row
 if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
     raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
 
@@ -95,6 +109,12 @@ def _block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
         last = k_block == k_blocks - 1
         floor = like(0.0 if last and rectified else -INFINITY, alpha)
         j = 0
+        if p.streams:
+            b_block, sums = (b_at + size * k * b_k, b_k), scratch + SCRATCH_A
+            start_block = start[0] if k_block == 0 else c[0]
+            one_row((columns, k_count), (a_at + size * k * a_k, a_k), b_block, c[0], start_block, sums, alpha, floor)
+            k += k_count
+            continue
         for n_block in range(n_blocks):
             wide = min(lanes * (narrow + (n_block < wider)), columns - j)
             c_block = _moved(c, 0, j, size)

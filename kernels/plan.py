@@ -27,6 +27,8 @@ SMALL = 1 << 17  # multiply-adds
 THIN_COLUMNS = 512
 THIN_DEPTH = 128
 THIN_BYTES = 1 << 16
+STREAM_BYTES = 1 << 18  # of B: for one row, a smaller one comes fast enough in any order
+SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
 MANY_FLOPS = 16_000_000  # from here on more parts, which even out members that do not run all the time
 FEW_PARTS, MOST_PARTS = 4, 8
@@ -70,6 +72,7 @@ class Plan(NamedTuple):
     packs_a: int
     packs_b: int
     thin: int  # last columns that are computed apart
+    streams: int  # whether B is read row by row for a single row of C; see ``one_row``
     by_rows: int  # parts, for more than one thread
     by_columns: int
 
@@ -94,7 +97,7 @@ def plan_product(shape, a, b, c_row, start_row, size):
     tail = columns - lanes * (vectors - 1)
     thin = _thin(shape, a, size)
     b_k, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0
-    block_k, block_n, packs_a, packs_b, by_rows, by_columns = 0, 0, 0, 0, 0, 0
+    block_k, block_n, packs_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
     if rows <= 0 or columns <= 0:
         way = NO_WORK
     elif _is_small(shape, a, thin, size):
@@ -109,10 +112,11 @@ def plan_product(shape, a, b, c_row, start_row, size):
     else:
         way = BLOCKS
         block_k, block_n, packs_a, packs_b = _blocks(shape, a, b, size)
+        streams = int(_streams(shape, from_column, size))
         by_rows, by_columns = _grid(shape, size)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail
     tiles = tile, n_tiles, last_row, last_tile
-    blocks = block_k, block_n, packs_a, packs_b, thin, by_rows, by_columns
+    blocks = block_k, block_n, packs_a, packs_b, thin, streams, by_rows, by_columns
     return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)
 
 
@@ -153,6 +157,14 @@ def _blocks(shape, a, b, size):
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
     block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
     return block_k // size, block_n, int(steep and large and STEEP_PACK), int(packs_b)
+
+
+@plain
+def _streams(shape, from_column, size):
+    """Whether B is read row by row."""
+    rows, columns, depth = shape
+    fits = columns * size <= SUMS_BYTES
+    return rows == 1 and from_column == 1 and fits and depth * columns * size >= STREAM_BYTES
 
 
 @plain

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from products import around, assert_exact, assert_exact_sizes, bytes_of, dtypes, forms, lanes_of, operands, result_frame
 from strategies import assert_same_bits
 
-from fastbp.kernels.gemm import ROWS_PACKED, SCRATCH_A
+from fastbp.kernels.gemm import NOTHING, RELU, ROWS_PACKED, SCRATCH_A
 from fastbp.kernels.isa import ISA, TABLE
-from fastbp.kernels.plan import STEEP, STEEP_K, STEEP_N, THIN_BYTES, THIN_COLUMNS, THIN_DEPTH
+from fastbp.kernels.plan import (
+    STEEP,
+    STEEP_K,
+    STEEP_N,
+    STREAM_BYTES,
+    SUMS_BYTES,
+    THIN_BYTES,
+    THIN_COLUMNS,
+    THIN_DEPTH,
+    plan_product,
+)
 from fastbp.kernels.team import SCRATCH_BYTES, ZERO_BYTES
 from fastbp.kernels.thin import MOST as MOST_THIN
 
@@ -226,6 +236,32 @@ def test_rows_do_not_depend_on_the_rest_of_the_batch(dtype):
         whole = gemm(a, b, np.empty((40, n), dtype))
         for first, last in [(0, 1), (3, 9), (17, 40)]:
             assert_same_bits(gemm(a[first:last], b, np.empty((last - first, n), dtype)), whole[first:last])
+
+
+@dtypes
+@pytest.mark.parametrize("adds", ["nothing", "a row", "C itself"])
+def test_a_single_row_of_a_large_matrix_has_the_bits_that_it_has_among_others(dtype, adds):
+    rng = np.random.default_rng(9)
+    size, lanes = bytes_of(dtype), lanes_of(dtype)
+    least = STREAM_BYTES // size
+    for n, k in [(784, 512), (65 * lanes + 3, 1501), (64 * lanes + 1, 803), (33, least // 33 + 1), (least + 5, 1)]:
+        a, b = rng.standard_normal((3, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        begin = rng.standard_normal((3, n)).astype(dtype)
+        begin = {"nothing": None, "a row": begin[0], "C itself": begin}[adds]
+        assert plan_product((1, n, k), (k, 1), (n, 1), n, n, size).streams == (n * size <= SUMS_BYTES)
+        whole = gemm(a, b, np.empty((3, n), dtype), begin, -0.3, (RELU, NOTHING, 0))
+        for i in range(3):
+            own = begin[i : i + 1] if adds == "C itself" else begin
+            row = gemm(a[i : i + 1], b, np.empty((1, n), dtype), own, -0.3, (RELU, NOTHING, 0))
+            assert_same_bits(row, whole[i : i + 1])
+
+
+@dtypes
+def test_a_single_row_of_a_large_matrix_writes_nothing_else(dtype):
+    rng = np.random.default_rng(10)
+    for n, k in [(784, 512), (65 * lanes_of(dtype) + 3, 1501)]:
+        a, b = whole_numbers(rng, (1, k), dtype), whole_numbers(rng, (k, n), dtype)
+        assert_exact("x W", a, b, a @ b)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
