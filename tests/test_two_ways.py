@@ -122,3 +122,15 @@ def test_a_layer_keeps_the_shape_of_what_it_was_given():
     assert layer.x.shape == gelu.x.shape == (6, 5)
     assert layer.backward(np.ones_like(expected[0])).shape == (6, 5)
     assert gelu.backward(np.ones_like(expected[1])).shape == (6, 5)
+
+
+def test_an_activation_whose_number_is_an_integer_is_that_of_the_float():
+    class Steeper(fastbp.LeakyRelu):
+        number = 2
+
+    class Gelu(fastbp.Gelu):
+        number = 1
+
+    for own, plain in ((Steeper(2), fastbp.LeakyRelu(2)), (Gelu(), fastbp.Gelu())):
+        assert_same_bits(own.forward(X), plain.forward(X))
+        assert_same_bits(own.backward(X), plain.backward(X))

@@ -64,7 +64,7 @@ class Activation(Layer):
         out = forward.call(_team.address, x, number)
         if out is None:
             x, dtype = _check.operand("x", x)
-            out = _check.of_type(forward(_team.address, x, number), dtype)
+            out = _check.of_type(forward(_team.address, x, float(number)), dtype)
         self._remember(x, out)  # type: ignore[arg-type]
         return out
 
@@ -86,7 +86,7 @@ class Activation(Layer):
             if kept is None:
                 raise _check.not_before_forward(self)
             dout, kept, dtype = _check.operands(("dout", "out" if self.of_output else "x"), dout, kept)
-            dx = _check.of_type(backward(_team.address, dout, kept, number), dtype)
+            dx = _check.of_type(backward(_team.address, dout, kept, float(number)), dtype)
         return dx
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
