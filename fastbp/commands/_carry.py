@@ -89,7 +89,7 @@ def compile_all(learned: str, into: str) -> None:
 
 def take(signatures: Signatures, cache: Path, into: str) -> None:
     """Add to the folder of this kind what the cache holds for these signatures."""
-    folder = Path(into, kind())
+    folder, taken = Path(into, kind()), set()
     folder.mkdir(parents=True, exist_ok=True)
     for module, name in {signature[:2] for signature in signatures}:
         (index,) = cache.rglob(f"{module.rpartition('.')[2]}.{name}-*.nbi")
@@ -97,11 +97,15 @@ def take(signatures: Signatures, cache: Path, into: str) -> None:
         for key in source._load_index():
             if (module, name, key[0]) in signatures:
                 target.save(key, source.load(key))
+                taken.add((module, name, key[0]))
+    if taken != signatures:
+        raise RuntimeError(f"{len(signatures - taken)} of {len(signatures)} kernels left no machine code of {kind()}")
 
 
 def _process(function: str, *arguments: object, **settings: object) -> None:
-    """Call a function of this file in a process of its own, under these settings of numba and no others."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    """Call a function of this file in a process of its own, under these settings of numba and no others but the CPU."""
+    kept = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+    environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("NUMBA_")}
     environment |= {name: str(value) for name, value in settings.items()}
     words = [function, *map(str, arguments)]
     subprocess.run([sys.executable, "-m", "fastbp.commands._carry", *words], env=environment, check=True)

@@ -10,6 +10,8 @@ from calls import python, python_json
 from test_jit import KERNELS, PACKAGE, START, flipped
 from test_private import Attack
 
+from fastbp.commands import _carry
+from fastbp.kernels._jit import kind
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.random import key_of
 
@@ -225,3 +227,23 @@ def test_no_folder_of_another_user_is_read(installed):
     assert installed.compiles()
     assert not trace.exists()
     assert installed.says() == f"compiled at first use: {installed.folder} belongs to another user"
+
+
+def test_processes_that_make_it_compile_for_the_cpu_that_was_asked_for(monkeypatch):
+    given = {}
+    monkeypatch.setattr(_carry.subprocess, "run", lambda command, env, check: given.update(env))
+    monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    _carry._process("warm_up", NUMBA_CACHE_DIR="here")
+    assert given["NUMBA_CPU_NAME"] == "haswell"
+    assert given["NUMBA_CACHE_DIR"] == "here"
+    assert "NUMBA_OPT" not in given
+    _carry._process("compile_all", NUMBA_CPU_NAME="x86-64")
+    assert given["NUMBA_CPU_NAME"] == "x86-64"
+
+
+def test_a_kernel_without_machine_code_is_an_error(tmp_path):
+    key_of(1, 2, 3)
+    ((module, name, signature),) = [found for found in _carry.in_use() if found[1] == "key_of"]
+    with pytest.raises(RuntimeError, match=f"1 of 2 kernels left no machine code of {kind()}"):
+        _carry.take({(module, name, signature), (module, name, "another")}, Path(key_of._cache.cache_path), tmp_path)
