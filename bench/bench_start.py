@@ -40,12 +40,14 @@ print(np.abs(W2 - 0.1 * second.dW).sum())
 
 
 def run(code: str, environment: Mapping[str, str]) -> str:
-    """What a fresh process prints."""
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | environment).stdout
+    """What a fresh process prints, which leaves and finds bytecode beside its modules, as installed ones have it."""
+    command, bytecode = [sys.executable, "-c", code], {"PYTHONDONTWRITEBYTECODE": ""}
+    settings = {**os.environ, **bytecode, **environment}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=settings).stdout
 
 
 def import_of(provider: str, kind: str) -> Work:
+    run(peer_of(provider).imports, {})  # which leaves its bytecode
     return Work(lambda: run(peer_of(provider).imports, {}), lambda: [np.zeros(0)])
 
 
