@@ -39,21 +39,25 @@ def _copies(x, first, second, n, one, part, member):
         second[i] = x[i]
 
 
+@kernel(inline=True)
+def _of_two(team, function, operands, one):
+    """Share a function of two arrays among a team. Operands: x, y; made: out."""
+    x, rows, columns = operand(operands, 0)
+    y, out, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
+    spread(team, parts_of(n), package(function, (x, y, out, n, one)))
+
+
 @kernel(by_address=True)
 def add(team, operands, one):
     """Operands: x, y; made: x + y."""
-    x, rows, columns = operand(operands, 0)
-    y, out, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
-    spread(team, parts_of(n), package(_sums, (x, y, out, n, one)))
+    _of_two(team, _sums, operands, one)
     return 1
 
 
 @kernel(by_address=True)
 def multiply(team, operands, one):
     """Operands: x, y; made: x y."""
-    x, rows, columns = operand(operands, 0)
-    y, out, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
-    spread(team, parts_of(n), package(_products, (x, y, out, n, one)))
+    _of_two(team, _products, operands, one)
     return 1
 
 

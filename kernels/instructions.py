@@ -14,8 +14,6 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .simd import I64
 
-MOST_OPERANDS = 11
-
 
 class GatherRows(NamedTuple):
     """target = scale source[samples of the batch], of elements of the target's type."""

@@ -151,19 +151,6 @@ def local(typingctx, value):
 
 
 @intrinsic
-def store_words(typingctx, address, values):
-    """Write the integers of the tuple ``values`` to consecutive words from ``address`` on."""
-
-    def codegen(context, builder, signature, arguments):
-        first = _word(builder, arguments[0])
-        for i, (value, kind) in enumerate(zip(cgutils.unpack_tuple(builder, arguments[1]), values.types, strict=True)):
-            builder.store(context.cast(builder, value, kind, types.int64), builder.gep(first, [I64(i)]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, values), codegen
-
-
-@intrinsic
 def float_of_bits(typingctx, bits):
     """The float64 whose bits are those of the int64 ``bits``."""
     return types.float64(types.int64), lambda context, builder, sig, args: builder.bitcast(args[0], ir.DoubleType())

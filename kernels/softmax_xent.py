@@ -201,6 +201,22 @@ def _are_shares(t):
     return not outside
 
 
+@kernel(inline=True)
+def _share_forward(team, operands, x, t, losses, one):
+    """Share ``_forward`` among a team. Operands from the second on: weights, eps, smoothing; made first: y."""
+    weights, eps, smoothing = vector(operands, 2, one), number(operands, 3), number(operands, 4)
+    arguments = (team, x, t, weights, eps, smoothing, rows_of(operands, 5, one), losses)
+    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+
+
+@kernel(inline=True)
+def _share_backward(team, operands, y, t, one):
+    """Share ``_backward`` among a team. Operands from the second on: weights, eps, smoothing, share; made: dx."""
+    weights, eps, smoothing = vector(operands, 2, one), number(operands, 3), number(operands, 4)
+    arguments = (y, t, weights, eps, smoothing, like(number(operands, 5), one), rows_of(operands, 6, one))
+    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
+
+
 @kernel(by_address=True)
 def xent_of_labels(team, operands, one):
     """``softmax_xent_forward`` of labels, in the form of an ``Entry``.
@@ -212,17 +228,7 @@ def xent_of_labels(team, operands, one):
     t, losses = vector(operands, 6, 1), vector(operands, 7, 1.0)
     if x.size == 0 or not _take_labels(given, t, x.shape[1]):
         return 0
-    arguments = (
-        team,
-        x,
-        t,
-        vector(operands, 2, one),
-        number(operands, 3),
-        number(operands, 4),
-        rows_of(operands, 5, one),
-        losses,
-    )
-    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+    _share_forward(team, operands, x, t, losses, one)
     give_number(operands, 8, mean_loss(losses))
     return 1
 
@@ -238,17 +244,7 @@ def xent_of_rows(team, operands, one):
     if x.size == 0 or not _are_shares(t):
         return 0
     losses = vector(operands, 6, 1.0)
-    arguments = (
-        team,
-        x,
-        t,
-        vector(operands, 2, one),
-        number(operands, 3),
-        number(operands, 4),
-        rows_of(operands, 5, one),
-        losses,
-    )
-    spread(team, parts_of_rows(*x.shape), package(_forward, arguments))
+    _share_forward(team, operands, x, t, losses, one)
     give_number(operands, 7, mean_loss(losses))
     return 1
 
@@ -260,12 +256,10 @@ def xent_of_labels_backward(team, operands, one):
     Operands: y (N, K), t (N,), weights (N,) or None, eps, smoothing, share; made: dx (N, K). Returns 0 for a label
     outside 0..K-1.
     """
-    y, t, weights = rows_of(operands, 0, one), vector(operands, 1, 1), vector(operands, 2, one)
+    y, t = rows_of(operands, 0, one), vector(operands, 1, 1)
     if not _are_labels(t, y.shape[1]):
         return 0
-    share, dx = like(number(operands, 5), one), rows_of(operands, 6, one)
-    arguments = (y, t, weights, number(operands, 3), number(operands, 4), share, dx)
-    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
+    _share_backward(team, operands, y, t, one)
     return 1
 
 
@@ -275,10 +269,7 @@ def xent_of_rows_backward(team, operands, one):
 
     Operands: y, t (N, K), weights (N,) or None, eps, smoothing, share; made: dx (N, K).
     """
-    y, t, weights = rows_of(operands, 0, one), rows_of(operands, 1, one), vector(operands, 2, one)
-    share, dx = like(number(operands, 5), one), rows_of(operands, 6, one)
-    arguments = (y, t, weights, number(operands, 3), number(operands, 4), share, dx)
-    spread(team, parts_of_rows(*y.shape), package(_backward, arguments))
+    _share_backward(team, operands, rows_of(operands, 0, one), rows_of(operands, 1, one), one)
     return 1
 
 
