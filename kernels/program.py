@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .batch import shuffle
+from .choice import CHOICE_WORDS, begin_step, end_step
 from .memory import address, atomic_add, bits_of_float, float_of_bits, load, local, size_of, store, view
 from .reduce import nan_unless_finite
 from .simd import I64, element_type
@@ -24,6 +25,7 @@ WORDS = 12
 # Words of a step, what its operations know of it beside their operands.
 STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
 STEP_WORDS = 6
+TRAINING_WORDS = STEP_WORDS + CHOICE_WORDS
 NO_STEP = (0,) * STEP_WORDS
 
 # Words of a batch from outside and of a prediction: the address and length of its program, its rows, and which words of
@@ -32,8 +34,8 @@ PROGRAM, N_INSTRUCTIONS, N_ROWS, INPUTS, N_INPUTS = range(5)
 
 # And then of a batch: the address of the step's words, the address of its labels, how many they are (0 where targets
 # are numbers) and of how many classes, the address and length of the parameters, and a count that is written here.
-OWN_STEP, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE = range(5, 12)
-BATCH_WORDS = 12
+OWN_STEP, LABELS, N_LABELS, N_CLASSES, PARAMETERS, N_PARAMETERS, NOT_FINITE, CHOICE = range(5, 13)
+BATCH_WORDS = CHOICE + CHOICE_WORDS
 
 # Of a prediction: the columns of its samples, and what INPUTS is of these for its output.
 N_COLUMNS, OUTPUTS, N_OUTPUTS = range(5, 8)
@@ -117,8 +119,10 @@ def take_step(team, batch, x, one):
     _point(load(batch + 8 * INPUTS), load(batch + 8 * N_INPUTS), x)
     store(step + 8 * ROWS, load(batch + 8 * N_ROWS))
     store(batch + 8 * NOT_FINITE, 0)
-    if not execute(team, program_at(load(batch + 8 * PROGRAM), load(batch + 8 * N_INSTRUCTIONS)), step, one):
+    used = begin_step(team, batch + 8 * CHOICE)
+    if not execute(used, program_at(load(batch + 8 * PROGRAM), load(batch + 8 * N_INSTRUCTIONS)), step, one):
         return math.nan
+    end_step(team, batch + 8 * CHOICE)
     store(step + 8 * STEP, load(step + 8 * STEP) + 1)
     if not _parameters_are_finite(team, batch, one):
         return math.nan
@@ -161,7 +165,8 @@ def train(team, whole, last, order, batch_size, shuffled, first, lrs, losses, wo
     first : int64, the number of the first step, from 0
     lrs : (S,) float64, the learning rate of each step
     losses : (S,) float64, overwritten with the loss of each
-    words : (STEP_WORDS,) int64, the step's words; SEED is given, the others are written here
+    words : (TRAINING_WORDS,) int64
+        The step's words, of which SEED is given and the others are written here, then those of the program's choice.
     one : 1 of the element type
 
     Returns
@@ -183,7 +188,12 @@ def train(team, whole, last, order, batch_size, shuffled, first, lrs, losses, wo
         store(step + 8 * LOSS, bits_of_float(0.0))
         is_whole = (batch + 1) * batch_size <= n_samples
         store(step + 8 * ROWS, batch_size if is_whole else n_samples - batch * batch_size)
-        finished = execute(team, whole if is_whole else last, step, one)
+        if is_whole:
+            used = begin_step(team, step + 8 * STEP_WORDS)
+            finished = execute(used, whole, step, one)
+            end_step(team, step + 8 * STEP_WORDS)
+        else:
+            finished = execute(team, last, step, one)
         losses[s] = float_of_bits(load(step + 8 * LOSS))
         if not finished:
             return s

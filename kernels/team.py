@@ -22,11 +22,12 @@ from .cores import LEAVE_WORDS, current_core, leave_core
 from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, store
 
 # Words of the team, those that several threads write a cache line apart.
-SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64 = range(10)
+SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64, MEMBERS_OWN = range(11)
 GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
 MUTEX, CONDITION = 64, 80
 LAST, IN_A_ROW = 90, 91  # when the last job began while a member slept, and how many such came one after the other
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
+POSTED = 89  # parts of all jobs that were shared
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
 WORDS = CORES + LEAVE_WORDS
 
@@ -78,8 +79,11 @@ def scratch_of(team, member):
 
 @kernel(inline=True)
 def alone_of(team, member):
-    """A team that a member is alone in, with its scratch memory: for work that is a part of shared work already."""
-    return team + 8 * WORDS * (1 + member)
+    """A team that a member is alone in, with its scratch memory: for work that is a part of shared work already.
+
+    That of a member who is alone already is the same.
+    """
+    return load(team + 8 * MEMBERS_OWN) + 8 * WORDS * member
 
 
 @intrinsic
@@ -211,25 +215,26 @@ def spread(team, parts, job, least=LEAST_PARTS):
     store(team + 8 * FUNCTION, function)
     store(team + 8 * ARGUMENTS, arguments)
     store(team + 8 * CORE, current_core())
+    store(team + 8 * POSTED, load(team + 8 * POSTED) + parts - first)
     atomic_store(team + 8 * LEFT, parts - first)
     atomic_store(team + 8 * TICKET, parts * HIGH + first)
     _wake(team)
-    begin = _nanoseconds(team)
+    begin = nanoseconds(team)
     _take_parts(team, 0)
-    done = _nanoseconds(team)
+    done = nanoseconds(team)
     spins = 0
     while atomic_load(team + 8 * LEFT) > 0:
         relax()
         spins += 1
         if spins > SPINS:
             _give_way()
-    _learn(team, done - begin, _nanoseconds(team) - done)
+    _learn(team, done - begin, nanoseconds(team) - done)
 
 
 @kernel
 def _follows_many(team):
     """Count a job that begins while a member sleeps; returns whether it is one of many in a row."""
-    now = _nanoseconds(team)
+    now = nanoseconds(team)
     in_a_row = load(team + 8 * IN_A_ROW) + 1 if now - load(team + 8 * LAST) < PAUSE else 1
     store(team + 8 * LAST, now)
     store(team + 8 * IN_A_ROW, in_a_row)
@@ -251,7 +256,7 @@ def _begin_alone(team, parts, function, arguments):
         while part < parts:
             _call(function, arguments, part, 0)
             part += 1
-            if (_nanoseconds(team) - begin) * (parts - part) > WAKING * part:
+            if (nanoseconds(team) - begin) * (parts - part) > WAKING * part:
                 break
     return part
 
@@ -287,7 +292,8 @@ if THREADS_WORK and not config.DISABLE_JIT:
         sched_yield()
 
     @kernel
-    def _nanoseconds(team):
+    def nanoseconds(team):
+        """A time that goes on whatever happens to the system's clock; for the owner of ``team``."""
         clock_gettime(MONOTONIC, team + 8 * CLOCK)
         return load(team + 8 * CLOCK) * 1_000_000_000 + load(team + 8 * CLOCK + 8)
 
@@ -345,7 +351,8 @@ else:
         relax()
 
     @kernel
-    def _nanoseconds(team):
+    def nanoseconds(team):
+        """Nothing: there is no one to wait for."""
         return 0
 
     @kernel

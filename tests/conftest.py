@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import fastbp
+from fastbp.basics import _team
 
 # A first call compiles for seconds, so no deadline. CI draws the same examples every time.
 settings.register_profile(
@@ -29,6 +30,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_collection_finish():
     """Spare the garbage collector what lives to the end: thousands of tests, and all that they import."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def crowded_teams():
+    """Teams have as many members as are asked for: races show where these are more than the cores."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(_team, "most_members", lambda: 64)
+    yield
+    patch.undo()
 
 
 @pytest.fixture

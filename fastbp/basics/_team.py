@@ -2,8 +2,10 @@
 
 The main thread's team has as many members as there are cores; a team of any other Python thread has one, so that a
 pool of workers does not multiply into pool x cores threads, unless that thread asks for more with
-``set_num_threads``. Members are threads that sit in compiled code and sleep while there is nothing to do. They start
-with the first call of a kernel that has work for them, never at import, and a forked child starts its own.
+``set_num_threads``. Whoever asks for more threads than cores has a team of as many members as cores: results are the
+same, and members that take turns on a core only keep each other waiting. Members are threads that sit in compiled code
+and sleep while there is nothing to do. They start with the first call of a kernel that has work for them, never at
+import, and a forked child starts its own.
 """
 
 import atexit
@@ -46,10 +48,18 @@ def _aligned_zeros(n_bytes: int) -> np.ndarray:
 
 
 class Team:
-    """A team's words and scratch memory, and the threads of its members; ``address`` is what kernels take."""
+    """A team's words and scratch memory, and the threads of its members; ``address`` is what kernels take.
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    Attributes
+    ----------
+    asked : threads that were asked for
+    size : its members, the owner included: as many, but no more than there are cores
+    members_own : address of the teams that each member is alone in; the first is the owner's
+    """
+
+    def __init__(self, asked: int) -> None:
+        self.asked = asked
+        self.size = size = min(asked, most_members())
         member_bytes = kernels.ZERO_BYTES + kernels.SCRATCH_BYTES
         self._scratch = _aligned_zeros(member_bytes * size)
         # The team's own words, then those of each member's team of one.
@@ -60,6 +70,8 @@ class Team:
         teams[:, kernels.SCRATCH] = [scratch] + [scratch + member_bytes * member for member in range(size)]
         self._teams = teams
         self.address = self._words.ctypes.data
+        self.members_own = own = self.address + 8 * kernels.WORDS
+        teams[:, kernels.MEMBERS_OWN] = [own] + [own + 8 * kernels.WORDS * member for member in range(size)]
         if size > 1:
             kernels.prepare(self.address)
             kernels.serve.compile(void(types.int64, types.int64))
@@ -181,7 +193,18 @@ def default_num_threads() -> int:
         return 1
     if "NUMBA_NUM_THREADS" in os.environ:
         return config.NUMBA_NUM_THREADS
-    return max(1, ceil(min(config.NUMBA_DEFAULT_NUM_THREADS, _cpu_quota())))
+    return _usable_cores()
+
+
+def most_members() -> int:
+    """Of a team: more than there are cores would take turns on them."""
+    return _usable_cores()
+
+
+def _usable_cores() -> int:
+    """The cores that this process may use now, a container's quota included."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, ceil(min(cores, _cpu_quota())))
 
 
 def _cpu_quota() -> float:
@@ -203,13 +226,14 @@ def _cpu_quota() -> float:
 def get_num_threads() -> int:
     """Threads that kernels called from this Python thread may use."""
     team = getattr(_local, "team", None)
-    return _size_at_first() if team is None else team.size
+    return _size_at_first() if team is None else team.asked
 
 
 def set_num_threads(n: int) -> None:
-    """Let kernels called from this Python thread use ``n`` threads. Results are the same bits for any ``n``.
+    """Let kernels called from this Python thread use ``n`` threads, no more of them than there are cores.
 
-    Raises TypeError and ValueError unless n is an integer >= 1, RuntimeError where the system has no more threads.
+    Results are the same bits for any ``n``. Raises TypeError and ValueError unless n is an integer >= 1, RuntimeError
+    where the system has no more threads.
     """
     _work_with(_arguments.integer("n", n, 1))
 
@@ -218,7 +242,7 @@ def _work_with(n: int) -> None:
     team = getattr(_local, "team", None)
     if not kernels.THREADS_WORK:
         n = 1
-    if team is None or team.size != n:
+    if team is None or team.asked != n:
         with uninterrupted():
             _local.team = Team(n)
             del team  # the one from before, which is dismissed here and not at the end of the function

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from fastbp.basics import _team
-from fastbp.kernels.program import SEED, STEP_WORDS, train
+from fastbp.kernels.program import SEED, TRAINING_WORDS, train
 from fastbp.programs._feed import Feed
 from fastbp.programs._listing import listing, plan_in_words
 from fastbp.programs._lowering import Lowering, Rule
@@ -115,7 +115,7 @@ class Program:
         self.lowering = Lowering(chain.vector, gradients, batch_size, fused_step=fused)
         self.whole, self.last = self.lowering.tables(1 if feed is None else feed.n_samples, step)
         self._one = chain.vector.dtype.type(1)
-        self._words = np.zeros(STEP_WORDS, np.int64)
+        self._words = np.zeros(TRAINING_WORDS, np.int64)
 
     def run(
         self,

@@ -12,7 +12,7 @@ from fastbp.kernels import program
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import shuffle
 from fastbp.kernels.memory import load, store
-from fastbp.kernels.program import LOSS, LR, SAMPLES, SEED, STEP, STEP_WORDS, WORDS, execute, train
+from fastbp.kernels.program import LOSS, LR, SAMPLES, SEED, STEP, TRAINING_WORDS, WORDS, execute, train
 
 NUMBA = {np.float32: types.float32, np.float64: types.float64}
 ENTRY = 5  # words of an entry in the log: what the instruction is called, and the step's words
@@ -49,7 +49,7 @@ class Machine:
         self.losses = np.linspace(1, 2, n_steps)
         signature = void(types.int64, types.int64, types.int64, NUMBA[dtype])
         self.operations = {"note": address_of(note, signature), "lose": address_of(lose, signature)}
-        self.words = np.zeros(STEP_WORDS, np.int64)
+        self.words = np.zeros(TRAINING_WORDS, np.int64)
         self.words[SEED] = 11
 
     def program(self, *instructions):

@@ -1,5 +1,6 @@
 """Teams of threads: every part is done once, whoever sleeps or was stalled; and how many threads there are."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -310,7 +311,20 @@ few = threading.active_count()  # it has no work for others
 fastbp.Relu().forward(np.ones(100_000))
 print(json.dumps([fastbp.get_num_threads(), few, threading.active_count()]))
 """
-    assert python_json(code, NUMBA_NUM_THREADS=3) == [3, 1, 3]
+    assert python_json(code, NUMBA_NUM_THREADS=3) == [3, 1, min(3, _team._usable_cores())]
+
+
+@needs_threads
+def test_no_more_threads_start_than_there_are_cores():
+    code = """
+import json, os, threading, numpy as np
+import fastbp
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+fastbp.set_num_threads(1000)
+y = fastbp.Relu().forward(np.ones(1_000_000))
+print(json.dumps([fastbp.get_num_threads(), threading.active_count() <= cores, float(y.sum())]))
+"""
+    assert python_json(code) == [1000, True, 1_000_000.0]
 
 
 def test_importing_starts_no_thread():
@@ -339,6 +353,6 @@ def test_default_is_the_cores_within_the_quota_of_a_container(monkeypatch, files
         raise FileNotFoundError(self)
 
     monkeypatch.setattr(Path, "read_text", read_text)
-    monkeypatch.setattr(_team.config, "NUMBA_DEFAULT_NUM_THREADS", 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6), raising=False)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     assert _team.default_num_threads() == expected
