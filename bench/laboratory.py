@@ -104,7 +104,8 @@ class Laboratory:
     def _in_turns(self, row: Row, first: Mapping[str, list[float]]) -> dict[str, list[float]]:
         """Seconds of a unit, one a turn; ``first`` has those of each provider's first call."""
         seconds = {provider: list(first[provider]) if row.fresh else [] for provider in first}
-        how = servers.clock_for(row.threads, row.fresh), servers.settling_for(row.threads, row.fresh)
+        settling = 0.0 if row.pause is not None else servers.settling_for(row.threads, row.fresh)
+        how = servers.clock_for(row.threads, row.fresh), settling, row.pause
         warm = {provider: self._ask(row, provider, servers.warm_up, self.least, *how) for provider in first}
         if all(warm.values()):
             for provider in first:

@@ -32,6 +32,7 @@ class Network:
     activation: str = "relu"
     loss: str = "softmax"
     optimizer: str = "sgd"
+    most_steps: int = MOST_STEPS  # in one call
 
     @property
     def rate(self) -> float:
@@ -62,7 +63,7 @@ class Network:
     @property
     def steps(self) -> int:
         """In one call."""
-        return max(1, min(MOST_STEPS, int(FLOPS_A_CALL / self.flops)))
+        return max(1, min(self.most_steps, int(FLOPS_A_CALL / self.flops)))
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ class Row:
         of ``arguments`` that knows it
     quick : whether the row is in the quick form
     turns : how often each provider gets its turn, twice as often in the full form; None leaves it to the run
+    pause : seconds in which nothing is done before each call, which are then timed one by one; None times many together
     fresh : whether each call is a process of its own, of which the first is as good as any
     figure : "seconds", or "bytes" where it is the fact of that name that counts; one call is enough then
     place : where the row lies on the curve that the rows of its job make, if they make one
@@ -44,6 +45,7 @@ class Row:
     tolerance: float | Callable[..., float] = 32.0
     quick: bool = True
     turns: int | None = None
+    pause: float | None = None
     fresh: bool = False
     figure: str = "seconds"
     place: float | None = None

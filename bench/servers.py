@@ -24,6 +24,7 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 
 FOLDER = "FASTBP_BENCH_FOLDER"  # the environment variable with the folder for files that live as long as the run
 BLOCK = 5e-5  # seconds of calls that are timed together, so that reading the clock does not count
+PAUSED_CALLS = 20  # of a turn, each after a pause
 SETTLE = 0.05  # seconds before a turn of several threads: its own wake up, and those of the turn before fall asleep
 
 Clock = Callable[[], float]
@@ -120,28 +121,35 @@ def make(state: dict, provider: str, maker: Callable[..., Work], arguments: tupl
     return Made(answer, first)
 
 
-def warm_up(state: dict, provider: str, least: float, clock: Clock, settling: float) -> float | None:
+def warm_up(
+    state: dict, provider: str, least: float, clock: Clock, settling: float, pause: float | None = None
+) -> float | None:
     """Call until the times settle; choose how many calls a turn of ``least`` seconds has, after ``settling`` seconds.
+
+    With a ``pause`` before each, they are timed one by one.
 
     A call that takes as long as a turn needs no settling and is one: seconds of a unit then, else None.
     """
     work = state[provider]
     once = _seconds(work.call, 1, clock)
+    if pause is not None:
+        state[provider, "plan"] = 1, PAUSED_CALLS, clock, settling, pause
+        return None
     if once >= least:
-        state[provider, "plan"] = 1, 1, clock, settling
+        state[provider, "plan"] = 1, 1, clock, settling, 0.0
         return None if settling else once / work.units
     once = min(_seconds(work.call, 1, clock) for _ in range(2))
     if once < BLOCK:
         once = min(_seconds(work.call, 20, clock) for _ in range(3))
     calls = max(1, round(BLOCK / max(once, 1e-9)))
-    state[provider, "plan"] = calls, max(1, round(least / (calls * max(once, 1e-9)))), clock, settling
+    state[provider, "plan"] = calls, max(1, round(least / (calls * max(once, 1e-9)))), clock, settling, 0.0
     return None
 
 
 def take_turn(state: dict, provider: str) -> float:
     """Seconds of one unit of work: the median over the blocks of a turn, most of which no other process interrupts."""
     work: Work = state[provider]
-    calls, blocks, clock, settling = state[provider, "plan"]
+    calls, blocks, clock, settling, pause = state[provider, "plan"]
     begin = time.perf_counter()
     if blocks > 1:  # bring code and data back into the caches from which the others have driven them
         work.call()
@@ -150,7 +158,7 @@ def take_turn(state: dict, provider: str) -> float:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return statistics.median(_seconds(work.call, calls, clock) for _ in range(blocks)) / work.units
+        return statistics.median(_seconds(work.call, calls, clock, pause) for _ in range(blocks)) / work.units
     finally:
         if collecting:
             gc.enable()
@@ -166,7 +174,9 @@ def finish(state: dict, provider: str) -> tuple[float, Mapping[str, object]]:
     return units, facts
 
 
-def _seconds(call: Callable[[], object], calls: int, clock: Clock) -> float:
+def _seconds(call: Callable[[], object], calls: int, clock: Clock, pause: float = 0.0) -> float:
+    if pause:
+        time.sleep(pause)
     start = clock()
     for _ in range(calls):
         call()

@@ -18,7 +18,7 @@ from fastbp.bench.networks import Network
 from fastbp.bench.networks import expected as expected_parameters
 from fastbp.bench.peers import FORMS, peer_of
 from fastbp.bench.row import Row, Unsuitable, Work, errors
-from fastbp.bench.servers import BLOCK, SETTLE, Server, clock_for, settling_for, take_turn, warm_up
+from fastbp.bench.servers import BLOCK, PAUSED_CALLS, SETTLE, Server, clock_for, settling_for, take_turn, warm_up
 from fastbp.bench.statistics import ratios, spread
 
 # ---- quantiles -----------------------------------------------------------------------------------------
@@ -174,6 +174,19 @@ def test_a_call_as_long_as_a_turn_is_one():
     state = {"numpy": Work(clock.call, list, units=10)}
     assert warm_up(state, "numpy", 0.005, clock, 0.0) == pytest.approx(0.001)
     assert state["numpy", "plan"][:2] == (1, 1)
+
+
+def test_a_call_after_a_pause_is_timed_by_itself_and_without_the_pause():
+    clock, pauses = FakeClock(0.01), []
+    patch = pytest.MonkeyPatch()
+    patch.setattr(time, "sleep", pauses.append)
+    state = {"numpy": Work(clock.call, list)}
+    warm_up(state, "numpy", 0.005, clock, 0.0, 0.05)
+    before = clock.calls
+    assert take_turn(state, "numpy") == pytest.approx(0.01)
+    patch.undo()
+    assert pauses == [0.05] * PAUSED_CALLS
+    assert clock.calls - before == 1 + PAUSED_CALLS, "one to warm up"
 
 
 def test_threads_have_settled_before_a_turn_of_several_is_timed():

@@ -57,9 +57,8 @@ def net_of(network: Network) -> fastbp.Sequential:
     return fastbp.Sequential(layers[:-1], network.loss)
 
 
-@COMPILED.does("step", "growth")
-def steps(network: Network) -> Work:
-    """Steps of a Sequential, many in one call of compiled code."""
+def program_of(network: Network) -> tuple[Program, fastbp.Sequential]:
+    """A program of the network's steps on its one mini-batch."""
     net = net_of(network)
     x, t = network.data()
     chain, optimizer, n_rows = net._binding(), fastbp.optimizers.get_optimizer(network.optimizer), len(x)
@@ -68,7 +67,14 @@ def steps(network: Network) -> Work:
     if rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
         feed = Rows(Samples("x", x, 1.0), t, no_weights)
     update = Update(optimizer, *optimizer.new_states(chain.vector.size, x.dtype))
-    program = Program(chain, feed, chain.loss, update, n_rows)
+    return Program(chain, feed, chain.loss, update, n_rows), net
+
+
+@COMPILED.does("step", "growth")
+def steps(network: Network) -> Work:
+    """Steps of a Sequential, many in one call of compiled code."""
+    program, net = program_of(network)
+    n_rows = network.batch
     order, rates, losses = np.arange(n_rows), np.full(network.steps, network.rate), np.zeros(network.steps)
     done = 0
 

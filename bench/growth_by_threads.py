@@ -1,0 +1,142 @@
+"""A model of how a training step speeds up with threads, from parts that are measured on one core and two.
+
+Assumptions:
+
+- A step takes what its instructions take, one after the other. Each is timed on one core, again and again, so that its
+  data lie in that core's cache; what moving them to another core's costs is not in the model.
+- An instruction that shares k even parts among n threads takes ceil(k / n) / k of that time, and the sharing.
+- Sharing between two threads costs what a job that does nothing costs. It passes four cache lines between the cores
+  (the job, the next part, the parts left, and that none is left), and each further thread moves two of them once more.
+- Every thread has a core of its own, all cores are as fast as one alone, and memory serves them all.
+
+``python -m fastbp.bench.growth_by_threads`` prints the speed-ups it comes to, and what was measured beside them.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+
+import numpy as np
+
+from fastbp.basics import _team
+from fastbp.kernels._jit import kernel
+from fastbp.kernels.program import NO_STEP, ROWS, SAMPLES, execute
+from fastbp.kernels.team import POSTED, package, spread
+
+from .bench_step import NETWORKS
+from .networks import Network
+from .peers import fastbp as ours
+from .servers import Server, all_cores
+
+THREADS = (1, 2, 4, 8, 16)
+REPEATS, LEAST = 7, 2e-3  # times of at least so many seconds, of which the least counts
+EMPTY_JOBS, EMPTY_PARTS = 1000, 8
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """Seconds that an instruction takes on one core, and the parts that it shares; 1 if none."""
+
+    seconds: float
+    parts: int
+
+    def predicted(self, threads: int, sharing: float) -> float:
+        """Seconds with so many threads, where sharing between two costs ``sharing``."""
+        n = min(threads, self.parts)
+        if n == 1:
+            return self.seconds
+        return self.seconds * ceil(self.parts / n) / self.parts + sharing * (1 + (n - 2) / 2)
+
+
+@kernel
+def repeat_program(team, program, step, one, repeats):
+    """Run instructions again and again."""
+    for _ in range(repeats):
+        execute(team, program, step, one)
+
+
+@kernel
+def _nothing(part, member):
+    pass
+
+
+@kernel
+def share_nothing(team, jobs):
+    """Share jobs that do nothing."""
+    for _ in range(jobs):
+        spread(team, EMPTY_PARTS, package(_nothing, ()))
+
+
+def _least_seconds(call: Callable[[int], object]) -> float:
+    """Of one of the repeats that ``call`` is told to make."""
+    call(1)
+    repeats = 1
+    while True:
+        begin = time.perf_counter()
+        call(repeats)
+        if time.perf_counter() - begin >= LEAST:
+            break
+        repeats *= 2
+    times = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        call(repeats)
+        times.append((time.perf_counter() - begin) / repeats)
+    return min(times)
+
+
+def instructions(state: dict, network: Network) -> list[Instruction]:
+    """Those of a step; to be called with two threads."""
+    program = ours.program_of(network)[0]
+    one, step, order = np.float32(1), np.array(NO_STEP), np.arange(network.batch)
+    step[SAMPLES], step[ROWS] = order.ctypes.data, network.batch
+    team = _team.current()
+    for _ in range(64):  # members are awake then, and help with short jobs
+        execute(team.address, program.whole, step.ctypes.data, one)
+    found = []
+    for i in range(len(program.whole)):
+        row = program.whole[i : i + 1]
+        before = int(team._words[POSTED])
+        repeat_program(team.address, row, step.ctypes.data, one, 64)
+        parts = (int(team._words[POSTED]) - before) / 64
+        alone = partial(repeat_program, team.members_own, row, step.ctypes.data, one)
+        found.append(Instruction(_least_seconds(alone), max(1, round(parts))))
+    return found
+
+
+def sharing(state: dict) -> float:
+    """Seconds that a job with nothing to do takes two threads."""
+    team = _team.address_for(np.dtype(np.float32))
+    return _least_seconds(lambda jobs: share_nothing(team, jobs))
+
+
+def measured(state: dict, network: Network) -> float:
+    """Seconds of a step with the threads of this process."""
+    work = ours.steps(network)
+    return _least_seconds(lambda calls: [work.call() for _ in range(calls)]) / work.units
+
+
+def main() -> int:
+    """Print a line for each network."""
+    one, two = Server(1), Server(2)
+    try:
+        cost = two.ask(sharing)
+        print(f"sharing a job between two threads costs {1e9 * cost:.0f} ns; speed-up by threads, as the model has it")
+        print(f"{'':44}{''.join(f'{n:>7}' for n in THREADS)}   measured with 2" if all_cores() > 1 else "")
+        for network in NETWORKS:
+            parts = two.ask(instructions, network)
+            seconds = [sum(part.predicted(n, cost) for part in parts) for n in THREADS]
+            line = "".join(f"{seconds[0] / s:7.2f}" for s in seconds)
+            ratio = one.ask(measured, network) / two.ask(measured, network)
+            print(f"{network.name:44}{line}   {ratio:.2f}")
+    finally:
+        one.stop()
+        two.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
