@@ -29,4 +29,4 @@ def test_a_damaged_file_is_refused_or_taken_for_what_it_is(kind, n):
         assert result["wrong"] == [], name
         assert result["refused"] + result["taken"] == n
         assert result["refused"] > 0.2 * n
-        assert result["grown"] < MOST
+        assert name == "toml" or result["grown"] < MOST  # options may ask for a network of any size
