@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 EXTRAS = ("data", "plot", "sklearn", "tables")  # whose lower bounds count too
 SHORT = ["-q", "-p", "no:cacheprovider", "-m", "not soak and not slow"]
+OLD = ["-o", "filterwarnings=default"]  # old libraries are warned by new ones
 # The first release that there is for a Python, where that is younger than the bound of pyproject.toml.
 FIRST = {
     "3.13": {"numpy": "2.1.0", "polars": "1.10.0", "pandas": "2.2.3", "matplotlib": "3.9.2"},
@@ -82,7 +83,8 @@ def tried(name: str, folder: Path, arguments: list[str]) -> str:
     except subprocess.CalledProcessError as error:
         return f"FAILED to be made: {error.cmd[-1]} ended with {error.returncode}"
     own_cache = {"NUMBA_CACHE_DIR": str(folder / name / "cache"), "PYTHONPATH": str(ROOT)}
-    run = subprocess.run([own, "-m", "pytest", *SHORT, *arguments], cwd=ROOT, env=os.environ | own_cache)
+    command = [own, "-m", "pytest", *SHORT, *(OLD if pins else []), *arguments]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | own_cache)
     return "passed" if run.returncode == 0 else f"FAILED: pytest ended with {run.returncode}"
 
 
