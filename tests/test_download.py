@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import gzip
 import hashlib
 import http.server
@@ -161,6 +162,7 @@ FAULTS = [cut, cut_without_a_length, in_pieces_that_end, closed, a_page_to_log_i
 FAULTS += [to_another_kind_of_place, to_another_file, missing, broken, no_http, silent]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets that requests lets fall
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_download_that_fails_is_told_in_one_line_leaves_nothing_and_works_the_next_time(
     server, tmp_path, monkeypatch, fault
@@ -177,6 +179,7 @@ def test_a_download_that_fails_is_told_in_one_line_leaves_nothing_and_works_the_
     assert "\n" not in str(error.value)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
     server.fault = None
+    gc.collect()
     np.testing.assert_array_equal(datasets.mnist().x_train, content(X_TRAIN).reshape(20, 12))
 
 
