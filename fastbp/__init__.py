@@ -29,6 +29,7 @@ from fastbp.views.plots import plot_confusion, plot_weights
 if _TYPE_CHECKING:
     from fastbp import datasets
     from fastbp._from_torch import from_torch
+    from fastbp._show_config import show_config
     from fastbp.tables import TableModel
 
 __version__ = "0.1.0"  # which nothing else says: pyproject.toml, the pages and the command line read it here
@@ -62,12 +63,18 @@ __all__ = [
     "relu",
     "schedules",
     "set_num_threads",
+    "show_config",
     "sigmoid",
     "softmax",
 ]
 
 # What most programs do without, imported when it is first asked for: names, and the modules that have them.
-_LATER = {"TableModel": "fastbp.tables", "datasets": "fastbp.datasets", "from_torch": "fastbp._from_torch"}
+_LATER = {
+    "TableModel": "fastbp.tables",
+    "datasets": "fastbp.datasets",
+    "from_torch": "fastbp._from_torch",
+    "show_config": "fastbp._show_config",
+}
 
 
 def __getattr__(name: str) -> object:

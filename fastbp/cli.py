@@ -16,7 +16,7 @@ from fastbp import __version__
 from fastbp.commands import CommandError
 from fastbp.commands._config import words_of
 from fastbp.commands._options import Options, Parser, did_you_mean
-from fastbp.commands._words import on_the_command_line
+from fastbp.commands._words import in_a_line, on_the_command_line
 from fastbp.files.model_file import ModelFileError
 from fastbp.tables._errors import DataError, SettingError
 
@@ -129,7 +129,7 @@ def _filled(text: str) -> str:
 
 def _fail(message: str, code: int = 1) -> int:
     if sys.stderr:
-        print(f"fastbp: {message}", file=sys.stderr)
+        print(f"fastbp: {in_a_line(message)}", file=sys.stderr)
     return code
 
 

@@ -15,8 +15,8 @@ import pytest
 from cli_runs import interrupted, refused, run
 
 import fastbp
-from fastbp import cli
-from fastbp.commands import gradcheck, info
+from fastbp import _show_config, cli
+from fastbp.commands import gradcheck
 
 FASTBP = [sys.executable, "-m", "fastbp"]
 
@@ -382,16 +382,19 @@ def test_warmup_uses_every_operation_of_compiled_training_in_both_dtypes():
 
 
 def test_info_tells_what_is_there(folder, capsys, monkeypatch):
-    assert os.path.isdir(info.cache()[0])
+    assert os.path.isdir(_show_config.cache()[0])
     for name, size in {"one.nbi": 300_000, "one.1.nbc": 500_000, "other.txt": 900_000}.items():
         (folder / name).write_bytes(bytes(size))
     kernel = SimpleNamespace(_cache=SimpleNamespace(cache_path=str(folder)))  # the real folder may grow meanwhile
-    monkeypatch.setattr(info, "train", kernel)
+    monkeypatch.setattr(_show_config, "train", kernel)
+    monkeypatch.setenv("NUMBA_OPT", "3")
     run("info")
     lines = capsys.readouterr().out.splitlines()
     run("info", "--json", "-")
-    report = json.loads(capsys.readouterr().out)
-    assert lines == [f"{name:<{max(map(len, report))}}  {value}" for name, value in report.items()]
+    assert json.loads(capsys.readouterr().out) == (report := fastbp.show_config(mode="dicts"))
+    assert fastbp.show_config() is None
+    assert lines == capsys.readouterr().out.splitlines()
+    assert report["environment"]["NUMBA_OPT"] == "3"
     assert report["threads"] == fastbp.get_num_threads()
     assert report["table row"].startswith(fastbp.kernels.isa.ISA.name)
     assert (report["NumPy"], report["cache"], report["cache size"]) == (np.__version__, str(folder), "0.8 MB")

@@ -82,6 +82,15 @@ def test_an_array_that_unpacks_to_more_than_memory_is_not_unpacked(capsys, monke
     assert "a.npz: array 'x' unpacks to 0.2 MiB, more memory than there is" in message
 
 
+def test_no_room_is_made_for_more_than_an_archive_of_its_size_can_hold(capsys, folder):
+    n = 50_000_000
+    npz("a.npz", npy(X, shape=(n, 3)))
+    said, size = len(npy(X)), len(npy(X)) + 24 * n - X.nbytes
+    content = (folder / "a.npz").read_bytes()
+    (folder / "a.npz").write_bytes(content.replace(struct.pack("<I", said), struct.pack("<I", size)))
+    assert "bytes cannot unpack to so many" in refused(capsys, "train", "--data", "a.npz")
+
+
 def test_an_archive_that_lies_about_its_sizes_is_told(capsys, folder):
     npz("a.npz", npy(np.zeros((10_000, 3))))
     content = (folder / "a.npz").read_bytes()

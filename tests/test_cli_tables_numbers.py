@@ -100,6 +100,15 @@ def test_a_sample_that_is_not_finite_is_named(capsys):
     assert "the samples have a number that is not finite: inf in row 8, column 3" in message
 
 
+@pytest.mark.parametrize(("number", "dtype"), [(1e300, "float32"), (1.7e308, "float32"), (1.7e308, "float64")])
+def test_a_sample_too_large_for_the_networks_type_is_named(capsys, number, dtype):
+    x = np.random.default_rng(0).random((40, 3))
+    arrays = {"x_train": x, "t_train": np.arange(40) % 2, "x_test": np.full((3, 3), number), "t_test": [0, 1, 1]}
+    np.savez("a.npz", **arrays)
+    message = refused(capsys, "train", "--data", "a.npz", "--dtype", dtype)
+    assert f"the samples have a number in row 1, column 1, that is too large for {dtype}" in message
+
+
 # ---- explosions -----------------------------------------------------------------------------------------
 
 

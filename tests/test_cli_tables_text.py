@@ -1,6 +1,7 @@
 """Text files of tables as they come: separators, encodings, decimal commas, compression; read by polars and pandas."""
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -87,6 +88,17 @@ def test_entries_can_be_had_as_they_are_written():
 def test_gzip_is_unpacked_whatever_the_name():
     check(read("a.csv.gz", gzip.compress(text().encode())))
     check(read("a.csv", gzip.compress(text().encode("utf-16"))))
+
+
+@pytest.mark.parametrize("content", [gzip.compress(text().encode()), text().encode("utf-16")], ids=["gzip", "utf-16"])
+def test_no_room_is_made_for_more_than_there_is(content):
+    read("a.csv", content)
+    tracemalloc.start()
+    try:
+        read("a.csv", content)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
 
 
 def test_gzip_that_is_damaged_or_larger_than_memory_is_told(monkeypatch):

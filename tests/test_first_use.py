@@ -27,7 +27,7 @@ def test_import_loads_nothing_that_is_for_later():
     assert json.loads(isolated(code, *LATE)) == []
 
 
-@pytest.mark.parametrize("name", ["TableModel", "datasets", "from_torch"])
+@pytest.mark.parametrize("name", ["TableModel", "datasets", "from_torch", "show_config"])
 def test_what_is_loaded_later_is_there_like_all_else(name):
     code = """
     import sys, fastbp

@@ -12,6 +12,7 @@ import atexit
 import ctypes
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from math import ceil
@@ -32,6 +33,8 @@ from fastbp.kernels.gemm import planned_product
 from fastbp.kernels.tile import tile_table
 
 R = TypeVar("R")
+
+POLL = 2e-4  # seconds
 
 _CACHE_LINE = 64
 _GEMM = {
@@ -113,8 +116,13 @@ def _dismiss(memory: tuple[np.ndarray, np.ndarray], threads: list[threading.Thre
     if os.getpid() != process:  # a fork copies the words but not the threads, perhaps with their lock held
         return
     kernels.dismiss(memory[0].ctypes.data)
+    ending = all(thread.ident != threading.get_ident() for thread in threading.enumerate())
     for thread in threads:
-        thread.join()
+        if not ending:
+            thread.join()
+        # The thread whose team it was is no longer on Python's list, and join would enter it there again, for ever.
+        while thread.is_alive():
+            time.sleep(POLL)
 
 
 _local = threading.local()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.basics._extra import needed
+from fastbp.commands._words import in_a_line
 
 MOST_ROWS = 30  # of the table
 LONGEST_NAME = 30
@@ -54,4 +55,5 @@ def class_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _short(name: str) -> str:
+    name = in_a_line(name)
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from fastbp.activations import BY_NAME
 from fastbp.basics._team import set_num_threads
 from fastbp.commands import CommandError
+from fastbp.commands._words import in_a_line
 from fastbp.files.json_file import check_writable
 
 MOST_THREADS = 1024
@@ -75,7 +76,7 @@ class Parser(argparse.ArgumentParser):
             raise
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {in_a_line(message)}; see {self.prog} --help\n")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from fastbp.basics._extra import needed
 from fastbp.commands import CommandError
 from fastbp.commands._options import STDOUT
+from fastbp.commands._words import in_a_line
 from fastbp.files._files import write_whole
 from fastbp.files.json_file import write_json
 
@@ -28,7 +29,7 @@ def print_line(value: dict[str, Any]) -> None:
 def tell(message: str) -> None:
     """A line on stderr, if there is one."""
     if sys.stderr:
-        print(f"fastbp: {message}", file=sys.stderr)
+        print(f"fastbp: {in_a_line(message)}", file=sys.stderr)
 
 
 def write_picture(path: str, figure: Any) -> None:

@@ -1,9 +1,20 @@
-"""Errors of the library in the words of the command line: its options in place of Python's settings."""
+"""What the command line says: errors of the library with its options in place of Python's settings, and lines."""
 
 import shlex
 from typing import Any
 
 from fastbp.tables._errors import DataError, Settings
+
+
+def in_a_line(text: str) -> str:
+    """``text`` as a terminal shows it in one line, and does nothing else about it.
+
+    Names of columns and classes, and of files, are somebody else's: ends of lines and the codes that terminals obey, to
+    move the cursor or take a new title, are spelled as Python spells them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def on_the_command_line(error: DataError) -> str:

@@ -19,6 +19,7 @@ from fastbp.basics._extra import needed
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._model import add_model_argument
+from fastbp.commands._words import in_a_line
 from fastbp.files._files import write_whole
 from fastbp.files._interface import Interface, Unit
 from fastbp.files.to_c import to_c
@@ -71,12 +72,12 @@ def run(options: Options) -> None:
             _write_state_dict(net, path, interface)
     except (ValueError, TypeError) as error:  # layers that the format does not have, weights that are not finite
         raise CommandError(str(error)) from None
-    print(f"inputs   {_inputs(model)}")
-    print(f"outputs  {_outputs(model)}")
+    print(f"inputs   {in_a_line(_inputs(model))}")
+    print(f"outputs  {in_a_line(_outputs(model))}")
     if options.format == "torch":
         for line in _use_of_units(net, interface):
             print(line)
-    print(f"written  {path}")
+    print(f"written  {in_a_line(path)}")
 
 
 def exported(model: Model) -> tuple[Sequential, Interface]:

@@ -1,32 +1,17 @@
 """Show what fastbp works with here: CPU, row of the tile table, threads, compile cache, versions."""
 
 import argparse
-import importlib.metadata
-import os
-import platform
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import llvmlite
-import llvmlite.binding
-import numba
-import numpy as np
-
-import fastbp
-from fastbp.basics._progress import why_not_kept
+from fastbp._show_config import collected, lines
 from fastbp.commands import _options as types
 from fastbp.commands._report import write_report
-from fastbp.kernels._jit import carried
-from fastbp.kernels.isa import ISA
-from fastbp.kernels.program import train
 
 EXAMPLES = """\
 examples:
   fastbp info
   fastbp info --json -
 """
-OPTIONAL = ("safetensors", "tqdm", "scikit-learn", "matplotlib", "polars", "pandas", "pooch", "onnx", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,60 +30,5 @@ def run(options: Options) -> None:
     """Print and write it."""
     report = collected()
     if options.json != types.STDOUT:
-        width = max(map(len, report))
-        for name, value in report.items():
-            print(f"{name:<{width}}  {value}")
+        print(*lines(report), sep="\n")
     write_report(options.json, report)
-
-
-def collected() -> dict[str, Any]:
-    """What there is to know, by name."""
-    folder, size = cache()
-    tiles = ", ".join(f"{rows}x{n}" for n, rows in enumerate(ISA.tile_rows, 1))
-    installed = {name: _version(name) for name in OPTIONAL}
-    return {
-        "fastbp": fastbp.__version__,
-        "CPU": f"{_cpu_name()} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
-        "table row": f"{ISA.name} ({ISA.cpu}): vectors of {ISA.vector_bytes} bytes, tiles of rows x vectors {tiles}",
-        "threads": fastbp.get_num_threads(),
-        "machine code": machine_code(),
-        "cache": folder or f"none, so that every process compiles anew: {why_not_kept()}",
-        "cache size": f"{size / 1e6:.1f} MB",
-        "Python": f"{platform.python_version()} on {platform.platform()}",
-        "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
-        "NumPy": np.__version__,
-    } | {name: version or "not installed" for name, version in installed.items()}
-
-
-def machine_code() -> str:
-    """Where the machine code of the kernels comes from, and why."""
-    try:
-        return f"of the package: {carried()}"
-    except OSError as error:
-        return f"compiled at first use: {error}"
-
-
-def cache() -> tuple[str | None, int]:
-    """The folder of the compile cache, None if there is none, and the bytes of machine code in it."""
-    folder = getattr(train._cache, "cache_path", None)
-    if folder is None:
-        return None, 0
-    files = (file for pattern in ("*.nbi", "*.nbc") for file in Path(folder).glob(pattern))
-    return folder, sum(file.stat().st_size for file in files)
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # no Linux
-    return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -31,6 +31,7 @@ from fastbp.commands._network import (
 from fastbp.commands._progress import Progress, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
 from fastbp.commands._understood import lines, understood
+from fastbp.commands._words import in_a_line
 from fastbp.tables._errors import LossError
 from fastbp.tables._explosion import Explosion
 from fastbp.tables._model import Model, model_of
@@ -131,7 +132,8 @@ def run(options: Options) -> None:
     settings = fit_settings(options) | {"resume": state, "sample_weight": data.weights}
     told = understood(model, samples, data)
     if options.data not in SETS and options.json != types.STDOUT:
-        print(*lines(options.data, told, asked=options.loss is not None), sep="\n", flush=True)
+        told_lines = lines(options.data, told, asked=options.loss is not None)
+        print(*map(in_a_line, told_lines), sep="\n", flush=True)
     _train(options, model, data, settings, told)
 
 

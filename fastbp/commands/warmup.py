@@ -16,10 +16,10 @@ import numpy as np
 
 import fastbp
 from fastbp import Affine, Sequential, Sigmoid, layers, losses
+from fastbp._show_config import cache
 from fastbp.activations import BY_NAME, named
 from fastbp.basics._progress import Bar, silence, why_not_kept
 from fastbp.commands._options import Options
-from fastbp.commands.info import cache
 from fastbp.losses._loss import LABELS
 from fastbp.optimizers import Optimizer
 from fastbp.programs._slices import LEAST_SLICES, SLICE_BYTES

@@ -42,7 +42,12 @@ class ArrayFeatures:
         _check_finite(x)
         if not self.mean:
             return x
-        return ((x - np.array(self.mean)) / np.array(self.std)).astype(dtype)
+        with np.errstate(over="ignore"):
+            standard = ((x - np.array(self.mean)) / np.array(self.std)).astype(dtype)
+        if (too_large := np.isinf(standard)).any():
+            row, column = np.argwhere(too_large)[0] + 1
+            raise DataError(f"the samples have a number in row {row}, column {column}, that is too large for {dtype}")
+        return standard
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "array"} | asdict(self)

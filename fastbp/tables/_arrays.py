@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from fastbp.files.idx import MOST_PACKED
 from fastbp.tables._errors import DataError, check_file, no_such
 from fastbp.tables._memory import memory, shown_size
 
@@ -54,6 +55,9 @@ class Npz:
                 member = archive.infolist()[self.names.index(name)]
                 if member.file_size > memory():
                     raise DataError(f"{called} unpacks to {shown_size(member.file_size)}, more memory than there is")
+                packed = member.compress_size
+                if member.compress_type == zipfile.ZIP_DEFLATED and member.file_size > MOST_PACKED * (packed + 1):
+                    raise DataError(f"{called} is damaged: {packed} bytes cannot unpack to so many")
                 with archive.open(member) as file:
                     _check_header(called, file, member.file_size)
                 with archive.open(member) as file:

@@ -162,7 +162,7 @@ class PolarsTable(Table):
     @classmethod
     def from_text(cls, text: TextTable, decimal: str) -> "PolarsTable":
         polars: Any = needed("polars", "tables")
-        frame = polars.read_csv(text.source, infer_schema=False, separator=text.separator)
+        frame = polars.read_csv(text.source, infer_schema=False, separator=text.separator, glob=False)
         frame = frame.rename(dict(zip(frame.columns, text.names, strict=True)))
         table = cls(frame, text.names, decimal)
         if len(text.names) > 1:  # polars takes a blank line for a row
@@ -171,7 +171,7 @@ class PolarsTable(Table):
 
     @classmethod
     def from_parquet(cls, path: str, decimal: str) -> "PolarsTable":
-        frame = needed("polars", "tables").read_parquet(path)
+        frame = needed("polars", "tables").read_parquet(path, glob=False)
         return cls(frame, list(frame.columns), decimal)
 
     def _filter(self, mask: np.ndarray) -> None:

@@ -136,8 +136,13 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _read(path: str, file: BinaryIO, most: int) -> bytes:
+    """Up to ``most`` bytes of the file: in pieces, for Python makes room for all that it is asked for."""
+    pieces: list[bytes] = []
     try:
-        return file.read(most)
+        while most > 0 and (piece := file.read(min(most, HEAD))):
+            pieces.append(piece)
+            most -= len(piece)
+        return b"".join(pieces)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: the gzip data are damaged: {error}") from None
 

@@ -30,11 +30,17 @@ def row_for(monkeypatch, cpu, features=""):
         ("haswell", "avx2"),
         ("znver3", "avx2"),
         ("skylake-avx512", "avx512"),
-        ("znver4", "avx512"),
+        ("icelake-server", "avx512"),
     ],
 )
 def test_row_of_a_named_cpu(monkeypatch, cpu, name):
     assert row_for(monkeypatch, cpu) == name
+
+
+@on_x86
+def test_a_cpu_that_llvm_does_not_know_has_nothing_beyond_x86_64():
+    code = "import json; from fastbp.kernels import isa; print(json.dumps(list(isa._features_implied_by('znver99'))))"
+    assert python_json(code) == []
 
 
 def words(names, sign="+"):

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 
+import numpy as np
 import pytest
 from calls import python
 from teams import members
@@ -134,6 +135,22 @@ def test_a_call_with_other_threads_ends_with_the_team_from_before(set_threads):
 @pytest.mark.parametrize("fits", [30, pytest.param(2000, marks=pytest.mark.soak)])
 def test_interrupts_at_any_moment_leave_the_number_of_threads(fits):
     assert python(INTERRUPTED.replace("FITS", str(fits)), timeout=60 + fits).split() == [str(fits), "2", "2"]
+
+
+def test_a_thread_that_ends_with_its_team_leaves_no_entry_in_the_list_of_threads():
+    x = np.ones((300, 300), np.float32)
+
+    def work():
+        fastbp.set_num_threads(3)
+        fastbp.Affine(x, x[0]).forward(x)
+
+    before = threading.enumerate()
+    for _ in range(3):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    left = [each for each in threading.enumerate() if each not in before and not each.name.startswith("fastbp-")]
+    assert left == []
 
 
 def test_in_a_fork_it_ends_with_a_team_of_the_childs_own():
