@@ -3,13 +3,14 @@
 import numpy as np
 
 from ._jit import kernel
+from .machine import MACHINE
 from .memory import like, load, size_of, view
 from .random import BITS, key_of, random_bits
 from .team import package, spread
 
 KINDS = ("float32", "float64", "uint8", "int16", "int32", "int64")  # of data that are read as they are
 ORDER_STREAM = 0  # of the random numbers; a layer's is one more than its place
-ELEMENTS = 1 << 14  # of a batch copied in one part; a fixed cut
+ELEMENTS = MACHINE.gather_part
 
 
 @kernel

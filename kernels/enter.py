@@ -10,6 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .machine import MACHINE
 from .memory import float_of_bits, like, load, store
 from .team import CHUNK, LEAST_PARTS
 
@@ -39,7 +40,7 @@ NEW_FROM_DESCR = 94  # in the table of NumPy's functions
 
 # Elements in all of a call so short that other Python threads may as well wait: of element by element work, which one
 # thread does then, and of any other.
-SHORT, SHORT_OF_OTHERS = (LEAST_PARTS - 1) * CHUNK, 1 << 14
+SHORT, SHORT_OF_OTHERS = (LEAST_PARTS - 1) * CHUNK, MACHINE.short_call
 
 _increase = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 _decrease = types.ExternalFunction("Py_DecRef", types.void(types.int64))

@@ -10,28 +10,21 @@ result, except the cut of k, which follows from the depth and A alone, and which
 from typing import NamedTuple
 
 from ._jit import plain
-from .isa import ISA
+from .isa import ISA, SCRATCH_A, SCRATCH_BYTES
+from .machine import FIXED, MACHINE
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 
 VECTOR_BYTES = ISA.vector_bytes
 MASKS = ISA.masks
-BLOCK_K, BLOCK_N = ISA.block_k, ISA.block_n
-STEEP_K, STEEP_N, STEEP_PACK = ISA.steep_k, ISA.steep_n, ISA.steep_pack
-PACK_BYTES, PACK_ROWS = ISA.pack_bytes, ISA.pack_rows
-STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first-level cache
+BLOCK_K, STEEP_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep_k, FIXED.steep, FIXED.steep_depth
+THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
+SUMS_BYTES = (SCRATCH_BYTES - SCRATCH_A) // 2  # of the sums of a row, which stand there
 
-SMALL = 1 << 17  # multiply-adds
-# Last columns that do not fill a vector are computed apart in products of at most so many columns, and along k in those
-# of at least this depth, whose lines of B take at most so many bytes.
-THIN_COLUMNS = 512
-THIN_DEPTH = 128
-THIN_BYTES = 1 << 16
-STREAM_BYTES = 1 << 18  # of B: for one row, a smaller one comes fast enough in any order
-SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
-PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
-MANY_FLOPS = 16_000_000  # from here on more parts, which even out members that do not run all the time
-FEW_PARTS, MOST_PARTS = 4, 8
+SMALL, BLOCK_N, STEEP_N, STEEP_PACK = MACHINE.small_product, MACHINE.block_n, MACHINE.steep_n, MACHINE.steep_pack
+PACK_BYTES, PACK_ROWS, STREAM_BYTES = MACHINE.pack_bytes, MACHINE.pack_rows, MACHINE.stream_row_bytes
+PARALLEL_FLOPS, MANY_FLOPS = MACHINE.parallel_flops, MACHINE.many_flops
+FEW_PARTS, MANY_PARTS = MACHINE.few_parts, MACHINE.many_parts
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
 
@@ -151,7 +144,7 @@ def _blocks(shape, a, b, size):
     """Depth and columns of a block, and whether A and B are packed."""
     rows, columns, depth = shape
     a_row, a_k = a
-    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= 1024
+    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= STEEP_DEPTH
     ragged = columns * size % VECTOR_BYTES != 0
     large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
@@ -178,7 +171,7 @@ def _grid(shape, size):
     flops = 2 * rows * columns * depth
     if flops < PARALLEL_FLOPS:
         return 1, 1
-    wanted = FEW_PARTS if flops < MANY_FLOPS else MOST_PARTS
+    wanted = FEW_PARTS if flops < MANY_FLOPS else MANY_PARTS
     vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
     most_columns = max(1, vectors // MAX_VECTORS)
     most_rows = max(1, rows // (2 * TILE_ROWS[MAX_VECTORS - 1]))

@@ -8,12 +8,13 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .entry import operand
 from .isa import ISA
+from .machine import MACHINE
 from .memory import address, like, size_of, view
 from .simd import I64, Vectors, element_bytes, element_type
 from .team import package, part_of, parts_of, spread
 
 VECTOR_BYTES = ISA.vector_bytes
-STREAM_BYTES = 1 << 26  # of an output that no cache can hold: stores past the caches spare reading it first
+STREAM_BYTES = MACHINE.stream_bytes
 
 
 @kernel(inline=True)

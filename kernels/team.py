@@ -19,6 +19,8 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .cores import LEAVE_WORDS, current_core, leave_core
+from .isa import SCRATCH_BYTES, ZERO_BYTES
+from .machine import FIXED, MACHINE
 from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, store
 
 # Words of the team, those that several threads write a cache line apart.
@@ -31,29 +33,23 @@ POSTED = 89  # parts of all jobs that were shared
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
 WORDS = CORES + LEAVE_WORDS
 
-CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
+CHUNK = FIXED.chunk
 
-SCRATCH_BYTES = 3 << 19  # of each member
-ZERO_BYTES = 512  # zeros that lie before the scratch memory of each member
-
-LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake
+LEAST_PARTS = MACHINE.least_parts
 
 # Where the owner waits for help longer than it worked itself, a member lost its core to another program in the middle
 # of a part. The next jobs are then done without help, after each further stall twice as many.
-STALL = 200_000  # nanoseconds of waiting below which nothing follows
-MOST_ALONE = 1 << 12
+STALL, MOST_ALONE = MACHINE.stall, MACHINE.most_alone
 
 # A member that sleeps is awake too late for a short job, and to wake it costs the owner more than the help is worth:
 # where other programs wait for its core, milliseconds. It is woken for work that takes WAKING nanoseconds, and where
 # many jobs come one after the other, each within PAUSE of the one before: it does not fall asleep again between such.
-WAKING = 100_000
-PAUSE = 200_000
-MANY_IN_A_ROW = 16
+WAKING, PAUSE, MANY_IN_A_ROW = MACHINE.waking, MACHINE.pause, MACHINE.many_in_a_row
 
 HIGH = 1 << 32  # the unit of the high half of a ticket
 
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
-SPINS = 10_000  # about 0.2 ms of waiting, for the next job or the last part, before the core is given away
+SPINS = MACHINE.spins
 
 
 @kernel(inline=True)

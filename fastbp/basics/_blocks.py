@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-WORK = 1 << 31  # multiplications of a block, about a twentieth of a second on two cores
-LEAST_ROWS = 512  # of a block: as fast as many, and computed as many are
+from fastbp.kernels.machine import FIXED, MACHINE
+
+WORK, LEAST_ROWS = MACHINE.predict_work, FIXED.predict_rows
 
 
 def rows_of_block(per_row: int) -> int:

@@ -13,12 +13,12 @@ from fastbp.basics import _team
 from fastbp.basics._blocks import LEAST_ROWS, rows_of_block
 from fastbp.basics._pin import pin
 from fastbp.kernels import program as of
+from fastbp.kernels.machine import MACHINE
 from fastbp.kernels.program import predict
 from fastbp.programs._lowering import Lowering, words_with
 from fastbp.programs._program import Chain
 
-# Of what layers write of a block. Larger blocks fall out of the last cache, smaller ones wake a team too often.
-BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = MACHINE.predict_bytes
 MOST_PROGRAMS = 128  # that a thread keeps, for as many numbers of rows; a kilobyte or two each
 
 

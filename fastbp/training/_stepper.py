@@ -14,6 +14,7 @@ from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.kernels import program
+from fastbp.kernels.machine import MACHINE
 from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
@@ -25,7 +26,7 @@ from fastbp.training._not_finite import place_of
 MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
 # NumPy lets other threads run while it copies more elements than this (500 in its NPY_BEGIN_THREADS_THRESHOLDED).
 COPIED_AT_ONCE = 256
-READ_IN_PLACE = 1 << 14  # elements of samples from which on a copy takes longer than to find out their address
+READ_IN_PLACE = MACHINE.read_in_place
 
 
 class Batch(Given):

@@ -12,7 +12,8 @@ from products import around, assert_exact, assert_exact_sizes, bytes_of, dtypes,
 from strategies import assert_same_bits
 
 from fastbp.kernels.gemm import NOTHING, RELU, ROWS_PACKED, SCRATCH_A
-from fastbp.kernels.isa import ISA, TABLE
+from fastbp.kernels.isa import ISA
+from fastbp.kernels.machine import FIXED, MACHINE, NUMBERS
 from fastbp.kernels.plan import (
     STEEP,
     STEEP_K,
@@ -104,9 +105,9 @@ def test_around_the_cuts_of_n(form, dtype):
 @dtypes
 def test_around_the_size_at_which_b_is_packed(form, dtype):
     deep, _ = blocks(form, dtype)
-    wide = ISA.pack_bytes // bytes_of(dtype) // deep
-    rows = (ISA.pack_rows - 1, ISA.pack_rows)
-    sizes = [(m, n, deep) for m in rows for n in around(wide)] + [(ISA.pack_rows, wide, k) for k in around(deep)]
+    wide = MACHINE.pack_bytes // bytes_of(dtype) // deep
+    rows = (MACHINE.pack_rows - 1, MACHINE.pack_rows)
+    sizes = [(m, n, deep) for m in rows for n in around(wide)] + [(MACHINE.pack_rows, wide, k) for k in around(deep)]
     assert_exact_sizes(form, sizes, dtype)
 
 
@@ -126,13 +127,13 @@ def steep_sizes(dtype):
     size = bytes_of(dtype)
     block_k, block_n = blocks("x.T dout", dtype, step=STEEP // size)
     assert (block_k, block_n) == (STEEP_K // size, STEEP_N)
-    wide = -(-ISA.pack_bytes // size // block_k)
+    wide = -(-MACHINE.pack_bytes // size // block_k)
     for step in (STEEP // size, 2 * STEEP // size):
         for k in around(1024 // size, block_k, 2 * block_k):
             yield 13, lanes_of(dtype) + 1, k, step
         for n in around(block_n, wide):
-            yield min(step, ISA.pack_rows + 1), n, block_k + 1, step
-        for m in (step, *around(ROWS_PACKED, 2 * ROWS_PACKED, ISA.pack_rows)):
+            yield min(step, MACHINE.pack_rows + 1), n, block_k + 1, step
+        for m in (step, *around(ROWS_PACKED, 2 * ROWS_PACKED, MACHINE.pack_rows)):
             yield min(step, m), wide, block_k + 3, step
 
 
@@ -149,19 +150,16 @@ def test_steps_of_k_that_fall_on_each_other_in_the_cache(dtype):
         assert np.array_equal(frame_of(c), before), (m, n, k, step)
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 @dtypes
-def test_packed_blocks_fit_the_scratch_memory(row, dtype):
+def test_packed_blocks_fit_the_scratch_memory_where_they_are_as_wide_as_may_be(dtype):
     size = bytes_of(dtype)
-    lanes = row.lanes(size)
-    assert len(row.tile_rows) * row.vector_bytes <= ZERO_BYTES
-    for block_k, block_n in ((row.block_k, row.block_n), (row.steep_k, row.steep_n)):
-        rows, vectors = block_k // size + lanes, block_n // lanes
-        assert vectors >= 1
-        assert vectors * row.vector_bytes * rows <= SCRATCH_A
-    if row.steep_pack:
-        longest = -(-ROWS_PACKED // lanes) * lanes + lanes
-        assert SCRATCH_A + longest * size * (row.steep_k // size + lanes) <= SCRATCH_BYTES
+    lanes = ISA.lanes(size)
+    assert len(ISA.tile_rows) * ISA.vector_bytes <= ZERO_BYTES
+    for depth, columns in ((FIXED.block_k, NUMBERS["block_n"]), (FIXED.steep_k, NUMBERS["steep_n"])):
+        assert columns.least >= lanes
+        assert columns.most // lanes * ISA.vector_bytes * (depth // size + lanes) <= SCRATCH_A
+    longest = -(-ROWS_PACKED // lanes) * lanes + lanes
+    assert SCRATCH_A + longest * size * (FIXED.steep_k // size + lanes) <= SCRATCH_BYTES
 
 
 @forms
