@@ -3,13 +3,15 @@
 Two kinds stand here, and a third does not:
 
 - ``Machine``: numbers that change how fast something is and no bit of what it gives. A machine has its own; a row of
-  ``ROWS`` says which it begins with.
+  ``ROWS`` says which it begins with, and ``fastbp tune`` measures those that matter. Machine code runs on all machines
+  of a row of ``isa``, so these are no constants in it: teams hold them as words.
 - ``Fixed``: numbers that a result depends on in its last bits, since they say where sums are cut and which code an
   element meets. They follow from the row of ``isa`` alone, so that results are equal on all machines that have it.
 - What the form of the code follows from (rows of a tile, bytes of a vector, the layout of scratch memory, how many
   chains stand abreast) is in ``isa``, or beside the code that has this form.
 """
 
+import math
 from typing import NamedTuple
 
 from .isa import ISA, SCRATCH_A
@@ -129,7 +131,7 @@ NUMBERS = {
     "small_product": Number("multiply-adds", 0, 1 << 20, "up to which a product is tiles, and nothing is decided"),
     "block_n": Number("columns", 64, _widest(FIXED.block_k), "of a block of B, which stays in the second cache"),
     "steep_n": Number("columns", 64, _widest(FIXED.steep_k), "the same where A has steep steps of k"),
-    "steep_pack": Number("0 or 1", 0, 1, "whether such an A is packed where B is large"),
+    "steep_pack": Number("(0, 1)", 0, 1, "whether such an A is packed where B is large"),
     "pack_bytes": Number("bytes", 1 << 14, _MUCH, "of a large B, which is packed where nothing else forces it"),
     "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
     "stream_row_bytes": Number("bytes", 1 << 12, _MUCH, "of B from which on a single row of A meets it row by row"),
@@ -147,10 +149,8 @@ NUMBERS = {
     "gather_part": Number("elements", 1 << 8, 1 << 24, "of a batch copied in one part"),
     "stream_bytes": Number("bytes", 1 << 20, _MUCH, "of an output that is stored past the caches, which hold no such"),
     "short_call": Number("elements", 0, 1 << 20, "in all of a call so short that other Python threads may wait"),
-    "predict_bytes": Number(
-        "bytes", 1 << 16, _MUCH, "that layers write of a block of rows: it stays in the last cache"
-    ),
-    "predict_work": Number("multiplications", 1 << 20, _MUCH, "of a block of rows, between two looks for Ctrl-C"),
+    "predict_bytes": Number("bytes", 1, 1 << 30, "that layers write of a block of rows: it stays in the last cache"),
+    "predict_work": Number("multiplications", 1, 1 << 33, "of a block of rows, between two looks for Ctrl-C"),
     "read_in_place": Number("elements", 1, 1 << 24, "of a batch from which on a copy takes longer than an address"),
 }
 
@@ -190,4 +190,25 @@ ROWS = (
     Row("any CPU", "plain", False, "", 0, (32 * _KB, 256 * _KB, 32 * _MB), Machine()),
 )
 
-MACHINE = next(row for row in ROWS if row.isa == ISA.name).numbers
+
+def nearest(isa: str, vendor: str, family: int, caches: tuple[int, int, int]) -> Row:
+    """The row for a CPU of which that much is known; a cache of 0 bytes is not.
+
+    It is one with the same vectors: that of the same maker and family, else the one whose first and second caches are
+    nearest by ratio, and of several such the one that stands first.
+    """
+
+    def apart(row: Row) -> tuple[bool, float]:
+        known = [(own, other) for own, other in zip(row.caches[:2], caches[:2], strict=True) if other > 0]
+        return (row.vendor, row.family) != (vendor, family), sum(abs(math.log2(own / other)) for own, other in known)
+
+    return min((row for row in ROWS if row.isa == isa), key=apart)
+
+
+def fitted(row: Row, caches: tuple[int, int, int]) -> Machine:
+    """The numbers of a row on a machine with such caches: what goes by the size of its last is what that says."""
+    numbers, last = row.numbers, caches[2]
+    if last == 0:
+        return numbers
+    larger, smaller = max(numbers.stream_bytes, 2 * last), min(numbers.predict_bytes, max(1 << 20, last // 4))
+    return numbers._replace(stream_bytes=larger, predict_bytes=smaller)

@@ -8,13 +8,11 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .entry import operand
 from .isa import ISA
-from .machine import MACHINE
 from .memory import address, like, size_of, view
 from .simd import I64, Vectors, element_bytes, element_type
-from .team import package, part_of, parts_of, spread
+from .team import NO_TEAM, machine_of, package, part_of, parts_of, spread
 
 VECTOR_BYTES = ISA.vector_bytes
-STREAM_BYTES = MACHINE.stream_bytes
 
 
 @kernel(inline=True)
@@ -75,7 +73,8 @@ def relu_forward(team, operands, one):
     """
     x, rows, columns = operand(operands, 0)
     y, mask, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
-    spread(team, parts_of(n), package(_forward, (x, y, mask, n, n * size_of(one) >= STREAM_BYTES, one)))
+    streams = team != NO_TEAM and n * size_of(one) >= machine_of(team).stream_bytes
+    spread(team, parts_of(n), package(_forward, (x, y, mask, n, streams, one)))
     return 1
 
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.kernels.machine import FIXED, MACHINE
+from fastbp.basics import _machine
+from fastbp.kernels.machine import FIXED
 
-WORK, LEAST_ROWS = MACHINE.predict_work, FIXED.predict_rows
+LEAST_ROWS = FIXED.predict_rows
 
 
 def rows_of_block(per_row: int) -> int:
     """How many rows a block has, each of ``per_row`` multiplications."""
-    return max(LEAST_ROWS, WORK // per_row)
+    return max(LEAST_ROWS, _machine.numbers().predict_work // per_row)
 
 
 def in_blocks(function: Callable[[Any], np.ndarray], x: Any, per_row: int) -> np.ndarray:

@@ -9,16 +9,14 @@ from weakref import ref
 
 import numpy as np
 
-from fastbp.basics import _team
+from fastbp.basics import _machine, _team
 from fastbp.basics._blocks import LEAST_ROWS, rows_of_block
 from fastbp.basics._pin import pin
 from fastbp.kernels import program as of
-from fastbp.kernels.machine import MACHINE
 from fastbp.kernels.program import predict
 from fastbp.programs._lowering import Lowering, words_with
 from fastbp.programs._program import Chain
 
-BLOCK_BYTES = MACHINE.predict_bytes
 MOST_PROGRAMS = 128  # that a thread keeps, for as many numbers of rows; a kilobyte or two each
 
 
@@ -69,7 +67,8 @@ class Predictor:
     def __init__(self, chain: Chain) -> None:
         self.chain, self._dtype = chain, chain.vector.dtype
         width = sum(map(math.prod, chain.shapes)) * self._dtype.itemsize
-        self.most_rows = min(rows_of_block(chain.vector.size), max(LEAST_ROWS, BLOCK_BYTES // max(1, width)))
+        most_bytes = _machine.numbers().predict_bytes
+        self.most_rows = min(rows_of_block(chain.vector.size), max(LEAST_ROWS, most_bytes // max(1, width)))
         self._own = _Own()
 
     def __call__(self, x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray | None:
