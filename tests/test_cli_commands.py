@@ -391,7 +391,10 @@ def test_info_tells_what_is_there(folder, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     run("info", "--json", "-")
     report = json.loads(capsys.readouterr().out)
-    assert lines == [f"{name:<{max(map(len, report))}}  {value}" for name, value in report.items()]
+    numbers = report.pop("numbers")
+    assert dict(line.split(maxsplit=1) for line in lines[len(report) :]).keys() == numbers.keys()
+    width = max(map(len, [*report, *numbers]))
+    assert lines[: len(report)] == [f"{name:<{width}}  {value}" for name, value in report.items()]
     assert report["threads"] == fastbp.get_num_threads()
     assert report["table row"].startswith(fastbp.kernels.isa.ISA.name)
     assert (report["NumPy"], report["cache"], report["cache size"]) == (np.__version__, str(folder), "0.8 MB")

@@ -14,11 +14,13 @@ import numba
 import numpy as np
 
 import fastbp
+from fastbp.basics import _cpu, _machine
 from fastbp.basics._progress import why_not_kept
 from fastbp.commands import _options as types
 from fastbp.commands._report import write_report
 from fastbp.kernels._jit import carried
 from fastbp.kernels.isa import ISA
+from fastbp.kernels.machine import NUMBERS
 from fastbp.kernels.program import train
 
 EXAMPLES = """\
@@ -45,8 +47,11 @@ def run(options: Options) -> None:
     """Print and write it."""
     report = collected()
     if options.json != types.STDOUT:
-        width = max(map(len, report))
-        for name, value in report.items():
+        lines = {name: value for name, value in report.items() if name != "numbers"}
+        for name, number in report["numbers"].items():
+            lines[name] = f"{number['value']} {number['unit']}, {number['from']}"
+        width = max(map(len, lines))
+        for name, value in lines.items():
             print(f"{name:<{width}}  {value}")
     write_report(options.json, report)
 
@@ -56,10 +61,11 @@ def collected() -> dict[str, Any]:
     folder, size = cache()
     tiles = ", ".join(f"{rows}x{n}" for n, rows in enumerate(ISA.tile_rows, 1))
     installed = {name: _version(name) for name in OPTIONAL}
-    return {
+    report = {
         "fastbp": fastbp.__version__,
-        "CPU": f"{_cpu_name()} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
+        "CPU": f"{_cpu.this().name} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
         "table row": f"{ISA.name} ({ISA.cpu}): vectors of {ISA.vector_bytes} bytes, tiles of rows x vectors {tiles}",
+        "machine": f"{_machine.row().name}, {_measured()}: caches of {_caches()}",
         "threads": fastbp.get_num_threads(),
         "machine code": machine_code(),
         "cache": folder or f"none, so that every process compiles anew: {why_not_kept()}",
@@ -67,7 +73,28 @@ def collected() -> dict[str, Any]:
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
         "NumPy": np.__version__,
-    } | {name: version or "not installed" for name, version in installed.items()}
+    }
+    report |= {name: version or "not installed" for name, version in installed.items()}
+    report["numbers"] = numbers()
+    return report
+
+
+def numbers() -> dict[str, dict[str, Any]]:
+    """The numbers of the machine by name: how large, of what, and where each comes from."""
+    told = {_machine.OF_ROW: f"row {_measured()}", _machine.OF_CACHE: "row, by the size of the last cache"}
+    sources = {name: told.get(source, f"tuned on {source}") for name, source in _machine.sources().items()}
+    return {
+        name: {"value": value, "unit": NUMBERS[name].unit, "meaning": NUMBERS[name].meaning, "from": sources[name]}
+        for name, value in _machine.numbers()._asdict().items()
+    }
+
+
+def _measured() -> str:
+    return "measured" if _machine.row().measured else "not measured"
+
+
+def _caches() -> str:
+    return ", ".join(f"{size >> 10} KB" if size else "unknown size" for size in _cpu.this().caches)
 
 
 def machine_code() -> str:
@@ -85,16 +112,6 @@ def cache() -> tuple[str | None, int]:
         return None, 0
     files = (file for pattern in ("*.nbi", "*.nbc") for file in Path(folder).glob(pattern))
     return folder, sum(file.stat().st_size for file in files)
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # no Linux
-    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:
