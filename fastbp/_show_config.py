@@ -12,10 +12,11 @@ import numba
 import numpy as np
 
 from fastbp import __version__
-from fastbp.basics import _arguments, _team
+from fastbp.basics import _arguments, _cpu, _machine, _team
 from fastbp.basics._progress import why_not_kept
 from fastbp.kernels._jit import carried
 from fastbp.kernels.isa import ISA
+from fastbp.kernels.machine import NUMBERS
 from fastbp.kernels.program import train
 
 OPTIONAL = ("safetensors", "tqdm", "scikit-learn", "matplotlib", "polars", "pandas", "pooch", "onnx", "torch")
@@ -60,8 +61,12 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
 def lines(found: dict[str, Any]) -> list[str]:
     """What was ``collected``, a line each."""
-    width = max(map(len, found))
-    return [f"{name:<{width}}  {_text(value)}" for name, value in found.items()]
+    numbers = {
+        name: f"{number['value']} {number['unit']}, {number['from']}" for name, number in found["numbers"].items()
+    }
+    told = {name: _text(value) for name, value in found.items() if name != "numbers"} | numbers
+    width = max(map(len, told))
+    return [f"{name:<{width}}  {value}" for name, value in told.items()]
 
 
 def _text(value: Any) -> str:
@@ -74,11 +79,12 @@ def collected() -> dict[str, Any]:
     """What there is to know, by name."""
     folder, size = cache()
     tiles = ", ".join(f"{rows}x{n}" for n, rows in enumerate(ISA.tile_rows, 1))
-    installed = {name: _version(name) for name in OPTIONAL}
+    versions = {name: _version(name) or "not installed" for name in OPTIONAL}
     return {
         "fastbp": __version__,
-        "CPU": f"{_cpu_name()} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
+        "CPU": f"{_cpu.this().name} ({llvmlite.binding.get_host_cpu_name()}), {os.cpu_count()} cores",
         "table row": f"{ISA.name} ({ISA.cpu}): vectors of {ISA.vector_bytes} bytes, tiles of rows x vectors {tiles}",
+        "machine": f"{_machine.row().name}, {_measured()}: caches of {_caches()}",
         "threads": _team.get_num_threads(),
         "machine code": machine_code(),
         "cache": folder or f"none, so that every process compiles anew: {why_not_kept()}",
@@ -87,7 +93,27 @@ def collected() -> dict[str, Any]:
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "numba": f"{numba.__version__}, llvmlite {llvmlite.__version__}",
         "NumPy": np.__version__,
-    } | {name: version or "not installed" for name, version in installed.items()}
+        **versions,
+        "numbers": numbers(),
+    }
+
+
+def numbers() -> dict[str, dict[str, Any]]:
+    """The numbers of the machine by name: how large, of what, and where each comes from."""
+    told = {_machine.OF_ROW: f"row {_measured()}", _machine.OF_CACHE: "row, by the size of the last cache"}
+    sources = {name: told.get(source, f"tuned on {source}") for name, source in _machine.sources().items()}
+    return {
+        name: {"value": value, "unit": NUMBERS[name].unit, "meaning": NUMBERS[name].meaning, "from": sources[name]}
+        for name, value in _machine.numbers()._asdict().items()
+    }
+
+
+def _measured() -> str:
+    return "measured" if _machine.row().measured else "not measured"
+
+
+def _caches() -> str:
+    return ", ".join(f"{size >> 10} KB" if size else "unknown size" for size in _cpu.this().caches)
 
 
 def environment() -> dict[str, str]:
@@ -110,16 +136,6 @@ def cache() -> tuple[str | None, int]:
         return None, 0
     files = (file for pattern in ("*.nbi", "*.nbc") for file in Path(folder).glob(pattern))
     return folder, sum(file.stat().st_size for file in files)
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # no Linux
-    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

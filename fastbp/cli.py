@@ -29,6 +29,7 @@ COMMANDS = {
     "gradcheck": "compare a network's gradients with central differences",
     "bench": "run the benchmarks",
     "warmup": "compile all kernels now, so that later runs start at once",
+    "tune": "measure which limits and sizes suit this machine, and keep them",
     "info": "show CPU, threads, cache and versions",
 }
 EXAMPLES = """\

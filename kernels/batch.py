@@ -5,11 +5,10 @@ import numpy as np
 from ._jit import kernel
 from .memory import like, load, size_of, view
 from .random import BITS, key_of, random_bits
-from .team import package, spread
+from .team import machine_of, package, spread
 
 KINDS = ("float32", "float64", "uint8", "int16", "int32", "int64")  # of data that are read as they are
 ORDER_STREAM = 0  # of the random numbers; a layer's is one more than its place
-ELEMENTS = 1 << 14  # of a batch copied in one part; a fixed cut
 
 
 @kernel
@@ -28,8 +27,8 @@ def shuffle(order, seed, epoch):
 
 
 @kernel(inline=True)
-def _rows_of_part(width):
-    return max(1, ELEMENTS // max(1, width))
+def _rows_of_part(team, width):
+    return max(1, machine_of(team).gather_part // max(1, width))
 
 
 @kernel(inline=True)
@@ -57,8 +56,7 @@ def _copy_rows(source, stride, rows, target, scale, begin, end):
 
 
 @kernel
-def _gather(source, stride, rows, target, scale, part, member):
-    count = _rows_of_part(target.shape[1])
+def _gather(source, stride, rows, target, scale, count, part, member):
     _copy_rows(source, stride, rows, target, scale, part * count, min(rows.size, (part + 1) * count))
 
 
@@ -71,8 +69,8 @@ def gather(team, source, stride, rows, target, scale):
     target : (B, width), width <= stride, C-contiguous; overwritten
     scale : number of the type of ``target``
     """
-    count = _rows_of_part(target.shape[1])
-    spread(team, (rows.size + count - 1) // count, package(_gather, (source, stride, rows, target, scale)))
+    count = _rows_of_part(team, target.shape[1])
+    spread(team, (rows.size + count - 1) // count, package(_gather, (source, stride, rows, target, scale, count)))
 
 
 @kernel
@@ -94,8 +92,7 @@ def gather_kind(team, source, kind, n_samples, stride, rows, target, scale):
 
 
 @kernel
-def _gather_sparse(values, columns, starts, rows, target, part, member):
-    count = _rows_of_part(target.shape[1])
+def _gather_sparse(values, columns, starts, rows, target, count, part, member):
     begin, end = part * count, min(rows.size, (part + 1) * count)
     one = like(1, target[0, 0])
     for n in range(begin, end):
@@ -118,5 +115,6 @@ def gather_sparse(team, values, columns, starts, rows, target):
     rows : (B,) int64, in 0..n_samples-1
     target : (B, width), C-contiguous, overwritten; columns are in 0..width-1
     """
-    count = _rows_of_part(target.shape[1])
-    spread(team, (rows.size + count - 1) // count, package(_gather_sparse, (values, columns, starts, rows, target)))
+    count = _rows_of_part(team, target.shape[1])
+    job = package(_gather_sparse, (values, columns, starts, rows, target, count))
+    spread(team, (rows.size + count - 1) // count, job)

@@ -10,11 +10,12 @@ import numpy as np
 
 from ._jit import kernel
 from .instructions import operands, operation
+from .machine import FIXED
 from .memory import address, float_of_bits, like, load, matrix, view
 from .program import LR
 from .team import CHUNK, package, spread
 
-LEAST_ROWS = 32  # of a part, whose sums then take at most an eighth of the bytes of its float32 rows
+LEAST_ROWS = FIXED.column_rows
 
 
 @kernel(inline=True)

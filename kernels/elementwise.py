@@ -10,11 +10,12 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .entry import extra, number, operand
+from .machine import FIXED
 from .memory import like, size_of, view
 from .simd import I64, element_type
 from .team import package, part_of, parts_of, spread
 
-BLOCK = 1024  # elements copied before they are changed: they are still in the first-level cache then
+BLOCK = FIXED.function_block
 
 
 @intrinsic

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .memory import float_of_bits, like, load, store
-from .team import CHUNK, LEAST_PARTS
+from .team import CHUNK, LEAST_SHARED, NO_TEAM, machine_of
 
 # What an entry's words say: addresses of Python's objects and of NumPy's function that makes an array, for either
 # element type the compiled kernel and what it takes beside operands, how many operands there are, and a code for each.
@@ -37,9 +37,9 @@ C_ORDER, F_ORDER, ALIGNED = 1, 2, 0x100
 KIND, SAYS = HEADER + 8, ~0xFF000000  # of PyArray_Descr: kind, type, byte order, what differs, and the type's number
 NEW_FROM_DESCR = 94  # in the table of NumPy's functions
 
-# Elements in all of a call so short that other Python threads may as well wait: of element by element work, which one
-# thread does then, and of any other.
-SHORT, SHORT_OF_OTHERS = (LEAST_PARTS - 1) * CHUNK, 1 << 14
+# Elements in all of a call so short that other Python threads may as well wait, of element by element work that has no
+# need of a team: one thread does it then. Of any other, the machine says.
+SHORT = (LEAST_SHARED - 1) * CHUNK
 
 _increase = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 _decrease = types.ExternalFunction("Py_DecRef", types.void(types.int64))
@@ -244,7 +244,7 @@ def _run(words, team, arguments, call, kind, elements):
     function, others = load(words + 8 * (KERNELS + kind)), 0
     for n in range(N_EXTRAS):
         store(call + 8 * (EXTRA + n), load(words + 8 * (EXTRAS + N_EXTRAS * kind + n)))
-    lets_others = elements > (SHORT_OF_OTHERS if load(words + 8 * NEEDS_TEAM) else SHORT)
+    lets_others = elements > (machine_of(team).short_call if load(words + 8 * NEEDS_TEAM) else SHORT)
     if lets_others:
         for n in range(load(words + 8 * N_GIVEN)):
             _increase(load(arguments + 8 * n))
@@ -279,7 +279,7 @@ def enter(entry, arguments, count):
     letters = room
     made = letters + 8 * (MOST_LETTERS + 2)
     call = made + 8 * MOST_MADE
-    kind, first, elements, team = -1, 0, 0, 0
+    kind, first, elements, team = -1, 0, 0, NO_TEAM
     if count == 1 + load(words + 8 * N_GIVEN):
         kind, first, elements = _take(words, arguments + 8, letters, call)
         if kind >= 0 and (load(words + 8 * NEEDS_TEAM) or elements > SHORT):

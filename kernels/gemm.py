@@ -20,36 +20,12 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .elementwise import call_function
 from .instructions import operands
-from .isa import ISA
+from .isa import ISA, SCRATCH_A, SCRATCH_BYTES, ZERO_BYTES
 from .memory import float_of_bits, like, load, local, size_of
 from .one_row import one_row
 from .pack import pack_panel
-from .plan import (
-    BLOCK_K,
-    BLOCK_N,
-    BLOCKS,
-    MANY_FLOPS,
-    PACKED_TILES,
-    STEEP_K,
-    STEEP_N,
-    SUMS_BYTES,
-    TILES,
-    Plan,
-    plan_product,
-)
-from .team import (
-    GEMM32,
-    GEMM64,
-    SCRATCH_BYTES,
-    SIZE,
-    TILES32,
-    TILES64,
-    ZERO_BYTES,
-    has_help,
-    package,
-    scratch_of,
-    spread,
-)
+from .plan import BLOCKS, PACKED_TILES, STEEP_K, SUMS_BYTES, TILES, Plan, plan_product
+from .team import GEMM32, GEMM64, SIZE, TILES32, TILES64, has_help, machine_of, package, scratch_of, spread
 from .thin import columns_along_k, columns_along_rows
 from .tile import MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index
 
@@ -58,12 +34,11 @@ VECTOR_BYTES = ISA.vector_bytes
 ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
 NOTHING = 0  # as the address of ``start``
 WAY = Plan._fields.index("way")
-SCRATCH_A = 1 << 20  # where a packed block of A begins in a member's scratch; one of B stands before it
 
-# A table whose packed blocks do not fit would give wrong numbers. In bytes, padding included:
-_LARGEST_B = max((k + VECTOR_BYTES) * n for k, n in ((BLOCK_K, BLOCK_N), (STEEP_K, STEEP_N)))
+# A table whose packed blocks do not fit would give wrong numbers. Those of B do by the bounds in ``machine``; of A, in
+# bytes, padding included:
 _LARGEST_A = max(STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4)), SUMS_BYTES)  # or what stands there for a single row
-if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
+if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
     raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
 
 # What is applied to the finished product: nothing, ReLU as its elements leave the registers, or, for any other number,
@@ -305,7 +280,7 @@ def planned_product(team, plan, a, b, c, start, alpha, function, kept, number):
     elif p.way == BLOCKS:
         by_rows, by_columns = p.by_rows, p.by_columns
         if by_rows * by_columns > 1:
-            is_short = 2 * p.rows * p.columns * p.depth < MANY_FLOPS
+            is_short = 2 * p.rows * p.columns * p.depth < machine_of(team).many_flops
             if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
                 by_rows, by_columns = 1, 1
         tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
@@ -374,5 +349,5 @@ def gemm(team, shape, a, b, c, start, alpha, epilogue):
     a_at, a_row, a_k = a
     b_at, b_k, b_col = b
     start_row = start[1] if start[0] != NOTHING else 0
-    plan = plan_product(shape, (a_row, a_k), (b_k, b_col), c[1], start_row, size_of(alpha))
+    plan = plan_product(shape, (a_row, a_k), (b_k, b_col), c[1], start_row, size_of(alpha), machine_of(team))
     _by_address(team, local(plan), a_at, b_at, c[0], start[0], alpha, epilogue)

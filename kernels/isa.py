@@ -1,4 +1,6 @@
-"""What the CPU offers, and the table of tile and block sizes that follows from it.
+"""What the CPU offers, and the table of vectors and tiles that follows from it.
+
+Here stands what the form of the code follows from. At which size one form gives way to another is in ``machine``.
 
 Nothing but this table names an instruction set: a kernel asks ``ISA`` how wide a vector is and how many rows
 a register tile has. The row follows the CPU that numba compiles for, which is the host's unless
@@ -29,16 +31,8 @@ class Isa:
     masks : whether a masked load costs no more than a plain one. Where it does not, B is packed with its last
         vector padded.
     half_vectors : whether half a vector takes half the time, so that a short last vector may be a narrow one.
-    block_k, block_n : bytes of k and number of columns in the blocks of B that a large product is cut into; a packed
-        block stays in the second-level cache.
-    pack_bytes, pack_rows : B is packed, where nothing forces it, if it has this many bytes and meets as many rows.
-    steep_k, steep_n, steep_pack : the blocks for ``x.T dout`` where steps of k in ``x`` are so long a power of two
-        that they fall on each other in the cache, and whether ``x`` is then packed too.
-
     tuning : what to tell LLVM beside the CPU's name. For x86-64-v4 it keeps to half vectors where it has the choice,
         which takes the exponential and its like 1.4 times as long.
-
-    The numbers come from ``bench/bench_gemm.py``.
     """
 
     name: str
@@ -48,13 +42,6 @@ class Isa:
     tile_rows: tuple[int, ...]
     masks: bool
     half_vectors: bool
-    block_k: int
-    block_n: int
-    pack_bytes: int
-    pack_rows: int
-    steep_k: int
-    steep_n: int
-    steep_pack: bool
     tuning: str = ""
 
     def lanes(self, itemsize: int) -> int:
@@ -62,18 +49,7 @@ class Isa:
         return self.vector_bytes // itemsize
 
 
-# Few registers or short vectors: B passes through the first-level cache more often, so pack more.
-_NARROW: dict[str, Any] = {
-    "masks": False,
-    "half_vectors": False,
-    "block_k": 4096,
-    "block_n": 128,
-    "pack_bytes": 128 << 10,
-    "pack_rows": 64,
-    "steep_k": 1024,
-    "steep_n": 512,
-    "steep_pack": True,
-}
+_NARROW: dict[str, Any] = {"masks": False, "half_vectors": False}
 
 # The levels of the x86-64 psABI.
 _V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
@@ -92,13 +68,6 @@ TABLE = {
         tile_rows=(8, 8, 8, 6),
         masks=True,
         half_vectors=True,
-        block_k=4096,
-        block_n=128,
-        pack_bytes=1 << 20,
-        pack_rows=256,
-        steep_k=2048,
-        steep_n=256,
-        steep_pack=False,
         tuning="-prefer-256-bit",
     ),
 }
@@ -141,3 +110,9 @@ def _row() -> Isa:
 
 
 ISA = _row()
+
+# The scratch memory of each member of a team, in bytes: a packed block of B, and from SCRATCH_A on one of A, or the
+# sums of a single row. Before it lie zeros, as many as the widest tile reads.
+SCRATCH_BYTES = 3 << 19
+SCRATCH_A = 1 << 20
+ZERO_BYTES = 512

@@ -10,28 +10,16 @@ result, except the cut of k, which follows from the depth and A alone, and which
 from typing import NamedTuple
 
 from ._jit import plain
-from .isa import ISA
+from .isa import ISA, SCRATCH_A, SCRATCH_BYTES
+from .machine import FIXED
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 
 VECTOR_BYTES = ISA.vector_bytes
 MASKS = ISA.masks
-BLOCK_K, BLOCK_N = ISA.block_k, ISA.block_n
-STEEP_K, STEEP_N, STEEP_PACK = ISA.steep_k, ISA.steep_n, ISA.steep_pack
-PACK_BYTES, PACK_ROWS = ISA.pack_bytes, ISA.pack_rows
-STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first-level cache
-
-SMALL = 1 << 17  # multiply-adds
-# Last columns that do not fill a vector are computed apart in products of at most so many columns, and along k in those
-# of at least this depth, whose lines of B take at most so many bytes.
-THIN_COLUMNS = 512
-THIN_DEPTH = 128
-THIN_BYTES = 1 << 16
-STREAM_BYTES = 1 << 18  # of B: for one row, a smaller one comes fast enough in any order
-SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
-PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
-MANY_FLOPS = 16_000_000  # from here on more parts, which even out members that do not run all the time
-FEW_PARTS, MOST_PARTS = 4, 8
+BLOCK_K, STEEP_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep_k, FIXED.steep, FIXED.steep_depth
+THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
+SUMS_BYTES = (SCRATCH_BYTES - SCRATCH_A) // 2  # of the sums of a row, which stand there
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
 
@@ -78,7 +66,7 @@ class Plan(NamedTuple):
 
 
 @plain
-def plan_product(shape, a, b, c_row, start_row, size):
+def plan_product(shape, a, b, c_row, start_row, size, machine):
     """The plan of a product.
 
     Parameters
@@ -88,6 +76,7 @@ def plan_product(shape, a, b, c_row, start_row, size):
     b : (elements from k to k, elements from column to column), one of the two 1
     c_row, start_row : elements from row to row of C and of what is added to it, 0 where that is nothing
     size : bytes of an element
+    machine : the numbers of the ``Machine`` that computes it
     """
     rows, columns, depth = shape
     a_row, a_k = a
@@ -100,7 +89,7 @@ def plan_product(shape, a, b, c_row, start_row, size):
     block_k, block_n, packs_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
     if rows <= 0 or columns <= 0:
         way = NO_WORK
-    elif _is_small(shape, a, thin, size):
+    elif _is_small(shape, a, thin, size, machine):
         way = TILES
         if from_column != 1 or not MASKS:
             way, b_k = PACKED_TILES, lanes * vectors
@@ -111,9 +100,9 @@ def plan_product(shape, a, b, c_row, start_row, size):
         tile, last_tile = tile_index(tall, vectors, half), tile_index(max(1, last), vectors, half)
     else:
         way = BLOCKS
-        block_k, block_n, packs_a, packs_b = _blocks(shape, a, b, size)
-        streams = int(_streams(shape, from_column, size))
-        by_rows, by_columns = _grid(shape, size)
+        block_k, block_n, packs_a, packs_b = _blocks(shape, a, b, size, machine)
+        streams = int(_streams(shape, from_column, size, machine))
+        by_rows, by_columns = _grid(shape, size, machine)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail
     tiles = tile, n_tiles, last_row, last_tile
     blocks = block_k, block_n, packs_a, packs_b, thin, streams, by_rows, by_columns
@@ -121,11 +110,11 @@ def plan_product(shape, a, b, c_row, start_row, size):
 
 
 @plain
-def _is_small(shape, a, thin, size):
+def _is_small(shape, a, thin, size, machine):
     """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
     rows, columns, depth = shape
     one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= STEEP_K
-    return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= SMALL
+    return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= machine.small_product
 
 
 @plain
@@ -147,28 +136,28 @@ def _thin(shape, a, size):
 
 
 @plain
-def _blocks(shape, a, b, size):
+def _blocks(shape, a, b, size, machine):
     """Depth and columns of a block, and whether A and B are packed."""
     rows, columns, depth = shape
     a_row, a_k = a
-    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= 1024
+    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= STEEP_DEPTH
     ragged = columns * size % VECTOR_BYTES != 0
-    large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
+    large = depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
-    block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
-    return block_k // size, block_n, int(steep and large and STEEP_PACK), int(packs_b)
+    block_k, block_n = (STEEP_K, machine.steep_n) if steep else (BLOCK_K, machine.block_n)
+    return block_k // size, block_n, int(steep and large and machine.steep_pack), int(packs_b)
 
 
 @plain
-def _streams(shape, from_column, size):
+def _streams(shape, from_column, size, machine):
     """Whether B is read row by row."""
     rows, columns, depth = shape
     fits = columns * size <= SUMS_BYTES
-    return rows == 1 and from_column == 1 and fits and depth * columns * size >= STREAM_BYTES
+    return rows == 1 and from_column == 1 and fits and depth * columns * size >= machine.stream_row_bytes
 
 
 @plain
-def _grid(shape, size):
+def _grid(shape, size, machine):
     """Into how many parts a large product is cut, by rows and by columns.
 
     By columns first: a member mostly meets the same columns of W again in the next step, in its own cache, and parts
@@ -176,9 +165,9 @@ def _grid(shape, size):
     """
     rows, columns, depth = shape
     flops = 2 * rows * columns * depth
-    if flops < PARALLEL_FLOPS:
+    if flops < machine.parallel_flops:
         return 1, 1
-    wanted = FEW_PARTS if flops < MANY_FLOPS else MOST_PARTS
+    wanted = machine.few_parts if flops < machine.many_flops else machine.many_parts
     vectors = (columns * size + VECTOR_BYTES - 1) // VECTOR_BYTES
     most_columns = max(1, vectors // MAX_VECTORS)
     most_rows = max(1, rows // (2 * TILE_ROWS[MAX_VECTORS - 1]))

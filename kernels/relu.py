@@ -10,10 +10,9 @@ from .entry import operand
 from .isa import ISA
 from .memory import address, like, size_of, view
 from .simd import I64, Vectors, element_bytes, element_type
-from .team import package, part_of, parts_of, spread
+from .team import NO_TEAM, machine_of, package, part_of, parts_of, spread
 
 VECTOR_BYTES = ISA.vector_bytes
-STREAM_BYTES = 1 << 26  # of an output that no cache can hold: stores past the caches spare reading it first
 
 
 @kernel(inline=True)
@@ -74,7 +73,8 @@ def relu_forward(team, operands, one):
     """
     x, rows, columns = operand(operands, 0)
     y, mask, n = operand(operands, 1)[0], operand(operands, 2)[0], rows * columns
-    spread(team, parts_of(n), package(_forward, (x, y, mask, n, n * size_of(one) >= STREAM_BYTES, one)))
+    streams = team != NO_TEAM and n * size_of(one) >= machine_of(team).stream_bytes
+    spread(team, parts_of(n), package(_forward, (x, y, mask, n, streams, one)))
     return 1
 
 

@@ -11,11 +11,12 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .elementary import exp_nonpositive, log
 from .isa import ISA
+from .machine import FIXED
 from .memory import address, like, size_of, view
 from .pack import pack_panel, unpack_rows
 from .simd import I32, I64, Vectors, element_type
 
-LONGEST = 32  # columns of a short row: beyond, vectors along the row are as good
+LONGEST = FIXED.short_row
 ROWS = 64  # at a time
 SCRATCH_BYTES = 8 * (ROWS * (LONGEST + ISA.lanes(4)) + 4 * ROWS)
 VECTOR_BYTES = ISA.vector_bytes

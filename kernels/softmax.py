@@ -3,12 +3,13 @@
 from ._jit import kernel
 from .elementary import exp_nonpositive
 from .entry import operand
+from .machine import FIXED
 from .memory import address, like, matrix, view
 from .reduce import row_max, row_sum
 from .short_rows import LONGEST, SCRATCH_BYTES, softmax_short_rows
 from .team import package, scratch_of, spread
 
-ELEMENTS = 8192  # of the rows in one part: they stay in the first-level cache from pass to pass; a fixed cut
+ELEMENTS = FIXED.softmax_part
 
 
 @kernel(inline=True)

@@ -19,10 +19,13 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .cores import LEAVE_WORDS, current_core, leave_core
+from .instructions import operands
+from .isa import SCRATCH_BYTES, ZERO_BYTES
+from .machine import FIXED, Machine
 from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, store
 
 # Words of the team, those that several threads write a cache line apart.
-SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64, MEMBERS_OWN = range(11)
+SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64, MEMBERS_OWN, MACHINE = range(12)
 GENERATION, TICKET, LEFT, SLEEPERS = 16, 24, 32, 40
 MUTEX, CONDITION = 64, 80
 LAST, IN_A_ROW = 90, 91  # when the last job began while a member slept, and how many such came one after the other
@@ -31,29 +34,14 @@ POSTED = 89  # parts of all jobs that were shared
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
 WORDS = CORES + LEAVE_WORDS
 
-CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
+NO_TEAM = 0  # as the address of one: of a call of at most LEAST_SHARED - 1 parts, which is never shared
+LEAST_SHARED = 3
 
-SCRATCH_BYTES = 3 << 19  # of each member
-ZERO_BYTES = 512  # zeros that lie before the scratch memory of each member
-
-LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake
-
-# Where the owner waits for help longer than it worked itself, a member lost its core to another program in the middle
-# of a part. The next jobs are then done without help, after each further stall twice as many.
-STALL = 200_000  # nanoseconds of waiting below which nothing follows
-MOST_ALONE = 1 << 12
-
-# A member that sleeps is awake too late for a short job, and to wake it costs the owner more than the help is worth:
-# where other programs wait for its core, milliseconds. It is woken for work that takes WAKING nanoseconds, and where
-# many jobs come one after the other, each within PAUSE of the one before: it does not fall asleep again between such.
-WAKING = 100_000
-PAUSE = 200_000
-MANY_IN_A_ROW = 16
+CHUNK = FIXED.chunk
 
 HIGH = 1 << 32  # the unit of the high half of a ticket
 
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
-SPINS = 10_000  # about 0.2 ms of waiting, for the next job or the last part, before the core is given away
 
 
 @kernel(inline=True)
@@ -69,6 +57,12 @@ def part_of(n, part):
     Loop over the slice between them: an index that might be negative, for all numba knows, is not vectorised.
     """
     return part * CHUNK, min(n, (part + 1) * CHUNK)
+
+
+@kernel(inline=True)
+def machine_of(team):
+    """The numbers of the ``Machine`` that a team works on."""
+    return operands(Machine, load(team + 8 * MACHINE))
 
 
 @kernel(inline=True)
@@ -194,13 +188,15 @@ def _take_parts(team, member):
 
 
 @kernel
-def spread(team, parts, job, least=LEAST_PARTS):
+def spread(team, parts, job, least=0):
     """Have the team whose words start at address ``team`` do all ``parts`` of ``job``; return when they are done.
 
-    Fewer than ``least`` parts are done by the owner alone.
+    Fewer than ``least`` parts, by default those that the machine asks for, are done by the owner alone.
     """
     function, arguments = job
-    shared = parts >= least and load(team + 8 * SIZE) > 1
+    shared = parts > 1 and team != NO_TEAM and load(team + 8 * SIZE) > 1
+    if shared:
+        shared = parts >= (least if least > 0 else machine_of(team).least_parts)
     if shared and load(team + 8 * ALONE) > 0:
         store(team + 8 * ALONE, load(team + 8 * ALONE) - 1)
         shared = False
@@ -222,11 +218,11 @@ def spread(team, parts, job, least=LEAST_PARTS):
     begin = nanoseconds(team)
     _take_parts(team, 0)
     done = nanoseconds(team)
-    spins = 0
+    spins, most = 0, machine_of(team).spins
     while atomic_load(team + 8 * LEFT) > 0:
         relax()
         spins += 1
-        if spins > SPINS:
+        if spins > most:
             _give_way()
     _learn(team, done - begin, nanoseconds(team) - done)
 
@@ -234,11 +230,11 @@ def spread(team, parts, job, least=LEAST_PARTS):
 @kernel
 def _follows_many(team):
     """Count a job that begins while a member sleeps; returns whether it is one of many in a row."""
-    now = nanoseconds(team)
-    in_a_row = load(team + 8 * IN_A_ROW) + 1 if now - load(team + 8 * LAST) < PAUSE else 1
+    now, machine = nanoseconds(team), machine_of(team)
+    in_a_row = load(team + 8 * IN_A_ROW) + 1 if now - load(team + 8 * LAST) < machine.pause else 1
     store(team + 8 * LAST, now)
     store(team + 8 * IN_A_ROW, in_a_row)
-    return in_a_row > MANY_IN_A_ROW
+    return in_a_row > machine.many_in_a_row
 
 
 @kernel
@@ -249,24 +245,33 @@ def has_help(team):
 
 @kernel
 def _begin_alone(team, parts, function, arguments):
-    """Do parts of a job until the rest is worth waking members for; returns how many."""
-    part = 0
+    """Do parts of a job until the rest is worth waking members for; returns how many.
+
+    A member that sleeps is awake too late for a short job, and to wake it costs the owner more than the help is worth:
+    where other programs wait for its core, milliseconds. It is woken for longer work, and where many jobs come one
+    after the other, with short pauses: it does not fall asleep again between such.
+    """
+    part, waking = 0, machine_of(team).waking
     if not _follows_many(team):
         begin = load(team + 8 * LAST)
         while part < parts:
             _call(function, arguments, part, 0)
             part += 1
-            if (nanoseconds(team) - begin) * (parts - part) > WAKING * part:
+            if (nanoseconds(team) - begin) * (parts - part) > waking * part:
                 break
     return part
 
 
 @kernel
 def _learn(team, worked, waited):
-    """Draw the consequences of how long the owner ``worked`` on a job and then ``waited`` for help, in nanoseconds."""
-    patience = load(team + 8 * PATIENCE)
-    if waited > STALL and waited > worked:
-        patience = min(MOST_ALONE, max(1, 2 * patience))
+    """Draw the consequences of how long the owner ``worked`` on a job and then ``waited`` for help, in nanoseconds.
+
+    Where it waits for longer than it worked itself, a member lost its core to another program in the middle of a part.
+    The next jobs are then done without help, after each further stall twice as many.
+    """
+    patience, machine = load(team + 8 * PATIENCE), machine_of(team)
+    if waited > machine.stall and waited > worked:
+        patience = min(machine.most_alone, max(1, 2 * patience))
         store(team + 8 * ALONE, patience)
     elif patience > 0:
         patience -= 1
@@ -323,8 +328,8 @@ if THREADS_WORK and not config.DISABLE_JIT:
         """Help the owner of ``team`` as its member number ``member`` >= 1, until dismissed."""
         seen = 0
         while True:
-            spins = 0
-            while atomic_load(team + 8 * GENERATION) == seen and spins < SPINS:
+            spins, most = 0, machine_of(team).spins
+            while atomic_load(team + 8 * GENERATION) == seen and spins < most:
                 relax()
                 spins += 1
             if atomic_load(team + 8 * GENERATION) == seen:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import fastbp
-from fastbp.basics import _team
+from fastbp.basics import _machine, _team
 
 # A first call compiles for seconds, so no deadline. CI draws the same examples every time.
 settings.register_profile(
@@ -47,6 +47,14 @@ def set_threads():
     before = fastbp.get_num_threads()
     yield fastbp.set_num_threads
     fastbp.set_num_threads(before)
+
+
+@pytest.fixture
+def set_numbers():
+    """Numbers of the machine by name, for what is planned and run from then on; undone after the test."""
+    before = _machine.numbers()
+    yield lambda **numbers: _machine.use(before._replace(**numbers))
+    _machine.use(before)
 
 
 @pytest.fixture(scope="session")

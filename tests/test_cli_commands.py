@@ -17,6 +17,7 @@ from cli_runs import interrupted, refused, run
 import fastbp
 from fastbp import _show_config, cli
 from fastbp.commands import gradcheck
+from fastbp.kernels.machine import NUMBERS
 
 FASTBP = [sys.executable, "-m", "fastbp"]
 
@@ -395,6 +396,8 @@ def test_info_tells_what_is_there(folder, capsys, monkeypatch):
     assert fastbp.show_config() is None
     assert lines == capsys.readouterr().out.splitlines()
     assert report["environment"]["NUMBA_OPT"] == "3"
+    assert list(report["numbers"]) == list(NUMBERS)
+    assert lines[-1].startswith(list(NUMBERS)[-1])
     assert report["threads"] == fastbp.get_num_threads()
     assert report["table row"].startswith(fastbp.kernels.isa.ISA.name)
     assert (report["NumPy"], report["cache"], report["cache size"]) == (np.__version__, str(folder), "0.8 MB")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp.basics._machine import numbers
 from fastbp.kernels.plan import plan_product
 from fastbp.programs._listing import plan_in_words
 
@@ -48,14 +49,14 @@ def test_the_plans_of_products():
 
 
 def test_a_plan_in_words():
-    plan = plan_product((8, 4, 3), (3, 1), (1, 3), 4, 0, 4)
+    plan = plan_product((8, 4, 3), (3, 1), (1, 3), 4, 0, 4, numbers())
     assert plan_in_words(plan) == "8x4x3:tiles,packed"
-    plan = plan_product((100, 50, 784), (784, 1), (50, 1), 50, 0, 4)
+    plan = plan_product((100, 50, 784), (784, 1), (50, 1), 50, 0, 4, numbers())
     assert plan_in_words(plan._replace(block_k=1024, block_n=128, by_rows=2, by_columns=1, packs_b=0, thin=0)) == (
         "100x50x784:blocks=1024x128,parts=2x1"
     )
     assert plan_in_words(plan._replace(packs_a=1, packs_b=0, thin=2)).endswith(",packed,thin=2")
-    assert plan_in_words(plan_product((0, 50, 784), (784, 1), (50, 1), 50, 0, 4)) == "0x50x784:nothing"
+    assert plan_in_words(plan_product((0, 50, 784), (784, 1), (50, 1), 50, 0, 4, numbers())) == "0x50x784:nothing"
 
 
 def test_gradients_and_derivatives_have_names_too():

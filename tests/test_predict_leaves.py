@@ -12,7 +12,7 @@ from test_predict import every_layer, normal, one_by_one, small
 import fastbp
 from fastbp import layers
 from fastbp.activations import BY_NAME, named
-from fastbp.basics import _blocks
+from fastbp.basics import _machine
 from fastbp.programs import _predictor
 
 X, T = normal((6, 4), np.float32), np.array([0, 1, 2, 0, 1, 2])
@@ -157,8 +157,8 @@ def test_threads_at_once_each_get_their_own_rows():
 
 
 @pytest.fixture
-def in_small_blocks(monkeypatch):
-    monkeypatch.setattr(_blocks, "WORK", 1)
+def in_small_blocks(set_numbers):
+    set_numbers(predict_work=1)
 
 
 @pytest.mark.parametrize("n", [512, 513, 1023, 1024, 1025, 2000])
@@ -210,7 +210,7 @@ def test_memory_is_that_of_a_block_and_of_the_scores():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < _predictor.BLOCK_BYTES + 8 * len(x) + 1e6  # all rows of one layer have 100 MB
+    assert peak < _machine.numbers().predict_bytes + 8 * len(x) + 1e6  # all rows of one layer have 100 MB
 
 
 def test_programs_are_not_kept_without_end(monkeypatch):

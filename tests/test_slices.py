@@ -5,8 +5,9 @@ import pytest
 from strategies import assert_same_bits
 
 import fastbp
+from fastbp.kernels.machine import FIXED
 from fastbp.programs import _program
-from fastbp.programs._slices import LEAST_SLICES, MOST_PARAMETERS_OF_HALVES, rows_of_slice
+from fastbp.programs._slices import LEAST_SLICES, rows_of_slice
 
 LOSSES = {
     "softmax of labels": fastbp.SoftmaxWithLoss(eps=0),
@@ -100,7 +101,7 @@ def test_a_batch_of_some_work_and_few_parameters_is_cut_in_two():
         assert rows_of_slice(net._binding(), n + 1) == n // 2 + 1
         assert rows_of_slice(net._binding(), n // 2) == 0, "too little work"
     wide = fastbp.mlp([200, 100, 10])
-    assert wide._bound().size > MOST_PARAMETERS_OF_HALVES
+    assert wide._bound().size > FIXED.half_parameters
     assert rows_of_slice(wide._binding(), n) == 0, "gradients too large"
 
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
-WORK = 1 << 31  # multiplications of a block, about a twentieth of a second on two cores
-LEAST_ROWS = 512  # of a block: as fast as many, and computed as many are
+from fastbp.basics import _machine
+from fastbp.kernels.machine import FIXED
+
+LEAST_ROWS = FIXED.predict_rows
 
 
 def rows_of_block(per_row: int) -> int:
     """How many rows a block has, each of ``per_row`` multiplications."""
-    return max(LEAST_ROWS, WORK // per_row)
+    return max(LEAST_ROWS, _machine.numbers().predict_work // per_row)
 
 
 def in_blocks(function: Callable[[Any], np.ndarray], x: Any, per_row: int) -> np.ndarray:

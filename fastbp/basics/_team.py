@@ -25,7 +25,7 @@ from numba import types, void
 from numba.core import config
 from numba.core.compiler_lock import global_compiler_lock
 
-from fastbp.basics import _arguments
+from fastbp.basics import _arguments, _machine
 from fastbp.kernels import team as kernels
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels._jit import address_of
@@ -70,6 +70,8 @@ class Team:
         teams = self._words.reshape(1 + size, kernels.WORDS)
         teams[:, kernels.SIZE] = [size] + [1] * size
         scratch = self._scratch.ctypes.data
+        self._machine = _machine.words()
+        teams[:, kernels.MACHINE] = self._machine.ctypes.data
         teams[:, kernels.SCRATCH] = [scratch] + [scratch + member_bytes * member for member in range(size)]
         self._teams = teams
         self.address = self._words.ctypes.data
@@ -85,7 +87,7 @@ class Team:
 
     def _start(self) -> None:
         """Start the members, all or none."""
-        memory = (self._words, self._scratch)  # outlives the team for as long as a member runs
+        memory = (self._words, self._scratch, self._machine)  # outlives the team for as long as a member runs
         threads: list[threading.Thread] = []
         end = weakref.finalize(self, _dismiss, memory, threads, os.getpid())
         for member in range(1, self.size):
@@ -108,11 +110,11 @@ class Team:
             self._teams[:, gemm] = address_of(planned_product, void(*[types.int64] * 6, numba_type, *[types.int64] * 3))
 
 
-def _serve(memory: tuple[np.ndarray, np.ndarray], member: int) -> None:
+def _serve(memory: tuple[np.ndarray, ...], member: int) -> None:
     kernels.serve(memory[0].ctypes.data, member)
 
 
-def _dismiss(memory: tuple[np.ndarray, np.ndarray], threads: list[threading.Thread], process: int) -> None:
+def _dismiss(memory: tuple[np.ndarray, ...], threads: list[threading.Thread], process: int) -> None:
     if os.getpid() != process:  # a fork copies the words but not the threads, perhaps with their lock held
         return
     kernels.dismiss(memory[0].ctypes.data)

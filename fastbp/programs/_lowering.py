@@ -16,7 +16,7 @@ import numpy as np
 from numba import types, void
 
 import fastbp.kernels.operations  # noqa: F401 (fills OPERATIONS, as the files of layers do)
-from fastbp.basics import _check
+from fastbp.basics import _check, _machine
 from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
@@ -149,7 +149,8 @@ class Lowering:
         ``adds_rows`` says whether a matrix is added to it, not one row to all, or nothing.
         """
         columns = shape[1]
-        plan = plan_product(shape, a, b, columns, columns if adds_rows else 0, self.dtype.itemsize)
+        start_row = columns if adds_rows else 0
+        plan = plan_product(shape, a, b, columns, start_row, self.dtype.itemsize, _machine.numbers())
         if plan not in self.plans:
             self.plans[plan] = self.keep(np.array(plan, np.int64))
         return self.plans[plan]

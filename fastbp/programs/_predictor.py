@@ -9,7 +9,7 @@ from weakref import ref
 
 import numpy as np
 
-from fastbp.basics import _team
+from fastbp.basics import _machine, _team
 from fastbp.basics._blocks import LEAST_ROWS, rows_of_block
 from fastbp.basics._pin import pin
 from fastbp.kernels import program as of
@@ -17,8 +17,6 @@ from fastbp.kernels.program import predict
 from fastbp.programs._lowering import Lowering, words_with
 from fastbp.programs._program import Chain
 
-# Of what layers write of a block. Larger blocks fall out of the last cache, smaller ones wake a team too often.
-BLOCK_BYTES = 1 << 23
 MOST_PROGRAMS = 128  # that a thread keeps, for as many numbers of rows; a kilobyte or two each
 
 
@@ -69,7 +67,8 @@ class Predictor:
     def __init__(self, chain: Chain) -> None:
         self.chain, self._dtype = chain, chain.vector.dtype
         width = sum(map(math.prod, chain.shapes)) * self._dtype.itemsize
-        self.most_rows = min(rows_of_block(chain.vector.size), max(LEAST_ROWS, BLOCK_BYTES // max(1, width)))
+        most_bytes = _machine.numbers().predict_bytes
+        self.most_rows = min(rows_of_block(chain.vector.size), max(LEAST_ROWS, most_bytes // max(1, width)))
         self._own = _Own()
 
     def __call__(self, x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray | None:

@@ -9,18 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastbp.kernels import instructions as of
+from fastbp.kernels.machine import FIXED
 from fastbp.kernels.slices import GRADIENT, LAST, PART_WORDS, WHOLE
 from fastbp.programs._lowering import Lowering
 
-SLICE_BYTES = 128 << 10  # of activations and their gradients: they and the weights stay in the second-level cache
-LEAST_ROWS = 64  # below, the matrix products lose more than the cache brings
-LEAST_SLICES = 4
-MOST_PARAMETERS = 1 << 16  # of which every part has a gradient vector
-# Smaller batches are halved, for two threads, where products are too small to be shared one by one and gradients small
-# enough to be added up.
-LEAST_OPERATIONS_OF_HALVES = 6e6
-MOST_PARAMETERS_OF_HALVES = 1 << 14
-PARTS = 8  # enough to even out threads that do not run all the time
+SLICE_BYTES, LEAST_ROWS, LEAST_SLICES = FIXED.slice_bytes, FIXED.slice_rows, FIXED.least_slices
 
 
 class Cuttable(Protocol):
@@ -42,7 +35,7 @@ class Cuttable(Protocol):
 def rows_of_slice(chain: Cuttable, n_rows: int) -> int:
     """How many rows a slice of a batch of ``n_rows`` has; 0 where the batch is better computed as a whole."""
     parameters = chain.vector
-    if parameters.size > MOST_PARAMETERS or any(layer.mixes_rows for layer in chain.layers):
+    if parameters.size > FIXED.slice_parameters or any(layer.mixes_rows for layer in chain.layers):
         return 0
     widths = [math.prod(s) for layer, s in zip(chain.layers, chain.shapes, strict=True) if layer.parameters]
     columns = chain.n_inputs + 2 * sum(widths)
@@ -50,7 +43,8 @@ def rows_of_slice(chain: Cuttable, n_rows: int) -> int:
     if n_rows >= LEAST_SLICES * rows:
         return rows
     operations = 6 * n_rows * parameters.size
-    halved = operations >= LEAST_OPERATIONS_OF_HALVES and parameters.size <= MOST_PARAMETERS_OF_HALVES
+    # Where products are too small to be shared one by one, and gradients small enough to be added up.
+    halved = operations >= FIXED.half_operations and parameters.size <= FIXED.half_parameters
     return -(-n_rows // 2) if halved else 0
 
 
@@ -63,7 +57,7 @@ def lower_batch(p: Lowering, write: Callable[[Lowering], None], slice_rows: int)
         write(p)
         return
     n_slices = -(-p.rows // slice_rows)
-    n_parts = min(PARTS, n_slices)
+    n_parts = min(FIXED.slice_parts, n_slices)
     words = np.zeros((n_parts, PART_WORDS), np.int64)
     for part in words:
         gradients = np.zeros_like(p.gradients)

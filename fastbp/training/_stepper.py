@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp._binding import Binding
-from fastbp.basics import _arguments, _check, _team
+from fastbp.basics import _arguments, _check, _machine, _team
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.kernels import program
@@ -25,7 +25,6 @@ from fastbp.training._not_finite import place_of
 MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
 # NumPy lets other threads run while it copies more elements than this (500 in its NPY_BEGIN_THREADS_THRESHOLDED).
 COPIED_AT_ONCE = 256
-READ_IN_PLACE = 1 << 14  # elements of samples from which on a copy takes longer than to find out their address
 
 
 class Batch(Given):
@@ -65,7 +64,8 @@ class Batch(Given):
         self.program = Program(binding, self, binding.loss, update, n_rows, gradients=gradients)
         p, table = self.program.lowering, self.program.whole
         words[program.OWN_STEP] = p.keep(stepper.words)
-        inputs, self.reads_in_place = words_with(self.x_address, table), self.x.size >= READ_IN_PLACE
+        self.reads_in_place = self.x.size >= _machine.numbers().read_in_place
+        inputs = words_with(self.x_address, table)
         words[program.INPUTS], words[program.N_INPUTS] = p.keep(inputs), len(inputs)
         words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(table), len(table)
         words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs

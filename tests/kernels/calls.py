@@ -13,7 +13,7 @@ from numba import from_dtype, types, void
 from numba.core.caching import NullCache
 
 import fastbp
-from fastbp.basics import _team
+from fastbp.basics import _machine, _team
 from fastbp.kernels import activations
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels._jit import address_of, kernel
@@ -138,7 +138,7 @@ def blocks(form, dtype, m=2000, n=2000, k=2000, step=2000):
     """
     a = (1, step) if FORMS[form][0] else (k, 1)
     b = (1, k) if FORMS[form][1] else (n, 1)
-    plan = plan_product((m, n, k), a, b, n, 0, np.dtype(dtype).itemsize)
+    plan = plan_product((m, n, k), a, b, n, 0, np.dtype(dtype).itemsize, _machine.numbers())
     return plan.block_k, plan.block_n
 
 

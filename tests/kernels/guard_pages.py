@@ -10,9 +10,10 @@ import mmap
 import numpy as np
 from calls import FLOATS, FORMS, address, blocks, gemm, uncached, whole_numbers
 
+from fastbp.basics._machine import numbers
 from fastbp.kernels.gemm import NOTHING, RELU
 from fastbp.kernels.isa import ISA
-from fastbp.kernels.plan import STEEP, STREAM_BYTES
+from fastbp.kernels.plan import STEEP
 from fastbp.kernels.reduce import row_max, row_sum, sum_of_squares, wide_sum
 
 
@@ -51,11 +52,11 @@ def shapes(form, dtype):
         (1, 2, lanes - 1, lanes + 1, 65),
     )
     block_k, block_n = blocks(form, dtype)
-    large = ISA.pack_bytes // size // block_k + 1
-    yield from [(ISA.pack_rows + 1, large, block_k + 1), (7, block_n + 3, block_k + 1), (5, 2 * block_n - 1, 9)]
+    large = numbers().pack_bytes // size // block_k + 1
+    yield from [(numbers().pack_rows + 1, large, block_k + 1), (7, block_n + 3, block_k + 1), (5, 2 * block_n - 1, 9)]
     step = STEEP // size  # for x.T, steps of k that fall on each other in the cache
-    yield from [(step, ISA.pack_bytes // size // 700 + 1, 701), (step, 3, 1024 // size)]
-    yield (1, 45 * lanes + 7, STREAM_BYTES // size // (45 * lanes) + 3)  # of which B is read row by row
+    yield from [(step, numbers().pack_bytes // size // 700 + 1, 701), (step, 3, 1024 // size)]
+    yield (1, 45 * lanes + 7, numbers().stream_row_bytes // size // (45 * lanes) + 3)  # of which B is read row by row
 
 
 def products(form):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from calls import FLOATS, address, team_for
 
-from fastbp.kernels.batch import ELEMENTS, KINDS, gather_kind, gather_sparse, shuffle
+from fastbp.basics._machine import numbers
+from fastbp.kernels.batch import KINDS, gather_kind, gather_sparse, shuffle
 
 
 def permutation(n, seed=0, epoch=0):
@@ -80,13 +81,13 @@ def gathered(source, rows, dtype, scale=1.0, width=None):
 @pytest.mark.parametrize("width", [1, 7, 64, 785])
 def test_rows_are_converted_and_scaled(width, scale, kind, dtype):
     source = source_of(kind, (90, width))
-    rows = np.random.default_rng(1).integers(0, 90, 3 * (ELEMENTS // 785) + 1)
+    rows = np.random.default_rng(1).integers(0, 90, 3 * (numbers().gather_part // 785) + 1)
     rows[:2] = 0, 89
     expected = source[rows].astype(dtype) * np.dtype(dtype).type(scale)
     np.testing.assert_array_equal(gathered(source, rows, dtype, scale), expected, strict=True)
 
 
-PART = ELEMENTS // 500
+PART = numbers().gather_part // 500
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, PART - 1, PART, PART + 1, 3 * PART + 1])

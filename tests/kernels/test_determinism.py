@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from calls import FLOATS, FORMS, apply, apply_back, epilogue, framed, gemm, run_kernel, team_for
 
+from fastbp.basics._machine import numbers
 from fastbp.kernels.affine import affine_backward, affine_forward
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
-from fastbp.kernels.plan import PARALLEL_FLOPS
 from fastbp.kernels.relu import relu_backward, relu_forward
 from fastbp.kernels.softmax import softmax_backward, softmax_forward
 from fastbp.kernels.softmax_xent import softmax_xent_backward, softmax_xent_forward
@@ -40,7 +40,7 @@ def test_products(set_threads, form, dtype, activation):
     a_transposed, b_transposed = FORMS[form]
     applied = {"linear": NO_EPILOGUE, "ReLU": (RELU, NOTHING, 0)}.get(activation) or epilogue(activation, dtype)
     for m, n, k in SHAPES:
-        assert 2 * m * n * k >= PARALLEL_FLOPS
+        assert 2 * m * n * k >= numbers().parallel_flops
         a, b = framed(normal(m, k, dtype=dtype), a_transposed), framed(normal(k, n, dtype=dtype), b_transposed)
         bias = normal(n, dtype=dtype)
 

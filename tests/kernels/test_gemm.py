@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from products import around, assert_exact, assert_exact_sizes, bytes_of, dtypes, forms, lanes_of, operands, result_frame
 from strategies import assert_same_bits
 
+from fastbp.basics._machine import numbers
 from fastbp.kernels.gemm import NOTHING, RELU, ROWS_PACKED, SCRATCH_A
-from fastbp.kernels.isa import ISA, TABLE
+from fastbp.kernels.isa import ISA
+from fastbp.kernels.machine import FIXED, NUMBERS
 from fastbp.kernels.plan import (
     STEEP,
     STEEP_K,
-    STEEP_N,
-    STREAM_BYTES,
     SUMS_BYTES,
     THIN_BYTES,
     THIN_COLUMNS,
@@ -104,9 +104,9 @@ def test_around_the_cuts_of_n(form, dtype):
 @dtypes
 def test_around_the_size_at_which_b_is_packed(form, dtype):
     deep, _ = blocks(form, dtype)
-    wide = ISA.pack_bytes // bytes_of(dtype) // deep
-    rows = (ISA.pack_rows - 1, ISA.pack_rows)
-    sizes = [(m, n, deep) for m in rows for n in around(wide)] + [(ISA.pack_rows, wide, k) for k in around(deep)]
+    wide = numbers().pack_bytes // bytes_of(dtype) // deep
+    rows = (numbers().pack_rows - 1, numbers().pack_rows)
+    sizes = [(m, n, deep) for m in rows for n in around(wide)] + [(numbers().pack_rows, wide, k) for k in around(deep)]
     assert_exact_sizes(form, sizes, dtype)
 
 
@@ -125,14 +125,14 @@ def steep_sizes(dtype):
     """Sizes of ``x.T dout``, and lengths of x's rows, that fall on each other in the cache."""
     size = bytes_of(dtype)
     block_k, block_n = blocks("x.T dout", dtype, step=STEEP // size)
-    assert (block_k, block_n) == (STEEP_K // size, STEEP_N)
-    wide = -(-ISA.pack_bytes // size // block_k)
+    assert (block_k, block_n) == (STEEP_K // size, numbers().steep_n)
+    wide = -(-numbers().pack_bytes // size // block_k)
     for step in (STEEP // size, 2 * STEEP // size):
         for k in around(1024 // size, block_k, 2 * block_k):
             yield 13, lanes_of(dtype) + 1, k, step
         for n in around(block_n, wide):
-            yield min(step, ISA.pack_rows + 1), n, block_k + 1, step
-        for m in (step, *around(ROWS_PACKED, 2 * ROWS_PACKED, ISA.pack_rows)):
+            yield min(step, numbers().pack_rows + 1), n, block_k + 1, step
+        for m in (step, *around(ROWS_PACKED, 2 * ROWS_PACKED, numbers().pack_rows)):
             yield min(step, m), wide, block_k + 3, step
 
 
@@ -149,19 +149,16 @@ def test_steps_of_k_that_fall_on_each_other_in_the_cache(dtype):
         assert np.array_equal(frame_of(c), before), (m, n, k, step)
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 @dtypes
-def test_packed_blocks_fit_the_scratch_memory(row, dtype):
+def test_packed_blocks_fit_the_scratch_memory_where_they_are_as_wide_as_may_be(dtype):
     size = bytes_of(dtype)
-    lanes = row.lanes(size)
-    assert len(row.tile_rows) * row.vector_bytes <= ZERO_BYTES
-    for block_k, block_n in ((row.block_k, row.block_n), (row.steep_k, row.steep_n)):
-        rows, vectors = block_k // size + lanes, block_n // lanes
-        assert vectors >= 1
-        assert vectors * row.vector_bytes * rows <= SCRATCH_A
-    if row.steep_pack:
-        longest = -(-ROWS_PACKED // lanes) * lanes + lanes
-        assert SCRATCH_A + longest * size * (row.steep_k // size + lanes) <= SCRATCH_BYTES
+    lanes = ISA.lanes(size)
+    assert len(ISA.tile_rows) * ISA.vector_bytes <= ZERO_BYTES
+    for depth, columns in ((FIXED.block_k, NUMBERS["block_n"]), (FIXED.steep_k, NUMBERS["steep_n"])):
+        assert columns.least >= lanes
+        assert columns.most // lanes * ISA.vector_bytes * (depth // size + lanes) <= SCRATCH_A
+    longest = -(-ROWS_PACKED // lanes) * lanes + lanes
+    assert SCRATCH_A + longest * size * (FIXED.steep_k // size + lanes) <= SCRATCH_BYTES
 
 
 @forms
@@ -243,12 +240,12 @@ def test_rows_do_not_depend_on_the_rest_of_the_batch(dtype):
 def test_a_single_row_of_a_large_matrix_has_the_bits_that_it_has_among_others(dtype, adds):
     rng = np.random.default_rng(9)
     size, lanes = bytes_of(dtype), lanes_of(dtype)
-    least = STREAM_BYTES // size
+    least = numbers().stream_row_bytes // size
     for n, k in [(784, 512), (65 * lanes + 3, 1501), (64 * lanes + 1, 803), (33, least // 33 + 1), (least + 5, 1)]:
         a, b = rng.standard_normal((3, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
         begin = rng.standard_normal((3, n)).astype(dtype)
         begin = {"nothing": None, "a row": begin[0], "C itself": begin}[adds]
-        assert plan_product((1, n, k), (k, 1), (n, 1), n, n, size).streams == (n * size <= SUMS_BYTES)
+        assert plan_product((1, n, k), (k, 1), (n, 1), n, n, size, numbers()).streams == (n * size <= SUMS_BYTES)
         whole = gemm(a, b, np.empty((3, n), dtype), begin, -0.3, (RELU, NOTHING, 0))
         for i in range(3):
             own = begin[i : i + 1] if adds == "C itself" else begin

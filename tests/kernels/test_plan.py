@@ -5,10 +5,11 @@ import pytest
 from calls import FLOATS, FORMS, address, gemm, strides, team_for, uncached
 from strategies import assert_same_bits
 
+from fastbp.basics._machine import numbers
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
 from fastbp.kernels.isa import ISA
-from fastbp.kernels.plan import BLOCKS, NO_WORK, PACKED_TILES, SMALL, STEEP_K, TILES, Plan, plan_product
+from fastbp.kernels.plan import BLOCKS, NO_WORK, PACKED_TILES, STEEP_K, TILES, Plan, plan_product
 from fastbp.kernels.tile import MAX_VECTORS, TILE_ROWS, Strides
 
 forms = pytest.mark.parametrize("form", FORMS)
@@ -16,8 +17,8 @@ dtypes = pytest.mark.parametrize("dtype", FLOATS)
 
 
 @uncached
-def compiled_plan(shape, a, b, c_row, start_row, size):
-    return plan_product(shape, a, b, c_row, start_row, size)
+def compiled_plan(shape, a, b, c_row, start_row, size, machine):
+    return plan_product(shape, a, b, c_row, start_row, size, machine)
 
 
 @uncached
@@ -32,7 +33,7 @@ def layout(form, m, n, k):
 
 
 def plan_of(form, m, n, k, dtype, start_row=0):
-    return plan_product((m, n, k), *layout(form, m, n, k), n, start_row, np.dtype(dtype).itemsize)
+    return plan_product((m, n, k), *layout(form, m, n, k), n, start_row, np.dtype(dtype).itemsize, numbers())
 
 
 @forms
@@ -41,7 +42,7 @@ def test_compiled_code_makes_the_plan_that_python_makes(form, dtype):
     rng = np.random.default_rng(0)
     sizes = np.exp(rng.uniform(0, np.log(3000), (500, 3))).astype(int) - (rng.random((500, 3)) < 0.05)
     for m, n, k in sizes.tolist():
-        arguments = (m, n, k), *layout(form, m, n, k), n, 0, np.dtype(dtype).itemsize
+        arguments = (m, n, k), *layout(form, m, n, k), n, 0, np.dtype(dtype).itemsize, numbers()
         plan = compiled_plan(*arguments)
         assert plan == plan_product(*arguments), arguments
         assert type(plan) is Plan
@@ -73,8 +74,8 @@ def test_the_way_of_a_product(dtype):
     assert plan_of("dout W.T", 8, wide, 16, dtype).way == PACKED_TILES
     assert plan_of("x W", 1, wide, STEEP_K // size, dtype).way == tiles
     assert plan_of("x W", 1, wide, STEEP_K // size + 1, dtype).way == BLOCKS
-    assert plan_of("x W", SMALL // (8 * wide), wide, 8, dtype).way == tiles
-    assert plan_of("x W", SMALL // (8 * wide) + 1, wide, 8, dtype).way == BLOCKS
+    assert plan_of("x W", numbers().small_product // (8 * wide), wide, 8, dtype).way == tiles
+    assert plan_of("x W", numbers().small_product // (8 * wide) + 1, wide, 8, dtype).way == BLOCKS
     for m, n in ((0, 3), (3, 0)):
         assert plan_of("x W", m, n, 5, dtype).way == NO_WORK
 
@@ -104,7 +105,7 @@ def test_a_product_by_its_plan_has_the_bits_of_one_without(form, dtype, adds):
         c, alpha, epilogue = start.copy(), dtype(-0.3), (RELU if adds == "a row" else NO_EPILOGUE[0], NOTHING, 0)
         at_start = {"nothing": NOTHING, "a row": address(row), "C itself": address(c)}[adds]
         a_at, b_at = strides(a), strides(b)
-        plan = plan_product((m, n, k), a_at[1:], b_at[1:], n, n if adds == "C itself" else 0, c.itemsize)
+        plan = plan_product((m, n, k), a_at[1:], b_at[1:], n, n if adds == "C itself" else 0, c.itemsize, numbers())
         words = np.array(plan, np.int64)
         call_product(team_for(dtype), address(words), a_at[0], b_at[0], address(c), at_start, alpha, epilogue)
         begin = {"nothing": None, "a row": row, "C itself": start}[adds]

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from calls import FLOATS, run_kernel
 
-from fastbp.kernels.relu import STREAM_BYTES, relu_forward
+from fastbp.basics._machine import numbers
+from fastbp.kernels.relu import relu_forward
 from fastbp.kernels.team import CHUNK
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("skipped", [0, 1, 5])
 def test_large_arrays_of_any_alignment_give_what_small_ones_do(dtype, skipped):
-    n = STREAM_BYTES // np.dtype(dtype).itemsize + CHUNK // 2 + 3
+    n = numbers().stream_bytes // np.dtype(dtype).itemsize + CHUNK // 2 + 3
     x = np.random.default_rng(0).standard_normal(n + skipped).astype(dtype)[skipped:]
     x[[0, 7, n - 1]] = np.nan
     x[[1, 8, n - 2]] = -0.0

@@ -12,16 +12,14 @@ from teams import PATIENCE, needs_threads, wait_until
 
 import fastbp
 from fastbp.basics import _team
+from fastbp.basics._machine import numbers
 from fastbp.kernels.team import (
     ALONE,
     CHUNK,
     GENERATION,
     IN_A_ROW,
     LAST,
-    MANY_IN_A_ROW,
-    MOST_ALONE,
     SLEEPERS,
-    STALL,
     _learn,
     has_help,
     package,
@@ -73,7 +71,7 @@ def test_after_a_member_was_stalled_the_next_jobs_are_done_without_help_and_then
     set_threads(2)  # a new team
     team, words = team_for(np.float32), _team.current()._words
     for alone in (1, 2, 4):
-        learn(team, STALL, STALL + 1)
+        learn(team, numbers().stall, numbers().stall + 1)
         assert words[ALONE] == alone
         done, by = np.zeros(9, np.int64), np.zeros(2, np.int64)
         for _ in range(alone):
@@ -87,17 +85,17 @@ def test_neither_short_waits_nor_such_as_are_shorter_than_the_work_are_stalls(se
     set_threads(1)
     set_threads(2)  # a new team
     team, words = team_for(np.float32), _team.current()._words
-    for worked, waited in ((0, STALL), (2 * STALL, 2 * STALL)):
+    for worked, waited in ((0, numbers().stall), (2 * numbers().stall, 2 * numbers().stall)):
         learn(team, worked, waited)
         assert words[ALONE] == words[PATIENCE_WORD] == 0
     for _ in range(3):
-        learn(team, 0, STALL + 1)
+        learn(team, 0, numbers().stall + 1)
     for left in (3, 2, 1, 0, 0):  # of four jobs alone, one less after each job without a stall
         learn(team, 0, 0)
         assert words[PATIENCE_WORD] == left
     for _ in range(40):
-        learn(team, 0, STALL + 1)
-    assert words[ALONE] == MOST_ALONE
+        learn(team, 0, numbers().stall + 1)
+    assert words[ALONE] == numbers().most_alone
 
 
 @needs_threads
@@ -171,7 +169,7 @@ def test_a_sleeping_team_is_not_woken_for_a_short_job_but_for_many_in_a_row(set_
         assert wait_until(lambda: words[SLEEPERS] == 1)
         words[LAST] = 0
         woken = words[GENERATION]
-        count_many(team, 10 * MANY_IN_A_ROW, 9, np.zeros(10, np.int64), by)
+        count_many(team, 10 * numbers().many_in_a_row, 9, np.zeros(10, np.int64), by)
         return words[GENERATION] > woken
 
     assert wait_until(left_asleep)
@@ -188,7 +186,8 @@ def test_a_short_product_is_cut_where_members_are_awake_or_come_to_be(set_thread
     def helps_after_many():
         assert wait_until(lambda: words[SLEEPERS] == 1)
         words[LAST] = 0
-        return [would_help(team) for _ in range(MANY_IN_A_ROW + 1)] == [False] * MANY_IN_A_ROW + [True]
+        many = numbers().many_in_a_row
+        return [would_help(team) for _ in range(many + 1)] == [False] * many + [True]
 
     assert wait_until(helps_after_many)
     words[SLEEPERS] = 0

@@ -1,0 +1,214 @@
+"""The numbers that say where one way of computing gets faster than another, in one table.
+
+Two kinds stand here, and a third does not:
+
+- ``Machine``: numbers that change how fast something is and no bit of what it gives. A machine has its own; a row of
+  ``ROWS`` says which it begins with, and ``fastbp tune`` measures those that matter. Machine code runs on all machines
+  of a row of ``isa``, so these are no constants in it: teams hold them as words.
+- ``Fixed``: numbers that a result depends on in its last bits, since they say where sums are cut and which code an
+  element meets. They follow from the row of ``isa`` alone, so that results are equal on all machines that have it.
+- What the form of the code follows from (rows of a tile, bytes of a vector, the layout of scratch memory, how many
+  chains stand abreast) is in ``isa``, or beside the code that has this form.
+"""
+
+import math
+from typing import NamedTuple
+
+from .isa import ISA, SCRATCH_A
+
+
+class FixedNumber(NamedTuple):
+    """What a number of ``Fixed`` counts and says, and the rows of ``fastbp bench --full --only`` that show it."""
+
+    unit: str
+    meaning: str
+    shown_by: str
+
+
+class Fixed(NamedTuple):
+    """Numbers that fix the bits of a result: nobody tunes them."""
+
+    block_k: int = 4096
+    steep_k: int = 1024
+    steep: int = 2048
+    steep_depth: int = 1024
+    thin_columns: int = 512
+    thin_depth: int = 128
+    thin_bytes: int = 1 << 16
+    chunk: int = 1 << 15
+    function_block: int = 1024
+    softmax_part: int = 8192
+    short_row: int = 32
+    column_rows: int = 32
+    slice_bytes: int = 128 << 10
+    slice_rows: int = 64
+    least_slices: int = 4
+    slice_parameters: int = 1 << 16
+    half_operations: int = 6_000_000
+    half_parameters: int = 1 << 14
+    slice_parts: int = 8
+    predict_rows: int = 512
+
+
+_Is = FixedNumber
+FIXED_NUMBERS = {
+    "block_k": _Is("bytes", "of k in a block of a large product", "gemm"),
+    "steep_k": _Is("bytes", "the same where A has steep steps of k: they fall on each other in the cache", "gemm"),
+    "steep": _Is("bytes", "a step of a multiple of these is steep: few sets of the first cache are in use", "gemm"),
+    "steep_depth": _Is("bytes", "of k from which on that matters", "gemm"),
+    "thin_columns": _Is("columns", "up to which the last, too few for a vector, are computed apart", "gemm"),
+    "thin_depth": _Is("elements", "of k from which on that is done along k", "gemm"),
+    "thin_bytes": _Is("bytes", "of a line of B up to which it is", "gemm"),
+    "chunk": _Is("elements", "of elementwise work in a part: every element always meets the same code", "layer"),
+    "function_block": _Is("elements", "copied before they are changed, which then are in the first cache", "layer"),
+    "softmax_part": _Is("elements", "of the rows in a part: they stay in the first cache from pass to pass", "layer"),
+    "short_row": _Is("columns", "up to which vectors of a softmax go across rows; else along them", "layer"),
+    "column_rows": _Is(
+        "rows", "of a part at the least, whose sums of columns are an eighth of its bytes then", "layer"
+    ),
+    "slice_bytes": _Is("bytes", "that layers write of a slice: with the weights they stay in the second cache", "rows"),
+    "slice_rows": _Is("rows", "of a slice at the least: below, products lose more than the cache brings", "rows"),
+    "least_slices": _Is("slices", "in a batch that is cut into such", "rows"),
+    "slice_parameters": _Is("parameters", "up to which a batch is cut: every part has a gradient vector", "rows"),
+    "half_operations": _Is("operations", "of a step from which on a smaller batch is halved, for two threads", "step"),
+    "half_parameters": _Is("parameters", "up to which it is, since their gradients are added up", "step"),
+    "slice_parts": _Is("parts", "that have the slices: they even out threads that do not always run", "rows"),
+    "predict_rows": _Is("rows", "of a block at the least: as fast as many, and computed as many are", "predict"),
+}
+
+FIXED = Fixed(steep_k=2048) if ISA.name == "avx512" else Fixed()
+
+
+class Number(NamedTuple):
+    """What a number of ``Machine`` counts and says, and between which bounds it may be set."""
+
+    unit: str
+    least: int
+    most: int
+    meaning: str
+
+
+class Machine(NamedTuple):
+    """Numbers that change how fast something is, and no bit of what it gives.
+
+    As they are here they suit few registers or short vectors: B passes through the first-level cache more often, so
+    more of it is packed. Rows below override them.
+    """
+
+    small_product: int = 1 << 17
+    block_n: int = 128
+    steep_n: int = 512
+    steep_pack: int = 1
+    pack_bytes: int = 128 << 10
+    pack_rows: int = 64
+    stream_row_bytes: int = 1 << 18
+    parallel_flops: int = 2_000_000
+    many_flops: int = 16_000_000
+    few_parts: int = 4
+    many_parts: int = 8
+    least_parts: int = 3
+    spins: int = 10_000
+    stall: int = 200_000
+    most_alone: int = 1 << 12
+    waking: int = 100_000
+    pause: int = 200_000
+    many_in_a_row: int = 16
+    gather_part: int = 1 << 14
+    stream_bytes: int = 1 << 26
+    short_call: int = 1 << 14
+    predict_bytes: int = 1 << 23
+    predict_work: int = 1 << 31
+    read_in_place: int = 1 << 14
+
+
+def _widest(depth: int) -> int:
+    """Columns of a block of so many bytes of k that the scratch memory holds, padding included."""
+    return SCRATCH_A // (depth + ISA.vector_bytes)
+
+
+_SECOND, _MUCH = 10**9, 1 << 40
+NUMBERS = {
+    "small_product": Number("multiply-adds", 0, 1 << 20, "up to which a product is tiles, and nothing is decided"),
+    "block_n": Number("columns", 64, _widest(FIXED.block_k), "of a block of B, which stays in the second cache"),
+    "steep_n": Number("columns", 64, _widest(FIXED.steep_k), "the same where A has steep steps of k"),
+    "steep_pack": Number("(0, 1)", 0, 1, "whether such an A is packed where B is large"),
+    "pack_bytes": Number("bytes", 1 << 14, _MUCH, "of a large B, which is packed where nothing else forces it"),
+    "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
+    "stream_row_bytes": Number("bytes", 1 << 12, _MUCH, "of B from which on a single row of A meets it row by row"),
+    "parallel_flops": Number("operations", 0, _MUCH, "of a product below which to share costs more than it brings"),
+    "many_flops": Number("operations", 0, _MUCH, "from which on it has many parts, and sleeping members are woken"),
+    "few_parts": Number("parts", 1, 64, "of a product below that"),
+    "many_parts": Number("parts", 1, 64, "from there on: they even out members that do not always run"),
+    "least_parts": Number("parts", 2, 64, "of a job worth sharing: fewer are done before a sleeping member is awake"),
+    "spins": Number("loops", 1, 1 << 20, "of waiting for a job or its last part before the core is given away"),
+    "stall": Number("ns", 1, _SECOND, "of waiting from which on help counts as gone in the middle of a part"),
+    "most_alone": Number("jobs", 1, 1 << 20, "done without help at the most after such stalls"),
+    "waking": Number("ns", 0, _SECOND, "of work that a member is woken for: what that costs where its core is taken"),
+    "pause": Number("ns", 0, _SECOND, "between jobs that count as one after the other"),
+    "many_in_a_row": Number("jobs", 1, 1 << 20, "one after the other, from which on members are woken for any"),
+    "gather_part": Number("elements", 1 << 8, 1 << 24, "of a batch copied in one part"),
+    "stream_bytes": Number("bytes", 1 << 20, _MUCH, "of an output that is stored past the caches, which hold no such"),
+    "short_call": Number("elements", 0, 1 << 20, "in all of a call so short that other Python threads may wait"),
+    "predict_bytes": Number("bytes", 1, 1 << 30, "that layers write of a block of rows: it stays in the last cache"),
+    "predict_work": Number("multiplications", 1, 1 << 33, "of a block of rows, between two looks for Ctrl-C"),
+    "read_in_place": Number("elements", 1, 1 << 24, "of a batch from which on a copy takes longer than an address"),
+}
+
+
+class Row(NamedTuple):
+    """A machine that is known or thought out.
+
+    Attributes
+    ----------
+    isa : the row of ``isa`` that it has
+    measured : whether its numbers were measured on it, or reasoned from those of others
+    vendor, family : what its CPUs say of themselves
+    caches : bytes of the first, the second and the last, as a core meets them
+    """
+
+    name: str
+    isa: str
+    measured: bool
+    vendor: str
+    family: int
+    caches: tuple[int, int, int]
+    numbers: Machine
+
+
+_KB, _MB = 1 << 10, 1 << 20
+_AVX512 = Machine(steep_n=256, steep_pack=0, pack_bytes=1 << 20, pack_rows=256)
+# Intel's second cache is twice as large and as quick: a block may be wider, and B collides with itself from twice the
+# bytes on.
+_INTEL = _AVX512._replace(block_n=192, pack_bytes=2 << 20)
+
+ROWS = (
+    Row("Zen 4", "avx512", True, "AuthenticAMD", 25, (32 * _KB, _MB, 32 * _MB), _AVX512),
+    Row("Zen 5", "avx512", True, "AuthenticAMD", 26, (48 * _KB, _MB, 32 * _MB), _AVX512),
+    Row("Intel server", "avx512", False, "GenuineIntel", 6, (48 * _KB, 2 * _MB, 32 * _MB), _INTEL),
+    Row("AVX2", "avx2", False, "", 0, (32 * _KB, 512 * _KB, 32 * _MB), Machine()),
+    Row("NEON", "neon", False, "", 0, (64 * _KB, _MB, 32 * _MB), Machine()),
+    Row("any CPU", "plain", False, "", 0, (32 * _KB, 256 * _KB, 32 * _MB), Machine()),
+)
+
+
+def nearest(isa: str, vendor: str, family: int, caches: tuple[int, int, int]) -> Row:
+    """The row for a CPU of which that much is known; a cache of 0 bytes is not.
+
+    It is one with the same vectors: that of the same maker and family, else the one whose first and second caches are
+    nearest by ratio, and of several such the one that stands first.
+    """
+
+    def apart(row: Row) -> tuple[bool, float]:
+        known = [(own, other) for own, other in zip(row.caches[:2], caches[:2], strict=True) if other > 0]
+        return (row.vendor, row.family) != (vendor, family), sum(abs(math.log2(own / other)) for own, other in known)
+
+    return min((row for row in ROWS if row.isa == isa), key=apart)
+
+
+def fitted(row: Row, caches: tuple[int, int, int]) -> Machine:
+    """The numbers of a row on a machine with such caches: what goes by the size of its last is what that says."""
+    numbers, last = row.numbers, caches[2]
+    if last == 0:
+        return numbers
+    larger, smaller = max(numbers.stream_bytes, 2 * last), min(numbers.predict_bytes, max(1 << 20, last // 4))
+    return numbers._replace(stream_bytes=larger, predict_bytes=smaller)
