@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -15,9 +14,8 @@ import pytest
 from cli_runs import interrupted, refused, run
 
 import fastbp
-from fastbp import _show_config, cli
+from fastbp import cli
 from fastbp.commands import gradcheck
-from fastbp.kernels.machine import NUMBERS
 
 FASTBP = [sys.executable, "-m", "fastbp"]
 
@@ -380,24 +378,3 @@ def test_warmup_uses_every_operation_of_compiled_training_in_both_dtypes():
     number, lacking = run.stdout.splitlines()[-1].split(" ", 1)
     assert int(number) > 20
     assert lacking == "[]"
-
-
-def test_info_tells_what_is_there(folder, capsys, monkeypatch):
-    assert os.path.isdir(_show_config.cache()[0])
-    for name, size in {"one.nbi": 300_000, "one.1.nbc": 500_000, "other.txt": 900_000}.items():
-        (folder / name).write_bytes(bytes(size))
-    kernel = SimpleNamespace(_cache=SimpleNamespace(cache_path=str(folder)))  # the real folder may grow meanwhile
-    monkeypatch.setattr(_show_config, "train", kernel)
-    monkeypatch.setenv("NUMBA_OPT", "3")
-    run("info")
-    lines = capsys.readouterr().out.splitlines()
-    run("info", "--json", "-")
-    assert json.loads(capsys.readouterr().out) == (report := fastbp.show_config(mode="dicts"))
-    assert fastbp.show_config() is None
-    assert lines == capsys.readouterr().out.splitlines()
-    assert report["environment"]["NUMBA_OPT"] == "3"
-    assert list(report["numbers"]) == list(NUMBERS)
-    assert lines[-1].startswith(list(NUMBERS)[-1])
-    assert report["threads"] == fastbp.get_num_threads()
-    assert report["table row"].startswith(fastbp.kernels.isa.ISA.name)
-    assert (report["NumPy"], report["cache"], report["cache size"]) == (np.__version__, str(folder), "0.8 MB")
