@@ -35,7 +35,7 @@ class Job(NamedTuple):
     ----------
     values : to be tried beside the machine's own
     calls : makes what is timed, anew for each value: what is planned beforehand is planned by it
-    shared : whether only a team of several threads can show it; the others are measured on one
+    shared : whether it takes a team of several threads to show it; the others are measured on one
     """
 
     values: Sequence[int]
@@ -110,7 +110,7 @@ _AROUND = _products((100, 64, 32), (100, 100, 50), (128, 128, 64), (100, 256, 10
 _PAUSED = _steps((100, 784), (32, 64), pauses=(0.0, 2e-4, 1e-3))
 _PARTS = (1, 2, 4, 8, 16)
 
-# Those of several threads last: they are measured by what the others have come to.
+# Products first: what is shared is measured by what they have come to.
 JOBS = {
     "small_product": Job([0, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 20], _SMALL),
     "block_n": Job([64, 96, 128, 192, 240], _LARGE),
@@ -119,10 +119,10 @@ JOBS = {
     "pack_bytes": Job([1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 23], _LARGE),
     "pack_rows": Job([16, 64, 128, 256, 512], _products((32, 784, 784), (96, 784, 784), (200, 784, 784))),
     "stream_row_bytes": Job([1 << 15, 1 << 17, 1 << 18, 1 << 20, 1 << 23], _products((1, 200, 200), (1, 784, 300))),
-    "gather_part": Job([1 << 12, 1 << 14, 1 << 16, 1 << 18], _training([784, 8, 4], 256)),
+    "gather_part": Job([1 << 12, 1 << 14, 1 << 16, 1 << 18], _training([784, 8, 4], 256), True),
     "stream_bytes": Job([1 << 22, 1 << 24, 1 << 26, 1 << 30], _read(fastbp.Relu, 1 << 20, 1 << 22, 1 << 23)),
     "short_call": Job([0, 1 << 12, 1 << 14, 1 << 17], _products((8, 16, 16), (64, 64, 64))),
-    "predict_bytes": Job([1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 25], _prediction(20_000)),
+    "predict_bytes": Job([1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 25], _prediction(20_000), True),
     "predict_work": Job([1 << 27, 1 << 29, 1 << 31, 1 << 33], _prediction(20_000)),
     "read_in_place": Job([1 << 10, 1 << 12, 1 << 14, 1 << 17], _steps((32, 64), (100, 100), (100, 784))),
     "parallel_flops": Job([250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000], _AROUND, True),

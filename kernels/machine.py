@@ -50,7 +50,7 @@ class Fixed(NamedTuple):
     predict_rows: int = 512
 
 
-_Is = FixedNumber
+_Is = FixedNumber  # for a line each
 FIXED_NUMBERS = {
     "block_k": _Is("bytes", "of k in a block of a large product", "gemm"),
     "steep_k": _Is("bytes", "the same where A has steep steps of k: they fall on each other in the cache", "gemm"),
@@ -80,7 +80,10 @@ FIXED = Fixed(steep_k=2048) if ISA.name == "avx512" else Fixed()
 
 
 class Number(NamedTuple):
-    """What a number of ``Machine`` counts and says, and between which bounds it may be set."""
+    """What a number of ``Machine`` counts and says, and between which bounds it may be set.
+
+    ``python -m fastbp.bench.tune NAME`` finds it: it prints what the values of one come to on the machine at hand.
+    """
 
     unit: str
     least: int
