@@ -24,6 +24,7 @@ from fastbp.training._by_layers import RowsByLayers
 from fastbp.training._class_weight import with_class_weight
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
+from fastbp.training._retreat import Retreat
 from fastbp.training._samples import Samples
 from fastbp.training._stepper import seed_of
 from fastbp.training.history import History, TrainingState
@@ -86,6 +87,7 @@ class Run:
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
         self._data = samples, targets, weights
         self.program = self._made()
+        self._retreat = Retreat(self)
 
     @property
     def parameters(self) -> np.ndarray:
@@ -96,9 +98,13 @@ class Run:
         return self.binding.kept
 
     @property
-    def _vectors(self) -> tuple[np.ndarray, ...]:
+    def vectors(self) -> tuple[np.ndarray, ...]:
         """All that steps change."""
         return self.parameters, self.buffers, self.first, self.second
+
+    def is_finite(self) -> bool:
+        """Whether parameters and buffers are finite numbers."""
+        return self.binding.is_finite()
 
     def _checked(self, state: TrainingState | None) -> TrainingState | None:
         if state is None:
@@ -136,7 +142,7 @@ class Run:
         state = self.resume
         self.net.scale = self.scale
         if state is not None:
-            self._restore([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
+            self.put_back([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
             self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
             lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
             self.history = History(**lists)
@@ -163,6 +169,9 @@ class Run:
                     "the layers were changed while fit was running: arrays of the same shapes and numbers such as a "
                     "Dropout's p may be replaced then, layers of other kinds and shapes need another call of fit"
                 )
+            if self._retreat.is_ready:
+                self._look()
+            self._retreat.forget()
             self.binding = binding
             self.program = self._made()
         binding.check_writable()
@@ -202,15 +211,25 @@ class Run:
             _or_none(self.best_buffers),
         )
 
-    def _advance(self, steps: int) -> np.ndarray:
-        """Do ``steps`` steps and return their losses; FloatingPointError where one is not finite."""
-        lrs = self._rates(steps)
-        losses = np.zeros(steps)
-        before = [a.copy() for a in self._vectors]
-        done = self.execute(lrs, losses)
-        if done < steps or not self.binding.is_finite():
-            self._fail(before, lrs, losses, done)
-        self.step += steps
+    def _advance(self, steps: int, pace: Pace, look: bool) -> np.ndarray:
+        """Do ``steps`` steps and return their losses; FloatingPointError where one is not finite.
+
+        Where parameters are not, that comes out later, and at the latest where it is to ``look``.
+        """
+        rates, losses, retreat = self._rates(steps), np.zeros(steps), self._retreat
+        retreat.prepare()
+        start = time.perf_counter()
+        done = self.execute(rates, losses)
+        seconds = time.perf_counter() - start
+        pace.took(seconds, steps)
+        self.step += done
+        retreat.went(rates[:done], seconds)
+        if done < steps:
+            self._fail(f"the loss is {losses[done]}")
+        if look or retreat.is_far:
+            self._look()
+        if retreat.is_far:
+            retreat.forget()
         return losses
 
     def execute(self, lrs: np.ndarray, losses: np.ndarray) -> int:
@@ -221,22 +240,16 @@ class Run:
         self._epoch_of_order = (self.step + len(lrs) - 1) // self.per_epoch
         return self.program.run(self.order, self.step, lrs, losses, shuffled=self.shuffle, seed=self.seed)
 
-    def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
+    def _look(self) -> None:
+        """FloatingPointError where parameters are no longer finite."""
+        if not self.is_finite():
+            self._fail("")
+
+    def _fail(self, problem: str) -> None:
         """Go back to the last finite parameters, and say where the run stopped."""
-        problem = f"the loss is {losses[done]}" if done < len(losses) else ""
-        if not self.binding.is_finite():
+        if not self.is_finite():
             problem = "the parameters are no longer finite"
-            self._restore(before)
-            good = before
-            for i in range(done):  # again from the chunk's beginning, one by one: the same bits
-                self.execute(lrs[i : i + 1], losses[i : i + 1])
-                if not self.binding.is_finite():
-                    break
-                good = [a.copy() for a in self._vectors]
-                self.step += 1
-            self._restore(good)
-        else:
-            self.step += done
+            self._retreat.go_back()
         epoch, batch = divmod(self.step, self.per_epoch)
         raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; {self._reason(epoch, batch)}")
 
@@ -253,9 +266,10 @@ class Run:
                 return f"{place} before this step"
         return "try a smaller learning rate"
 
-    def _restore(self, saved: list[np.ndarray]) -> None:
+    def put_back(self, vectors: list[np.ndarray]) -> None:
+        """Have the vectors be what they were."""
         self._epoch_of_order = -1
-        for own, kept in zip(self._vectors, saved, strict=True):
+        for own, kept in zip(self.vectors, vectors, strict=True):
             own[...] = kept
 
     def train(
@@ -296,9 +310,8 @@ class Run:
                 n = min(self.last_step - self.step, pace.steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
-                start = time.perf_counter()
-                losses = self._advance(n)
-                pace.took(time.perf_counter() - start, n)
+                done = self.step + n
+                losses = self._advance(n, pace, done == self.last_step or (by_epoch and done % self.per_epoch == 0))
                 finished = self._record(losses)
                 bar.advance(n, loss=losses[-1])
                 if not finished:
@@ -318,6 +331,7 @@ class Run:
                 self.history.seconds += [(now - epoch_start) / finished] * finished
                 epoch_start = now
                 for callback in callbacks:
+                    self._retreat.forget()
                     stopped = callback(self.history) is True or stopped
         self._follow()
         self.history.state = self.state()
