@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -86,6 +86,7 @@ class Binding:
     layers, loss : copies that nobody else has, with views of the vectors
     n_inputs, n_outputs : columns of the network's input and of its scores
     shapes : of an output sample of each layer
+    programs : of it, which those who train leave to those who train next, by what they are for
 
     Raises TypeError and ValueError where layers are no network.
     """
@@ -96,6 +97,7 @@ class Binding:
         self.params: Params
         self.buffers: Params
         self._arrays: list[tuple[Any, str, Any]]  # a layer, its attribute, and what that was
+        self.programs: dict[Hashable, Any] = {}
         self._of, self._values, self.live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self.live, loss)
         self.unlowered = [name for name, layer in layers.items() if not layer.is_lowered()]
@@ -213,7 +215,7 @@ class Binding:
 
     def is_finite(self) -> bool:
         """Whether all parameters and buffers are finite numbers."""
-        return bool(np.isfinite(self.vector).all() and np.isfinite(self.kept).all())
+        return all(np.isfinite(vector).all() for vector in (self.vector, self.kept) if vector.size)
 
     def check_writable(self) -> None:
         """ValueError where a parameter or a buffer is read-only."""

@@ -64,10 +64,10 @@ class Run:
 def test_copies_take_no_more_of_the_time_than_is_said(monkeypatch):
     clock = iter(range(10**6))
     monkeypatch.setattr(_retreat.time, "perf_counter", lambda: next(clock))
-    retreat, copies = Retreat(Run()), 0
+    retreat, copies = Retreat(()), 0
     for _ in range(2000):
         copies += not retreat.is_ready
-        retreat.prepare()
+        retreat.prepare(Run())
         retreat.went(np.zeros(1), 1.0)
         if retreat.is_far:
             retreat.forget()

@@ -77,11 +77,58 @@ def steps(network: Network) -> Work:
         program.run(order, done, rates, losses)
         done += network.steps
 
-    def answer() -> list[np.ndarray]:
-        affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
-        return flat([layer.W for layer in affines], [layer.b for layer in affines])
+    return Work(call, lambda: _affines(net), network.steps)
 
-    return Work(call, answer, network.steps)
+
+def _affines(net: fastbp.Sequential) -> list[np.ndarray]:
+    affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
+    return flat([layer.W for layer in affines], [layer.b for layer in affines])
+
+
+def _fits(network: Network, *, writes: bool) -> Work:
+    """Calls of ``fit``; each of them ``writes`` its program, or goes on with that of the call before."""
+    net, (x, t) = net_of(network), network.data()
+    optimizer = fastbp.optimizers.get_optimizer(network.optimizer, lr=network.rate)
+    options: Any = {"epochs": network.steps, "batch_size": network.batch, "optimizer": optimizer, "progress": False}
+
+    def call() -> None:
+        if writes:
+            net._binding().programs.clear()
+        net.fit(x, t, shuffle=False, **options)
+
+    return Work(call, lambda: _affines(net), network.steps)
+
+
+@COMPILED.does("fit", "fit of one step")
+def fit(network: Network) -> Work:
+    return _fits(network, writes=False)
+
+
+@COMPILED.does("first fit of one step")
+def first_fit(network: Network) -> Work:
+    return _fits(network, writes=True)
+
+
+def _calls_of_step(network: Network) -> Work:
+    net, (x, t) = net_of(network), network.data()
+    optimizer = fastbp.optimizers.get_optimizer(network.optimizer, lr=network.rate)
+
+    def call() -> None:
+        for _ in range(network.steps):
+            net.step(x, t, optimizer)
+
+    return Work(call, lambda: _affines(net), network.steps)
+
+
+@LAYERS.does("fit")
+def steps_from_python(network: Network) -> Work:
+    """What ``fit`` is held against: a call of ``step`` for each step."""
+    return _calls_of_step(network)
+
+
+@COMPILED.does("net.step")
+def net_step(network: Network) -> Work:
+    return _calls_of_step(network)
 
 
 @COMPILED.does("book")

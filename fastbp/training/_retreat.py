@@ -42,9 +42,8 @@ class Retreat:
     since the copy are done again, to the same bits, up to the last that left them so.
     """
 
-    def __init__(self, run: Steps) -> None:
-        self._run = run
-        self._copies = [np.empty_like(vector) for vector in run.vectors]  # no memory for it: nothing has changed yet
+    def __init__(self, vectors: tuple[np.ndarray, ...]) -> None:
+        self._copies = [np.empty_like(vector) for vector in vectors]  # no memory for it: nothing has changed yet
         self._step = -1  # of the copy; -1 where there is none
         self._rates: list[np.ndarray] = []
         self._seconds = self._copying = 0.0  # of the steps since, and of the copy
@@ -59,13 +58,13 @@ class Retreat:
         """Whether it is time for another copy."""
         return self._seconds * MOST_OF_THE_TIME >= self._copying
 
-    def prepare(self) -> None:
-        """Copy the vectors as they are, which are finite, where there is no copy."""
+    def prepare(self, run: Steps) -> None:
+        """Copy the vectors of ``run`` as they are, which are finite, where there is no copy."""
         if not self.is_ready:
             start = time.perf_counter()
-            for copy, vector in zip(self._copies, self._run.vectors, strict=True):
+            for copy, vector in zip(self._copies, run.vectors, strict=True):
                 copy[...] = vector
-            self._step, self._rates, self._seconds = self._run.step, [], 0.0
+            self._step, self._rates, self._seconds = run.step, [], 0.0
             self._copying = time.perf_counter() - start
 
     def forget(self) -> None:
@@ -77,22 +76,22 @@ class Retreat:
         self._rates.append(rates)
         self._seconds += seconds
 
-    def go_back(self) -> None:
-        """Go back to the last step after which all numbers were finite."""
-        self._run.put_back(self._copies)
-        self._run.step, rates = self._step, self._rates
+    def go_back(self, run: Steps) -> None:
+        """Have ``run`` go back to the last step after which all numbers were finite."""
+        run.put_back(self._copies)
+        run.step, rates = self._step, self._rates
         self._rates = []
         for some in rates:
-            if not self._again(some):
+            if not _again(run, some):
                 break
 
-    def _again(self, rates: np.ndarray) -> bool:
-        """Do steps for as long as numbers stay finite, and count them; returns whether these were all."""
-        run = self._run
-        before = [vector.copy() for vector in run.vectors]
-        if run.execute(rates, np.zeros(len(rates))) == len(rates) and run.is_finite():
-            run.step += len(rates)
-            return True
-        run.put_back(before)
-        half = len(rates) // 2
-        return half > 0 and self._again(rates[:half]) and self._again(rates[half:])
+
+def _again(run: Steps, rates: np.ndarray) -> bool:
+    """Do steps for as long as numbers stay finite, and count them; returns whether these were all."""
+    before = [vector.copy() for vector in run.vectors]
+    if run.execute(rates, np.zeros(len(rates))) == len(rates) and run.is_finite():
+        run.step += len(rates)
+        return True
+    run.put_back(before)
+    half = len(rates) // 2
+    return half > 0 and _again(run, rates[:half]) and _again(run, rates[half:])

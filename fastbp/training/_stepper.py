@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -253,5 +255,9 @@ class Stepper:
 
 def seed_of(seed: int | None) -> int:
     """A 63-bit number from what a user gives as seed; a new one for None."""
-    seed = None if seed is None else _arguments.integer("seed", seed, 0)
+    return secrets.randbits(63) if seed is None else _spread(_arguments.integer("seed", seed, 0))
+
+
+@lru_cache(maxsize=128)
+def _spread(seed: int) -> int:
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
