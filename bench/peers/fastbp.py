@@ -48,6 +48,7 @@ print(np.abs(net.params["W2"]).sum())
 PEER = Peer("fastbp", module="fastbp", package="fastbp", imports="import fastbp", first_step=FIRST_STEP, is_own=True)
 COMPILED = PEER.form("fastbp", "#D55E00", "o")
 LAYERS = PEER.form("fastbp layers", "#F0A070", "o")
+PROGRAM = PEER.form("fastbp program", "#A04000", "o")
 
 
 def net_of(network: Network) -> fastbp.Sequential:
@@ -60,12 +61,17 @@ def net_of(network: Network) -> fastbp.Sequential:
 @COMPILED.does("step", "growth")
 def steps(network: Network) -> Work:
     """Steps of a Sequential, many in one call of compiled code."""
+    return _runs(network, as_fit=False)
+
+
+def _runs(network: Network, *, as_fit: bool) -> Work:
+    """Runs of a program, whose batch is copied from a data set, ``as_fit`` has it, or there."""
     net = net_of(network)
     x, t = network.data()
     chain, optimizer, n_rows = net._binding(), fastbp.optimizers.get_optimizer(network.optimizer), len(x)
     no_weights = np.zeros(0, x.dtype)
     feed: Feed = Given(x, t, no_weights)
-    if rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
+    if as_fit or rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
         feed = Rows(Samples("x", x, 1.0), t, no_weights)
     update = Update(optimizer, *optimizer.new_states(chain.vector.size, x.dtype))
     program = Program(chain, feed, chain.loss, update, n_rows)
@@ -120,10 +126,10 @@ def _calls_of_step(network: Network) -> Work:
     return Work(call, lambda: _affines(net), network.steps)
 
 
-@LAYERS.does("fit")
-def steps_from_python(network: Network) -> Work:
-    """What ``fit`` is held against: a call of ``step`` for each step."""
-    return _calls_of_step(network)
+@PROGRAM.does("fit")
+def steps_of_fit(network: Network) -> Work:
+    """What ``fit`` is held against: its steps, one run of the program that it writes."""
+    return _runs(network, as_fit=True)
 
 
 @COMPILED.does("net.step")

@@ -32,6 +32,8 @@ class Chain(Cuttable, Protocol):
 
     def forward(self, p: Lowering, x: int) -> Operand: ...
 
+    def learn_to_look(self) -> None: ...
+
 
 class LossOfBatch(Protocol):
     """A loss, as one that is written into a program."""
