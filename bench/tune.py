@@ -122,6 +122,7 @@ JOBS = {
     "gather_part": Job([1 << 12, 1 << 14, 1 << 16, 1 << 18], _training([784, 8, 4], 256), True),
     "stream_bytes": Job([1 << 22, 1 << 24, 1 << 26, 1 << 30], _read(fastbp.Relu, 1 << 20, 1 << 22, 1 << 23)),
     "short_call": Job([0, 1 << 12, 1 << 14, 1 << 17], _products((8, 16, 16), (64, 64, 64))),
+    "short_program": Job([0, 1 << 18, 1 << 20, 1 << 22], _steps((32, 64), (16, 100), (100, 784))),
     "predict_bytes": Job([1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 25], _prediction(20_000), True),
     "predict_work": Job([1 << 27, 1 << 29, 1 << 31, 1 << 33], _prediction(20_000)),
     "read_in_place": Job([1 << 10, 1 << 12, 1 << 14, 1 << 17], _steps((32, 64), (100, 100), (100, 784))),
@@ -138,7 +139,7 @@ JOBS = {
     "many_in_a_row": Job([1, 4, 16, 64], _PAUSED, True),
 }
 # How a team bears with neighbours, and for how long others wait, is no matter of this machine's speed today.
-OF_COMPANY = {"stall", "most_alone", "waking", "pause", "many_in_a_row", "short_call", "predict_work"}
+OF_COMPANY = {"stall", "most_alone", "waking", "pause", "many_in_a_row", "short_call", "short_program", "predict_work"}
 TUNED = [name for name in JOBS if name not in OF_COMPANY]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check
 from fastbp.basics._attributes import arguments_of
 from fastbp.basics._pin import pin
+from fastbp.kernels.entry_program import looking_at
 from fastbp.layers._layer import Layer, Numbering
 from fastbp.layers.softmax import Softmax
 from fastbp.losses._loss import Loss
@@ -86,6 +87,7 @@ class Binding:
     layers, loss : copies that nobody else has, with views of the vectors
     n_inputs, n_outputs : columns of the network's input and of its scores
     shapes : of an output sample of each layer
+    programs : of it, which those who train leave to those who train next, by what they are for
 
     Raises TypeError and ValueError where layers are no network.
     """
@@ -96,6 +98,7 @@ class Binding:
         self.params: Params
         self.buffers: Params
         self._arrays: list[tuple[Any, str, Any]]  # a layer, its attribute, and what that was
+        self.programs: dict[Hashable, Any] = {}
         self._of, self._values, self.live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self.live, loss)
         self.unlowered = [name for name, layer in layers.items() if not layer.is_lowered()]
@@ -111,10 +114,20 @@ class Binding:
             self._take(layers, given)
         self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
         arrays = self.params | self.buffers
+        self._look: Callable[[], Any] = _look_for_yourself
         self._written = [array for _, _, array in self._arrays if array is not None]
         self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
         self._pin = pin("params", self.vector), pin("buffers", self.kept)
-        self._settings = [setting for part in (*self.live, loss) if (setting := _settings_of(part))]
+        settings = [(part, names) for part in (*self.live, loss) if (names := _settings_of(part))]
+        self._settings = [(part, (read := attrgetter(*names)), read(part)) for part, names in settings]
+        own = [all(name in vars(part) for name in names) for part, names in settings]
+        self._elsewhere = [setting for setting, is_own in zip(self._settings, own, strict=True) if not is_own]
+        self._held_settings = [
+            (vars(part), name, vars(part)[name])
+            for (part, names), is_own in zip(settings, own, strict=True)
+            if is_own
+            for name in names
+        ]
         *self.layers, self.loss = map(_made_again, (*self.live, loss))
         self._give_views(arrays)
         said = [layer.n_inputs for layer in self.layers if layer.n_inputs is not None]
@@ -130,6 +143,11 @@ class Binding:
                 raise ValueError(f"{name}: {error}") from None
             self.shapes.append(shape)
         self.n_outputs = math.prod(shape)
+
+    def learn_to_look(self) -> None:
+        """Look at arrays and settings by compiled code from now on, where a call is a matter of microseconds."""
+        if self._look is _look_for_yourself:
+            self._look = looking_at(self._held, self._held_settings)
 
     def keeps_arrays_of(self, layers: Mapping[str, Any]) -> bool:
         """Whether the arrays in these layers are its own, so that another binding of them would move none."""
@@ -179,21 +197,29 @@ class Binding:
         """Whether the network still has these layers, and these arrays in them."""
         if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
+        return self._look() or self._has_held_arrays()
+
+    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
+        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
+        if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
+            return False
+        settings = self._elsewhere
+        if not self._look():
+            if not self._has_held_arrays():
+                return False
+            settings = self._settings
+        for part, read, values in settings:  # noqa: SIM110 (a generator takes as long as all the rest)
+            if read(part) != values:
+                return False
+        return True
+
+    def _has_held_arrays(self) -> bool:
         try:
             for attributes, name, array in self._held:  # (a generator takes as long as all the rest)
                 if attributes[name] is not array:
                     return False
         except KeyError:  # of a class
             return all(attributes.get(name) is array for attributes, name, array in self._held)
-        return True
-
-    def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
-        """Whether the network still has these layers, these arrays in them, and the settings that it had."""
-        if not self.has_arrays_of(layers, loss):
-            return False
-        for part, read, values in self._settings:  # noqa: SIM110 (a generator takes as long as all the rest)
-            if read(part) != values:
-                return False
         return True
 
     def fits(self, other: Binding) -> bool:
@@ -213,10 +239,12 @@ class Binding:
 
     def is_finite(self) -> bool:
         """Whether all parameters and buffers are finite numbers."""
-        return bool(np.isfinite(self.vector).all() and np.isfinite(self.kept).all())
+        return all(np.isfinite(vector).all() for vector in (self.vector, self.kept) if vector.size)
 
     def check_writable(self) -> None:
         """ValueError where a parameter or a buffer is read-only."""
+        if self._look():
+            return
         for array in self._written:
             if not array.flags.writeable:
                 arrays = self.params | self.buffers
@@ -228,6 +256,10 @@ class Binding:
         for p.place, layer in enumerate(self.layers):
             operand = layer.lower(p, operand)
         return operand
+
+
+def _look_for_yourself() -> Any:
+    """In place of the compiled look at a network's arrays and settings."""
 
 
 def _arrays_in(layers: Iterable[Layer]) -> list[tuple[Any, str, Any]]:
@@ -311,19 +343,15 @@ def _arguments_of(part: Any) -> dict[str, Any] | None:
     return {name: getattr(part, name) for name in names} if all(hasattr(part, name) for name in names) else None
 
 
-def _settings_of(part: Any) -> tuple[Any, Any, Any] | None:
-    """A layer, what reads the numbers that its instructions depend on, and what they are; None if there are none."""
+def _settings_of(part: Any) -> list[str]:
+    """The names of the numbers that a layer's instructions depend on."""
     if isinstance(part, Layer) and not part.is_lowered():
-        return None
-    names = [
+        return []
+    return [
         name
         for name in (*(_arguments_of(part) or {}), "stream")
         if hasattr(part, name) and not (isinstance(part, Layer) and name in (*part.parameters, *part.buffers))
     ]
-    if not names:
-        return None
-    read = attrgetter(*names)
-    return part, read, read(part)
 
 
 def _made_again(part: Any) -> Any:

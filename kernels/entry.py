@@ -8,6 +8,7 @@ one moment: what they change is changed before it or after.
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -85,11 +86,11 @@ class _Method(ctypes.Structure):
     )
 
 
-_methods: list[_Method] = []  # which functions read at every call: kept for good
+_methods: dict[tuple[int, str], _Method] = {}  # which functions read at every call: kept for good
 FASTCALL = 0x80
 _ELEMENTS = {"": of.REAL, "bool": of.BOOL, "labels": of.LABELS, "double": of.REAL64}
 _SCALARS = {"number": of.NUMBER, "integer": of.INTEGER}
-_TYPES = [np.dtype(kind) for kind in (np.float32, np.float64, np.bool_, np.intp)]
+TYPES = [np.dtype(kind) for kind in (np.float32, np.float64, np.bool_, np.intp)]
 
 
 def _nothing(*arguments: Any) -> None:
@@ -146,21 +147,25 @@ class Entry:
 
     def learn(self, dtype: np.dtype) -> None:
         """Compile the kernel for float32 or float64, where it was not."""
-        words, place = self._words, _TYPES.index(dtype)
+        words, place = self._words, TYPES.index(dtype)
         if words[of.KERNELS + place] == 0:
-            _check_layout()
+            check_layout()
             for n, extra in enumerate(self._extras):
-                words[of.EXTRAS + of.N_EXTRAS * place + n] = extra(_TYPES[place])
+                words[of.EXTRAS + of.N_EXTRAS * place + n] = extra(TYPES[place])
             signature = types.int64(types.int64, types.int64, (types.float32, types.float64)[place])
             words[[of.NONE, of.ARRAY, of.FLOAT, of.INT]] = id(None), id(np.ndarray), id(float), id(int)
-            words[of.NEW_ARRAY] = _array_maker()
-            words[of.TYPES : of.TYPES + len(_TYPES)] = [id(dtype) for dtype in _TYPES]
+            words[of.NEW_ARRAY] = array_maker()
+            words[of.TYPES : of.TYPES + len(TYPES)] = [id(dtype) for dtype in TYPES]
             words[of.KERNELS + place] = address_of(self._kernel, signature)
         if self.call is _nothing:
-            function = address_of(of.enter, types.int64(types.int64, types.int64, types.int64))
-            method = _Method(self._kernel.__name__.encode(), function, FASTCALL, None)
-            _methods.append(method)  # another thread may be making one at the same time
-            self.call = _new_function(ctypes.byref(method), self._words, None)
+            self.call = function_of(of.enter, self._kernel.__name__, words)
+
+
+def function_of(kernel: Any, name: str, words: np.ndarray) -> Callable[..., Any]:
+    """A function of Python's C interface, compiled to take itself as ``words``, its arguments, and their number."""
+    address = address_of(kernel, types.int64(types.int64, types.int64, types.int64))
+    method = _methods.setdefault((address, name), _Method(name.encode(), address, FASTCALL, None))
+    return _new_function(ctypes.byref(method), words, None)
 
 
 def _code(token: str) -> int:
@@ -194,7 +199,9 @@ def layout_of(x: np.ndarray) -> tuple[Any, ...]:
     return word(at + of.DATA), ndim, shape, strides, word(at + of.DTYPE), flags
 
 
-def _check_layout() -> None:
+@cache
+def check_layout() -> None:
+    """RuntimeError where NumPy keeps arrays in another way than ``enter`` has it."""
     x = np.empty((3, 2), np.float32)
     if layout_of(x) != (x.ctypes.data, 2, x.shape, x.strides, id(x.dtype), of.C_ORDER | of.ALIGNED):
         raise RuntimeError(
@@ -202,7 +209,8 @@ def _check_layout() -> None:
         )
 
 
-def _array_maker() -> int:
+@cache
+def array_maker() -> int:
     """Address of PyArray_NewFromDescr."""
     table = _pointer_in(import_module("numpy._core._multiarray_umath")._ARRAY_API, None)
     return ctypes.c_size_t.from_address(table + ctypes.sizeof(ctypes.c_size_t) * of.NEW_FROM_DESCR).value

@@ -119,6 +119,7 @@ class Machine(NamedTuple):
     gather_part: int = 1 << 14
     stream_bytes: int = 1 << 26
     short_call: int = 1 << 14
+    short_program: int = 1 << 20
     predict_bytes: int = 1 << 23
     predict_work: int = 1 << 31
     read_in_place: int = 1 << 14
@@ -152,6 +153,7 @@ NUMBERS = {
     "gather_part": Number("elements", 1 << 8, 1 << 24, "of a batch copied in one part"),
     "stream_bytes": Number("bytes", 1 << 20, _MUCH, "of an output that is stored past the caches, which hold no such"),
     "short_call": Number("elements", 0, 1 << 20, "in all of a call so short that other Python threads may wait"),
+    "short_program": Number("multiplications", 0, 1 << 26, "of a step or a prediction so short that they may wait too"),
     "predict_bytes": Number("bytes", 1, 1 << 30, "that layers write of a block of rows: it stays in the last cache"),
     "predict_work": Number("multiplications", 1, 1 << 33, "of a block of rows, between two looks for Ctrl-C"),
     "read_in_place": Number("elements", 1, 1 << 24, "of a batch from which on a copy takes longer than an address"),

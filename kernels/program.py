@@ -130,6 +130,18 @@ def take_step(team, batch, x, one):
 
 
 @kernel
+def predict_at(team, prediction, x, y, one):
+    """Run the program whose words are at address ``prediction`` on (N, I) at ``x``, so that its output is at ``y``.
+
+    Returns 0 where an operation left a loss that is not finite, as one does that does not go on, else 1.
+    """
+    _point(load(prediction + 8 * INPUTS), load(prediction + 8 * N_INPUTS), x)
+    _point(load(prediction + 8 * OUTPUTS), load(prediction + 8 * N_OUTPUTS), y)
+    program = program_at(load(prediction + 8 * PROGRAM), load(prediction + 8 * N_INSTRUCTIONS))
+    return 1 if execute(team, program, local(NO_STEP), one) else 0
+
+
+@kernel
 def predict(team, prediction, x, y):
     """Run the program whose words are at address ``prediction`` on ``x``, so that its output is ``y``.
 
@@ -146,10 +158,7 @@ def predict(team, prediction, x, y):
     """
     if x.shape[0] != load(prediction + 8 * N_ROWS) or x.shape[1] != load(prediction + 8 * N_COLUMNS):
         return False
-    _point(load(prediction + 8 * INPUTS), load(prediction + 8 * N_INPUTS), address(x))
-    _point(load(prediction + 8 * OUTPUTS), load(prediction + 8 * N_OUTPUTS), address(y))
-    program = program_at(load(prediction + 8 * PROGRAM), load(prediction + 8 * N_INSTRUCTIONS))
-    return execute(team, program, local(NO_STEP), x.dtype.type(1))
+    return predict_at(team, prediction, address(x), address(y), x.dtype.type(1)) == 1
 
 
 @kernel

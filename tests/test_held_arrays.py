@@ -145,7 +145,7 @@ def test_words_and_buffers_of_a_step_are_in_no_other_hands():
     net = small()
     net.step(X, T, Adam())
     stepper, batch = net._stepper, net._stepper._batch
-    kept = [array for array, _ in batch.program.lowering._kept.values()]
+    kept = [array for array, _ in batch.program.lowering._kept]
     for array in (stepper.words, batch.x, batch.t, batch.program.whole, stepper.first, stepper.second, net._bound()):
         assert any(array is own for own in kept)
 

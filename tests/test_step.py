@@ -148,7 +148,7 @@ def test_views_and_read_only_arrays_take_the_same_steps():
 
 @pytest.mark.parametrize("form", ["as it is", "read-only", "columns first", "every other row"])
 def test_long_samples_are_read_where_they_lie_to_the_same_bits(form):
-    net, other = fastbp.mlp([100, 9, 4], seed=0), fastbp.mlp([100, 9, 4], seed=0)
+    net, other = fastbp.mlp([100, 30, 4], seed=0), fastbp.mlp([100, 30, 4], seed=0)
     rng = np.random.default_rng(0)
     for _ in range(4):
         x, t = rng.standard_normal((200, 100), dtype=np.float32), rng.integers(0, 4, 200)

@@ -48,6 +48,7 @@ print(np.abs(net.params["W2"]).sum())
 PEER = Peer("fastbp", module="fastbp", package="fastbp", imports="import fastbp", first_step=FIRST_STEP, is_own=True)
 COMPILED = PEER.form("fastbp", "#D55E00", "o")
 LAYERS = PEER.form("fastbp layers", "#F0A070", "o")
+PROGRAM = PEER.form("fastbp program", "#A04000", "o")
 
 
 def net_of(network: Network) -> fastbp.Sequential:
@@ -57,14 +58,14 @@ def net_of(network: Network) -> fastbp.Sequential:
     return fastbp.Sequential(layers[:-1], network.loss)
 
 
-def program_of(network: Network) -> tuple[Program, fastbp.Sequential]:
-    """A program of the network's steps on its one mini-batch."""
+def program_of(network: Network, *, as_fit: bool = False) -> tuple[Program, fastbp.Sequential]:
+    """A program of steps on one mini-batch, copied from a data set, ``as_fit`` has it, or there."""
     net = net_of(network)
     x, t = network.data()
     chain, optimizer, n_rows = net._binding(), fastbp.optimizers.get_optimizer(network.optimizer), len(x)
     no_weights = np.zeros(0, x.dtype)
     feed: Feed = Given(x, t, no_weights)
-    if rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
+    if as_fit or rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
         feed = Rows(Samples("x", x, 1.0), t, no_weights)
     update = Update(optimizer, *optimizer.new_states(chain.vector.size, x.dtype))
     return Program(chain, feed, chain.loss, update, n_rows), net
@@ -73,7 +74,11 @@ def program_of(network: Network) -> tuple[Program, fastbp.Sequential]:
 @COMPILED.does("step", "growth")
 def steps(network: Network) -> Work:
     """Steps of a Sequential, many in one call of compiled code."""
-    program, net = program_of(network)
+    return _runs(network, as_fit=False)
+
+
+def _runs(network: Network, *, as_fit: bool) -> Work:
+    program, net = program_of(network, as_fit=as_fit)
     n_rows = network.batch
     order, rates, losses = np.arange(n_rows), np.full(network.steps, network.rate), np.zeros(network.steps)
     done = 0
@@ -83,11 +88,58 @@ def steps(network: Network) -> Work:
         program.run(order, done, rates, losses)
         done += network.steps
 
-    def answer() -> list[np.ndarray]:
-        affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
-        return flat([layer.W for layer in affines], [layer.b for layer in affines])
+    return Work(call, lambda: _affines(net), network.steps)
 
-    return Work(call, answer, network.steps)
+
+def _affines(net: fastbp.Sequential) -> list[np.ndarray]:
+    affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
+    return flat([layer.W for layer in affines], [layer.b for layer in affines])
+
+
+def _fits(network: Network, *, writes: bool) -> Work:
+    """Calls of ``fit``; each of them ``writes`` its program, or goes on with that of the call before."""
+    net, (x, t) = net_of(network), network.data()
+    optimizer = fastbp.optimizers.get_optimizer(network.optimizer, lr=network.rate)
+    options: Any = {"epochs": network.steps, "batch_size": network.batch, "optimizer": optimizer, "progress": False}
+
+    def call() -> None:
+        if writes:
+            net._binding().programs.clear()
+        net.fit(x, t, shuffle=False, **options)
+
+    return Work(call, lambda: _affines(net), network.steps)
+
+
+@COMPILED.does("fit", "fit of one step")
+def fit(network: Network) -> Work:
+    return _fits(network, writes=False)
+
+
+@COMPILED.does("first fit of one step")
+def first_fit(network: Network) -> Work:
+    return _fits(network, writes=True)
+
+
+def _calls_of_step(network: Network) -> Work:
+    net, (x, t) = net_of(network), network.data()
+    optimizer = fastbp.optimizers.get_optimizer(network.optimizer, lr=network.rate)
+
+    def call() -> None:
+        for _ in range(network.steps):
+            net.step(x, t, optimizer)
+
+    return Work(call, lambda: _affines(net), network.steps)
+
+
+@PROGRAM.does("fit")
+def steps_of_fit(network: Network) -> Work:
+    """What ``fit`` is held against: its steps, one run of the program that it writes."""
+    return _runs(network, as_fit=True)
+
+
+@COMPILED.does("net.step")
+def net_step(network: Network) -> Work:
+    return _calls_of_step(network)
 
 
 @COMPILED.does("book")

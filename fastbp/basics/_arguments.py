@@ -24,12 +24,15 @@ def shown(value: Any) -> str:
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     """``value``, an integer in ``least``..``most``; True and False are none."""
-    expected = f"{name} must be an integer{_range(least, most)}, got {shown(value)}"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(expected)
+    if type(value) is not int and (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))):
+        raise TypeError(_not_an_integer(name, value, least, most))
     if (least is not None and value < least) or (most is not None and value > most):
-        raise ValueError(expected)
+        raise ValueError(_not_an_integer(name, value, least, most))
     return int(value)
+
+
+def _not_an_integer(name: str, value: Any, least: int | None, most: int | None) -> str:
+    return f"{name} must be an integer{_range(least, most)}, got {shown(value)}"
 
 
 def real(
@@ -42,12 +45,15 @@ def real(
     below: float | None = None,
 ) -> float:
     """``value``, a finite number in ``least``..``most``, ``above`` and ``below``; True and False are none."""
-    bound = _range(least, most) + "".join(
-        f" {word} {limit:g}" for word, limit in (("above", above), ("below", below)) if limit is not None
-    )
-    expected = f"{name} must be a finite number{bound}, got {shown(value)}"
+
+    def expected() -> str:
+        bound = _range(least, most) + "".join(
+            f" {word} {limit:g}" for word, limit in (("above", above), ("below", below)) if limit is not None
+        )
+        return f"{name} must be a finite number{bound}, got {shown(value)}"
+
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating)):
-        raise TypeError(expected)
+        raise TypeError(expected())
     try:
         number = float(value)
     except OverflowError:  # an integer
@@ -55,7 +61,7 @@ def real(
     too_small = (least is not None and number < least) or (above is not None and number <= above)
     too_large = (most is not None and number > most) or (below is not None and number >= below)
     if not math.isfinite(number) or too_small or too_large:
-        raise ValueError(expected)
+        raise ValueError(expected())
     return number
 
 

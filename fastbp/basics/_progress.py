@@ -12,8 +12,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -48,14 +48,17 @@ def _shown() -> bool:
     return _visible() and not _silent.get()
 
 
-@contextmanager
-def silence(on: bool = True) -> Iterator[None]:
+class silence:
     """Show nothing in the block if ``on``."""
-    token = _silent.set(_silent.get() or on)
-    try:
-        yield
-    finally:
-        _silent.reset(token)
+
+    def __init__(self, on: bool = True) -> None:
+        self._on = on
+
+    def __enter__(self) -> None:
+        self._token = _silent.set(_silent.get() or self._on)
+
+    def __exit__(self, *exception: object) -> None:
+        _silent.reset(self._token)
 
 
 def told_if(wanted: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -9,7 +9,8 @@ vector that no one else has, the vector kept and pinned.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from functools import cache
+from functools import cache, lru_cache
+from struct import Struct
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from numba import types, void
 
 import fastbp.kernels.operations  # noqa: F401 (fills OPERATIONS, as the files of layers do)
 from fastbp.basics import _check, _machine
+from fastbp.basics._address import address_of as array_address
 from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
@@ -29,6 +31,7 @@ from fastbp.kernels.team import CHUNK
 from fastbp.programs._operand import Operand
 
 _NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
+KIND_OF = {np.dtype(name): kind for kind, name in enumerate(KINDS)}  # of data that are read as they are
 _LOSS_OPERANDS = [types.int64] * 4
 
 Backward = Callable[[int, bool], int]
@@ -55,9 +58,22 @@ class Rule(Protocol):
 
 
 @cache
-def _address(instruction: Any, dtype: np.dtype) -> int:
-    """Of the operation that runs an instruction, compiled for ``dtype``."""
-    return address_of(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+def _form(instruction: Any, dtype: np.dtype) -> tuple[int, Struct]:
+    """The address of the operation that runs an instruction, compiled for ``dtype``, and a row of a program.
+
+    A row is that address and the operands, each an int64 or a float64.
+    """
+    kinds = instruction.__annotations__
+    operands = "".join("d" if kinds[name] is float else "q" for name in instruction._fields)
+    address = address_of(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+    return address, Struct(f"=q{operands}")
+
+
+@lru_cache(maxsize=4096)
+def _planned(shape: tuple[int, int, int], *sizes: Any) -> tuple[Plan, np.ndarray]:
+    """A plan, and as programs read it: it has no addresses, so that all programs share it."""
+    plan = plan_product(shape, *sizes)
+    return plan, np.array(plan, np.int64)
 
 
 @cache
@@ -78,18 +94,9 @@ def in_one_go_address(function: Any, dtype: np.dtype) -> int:
     return address_of(function, types.float64(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
 
 
-def words_of(instruction: Any) -> list[int]:
-    """The operands of an instruction as a program holds them: a float as the int64 of the bits of a float64."""
-    kinds = type(instruction).__annotations__
-    return [
-        int(np.float64(value).view(np.int64)) if kinds[name] is float else int(value)
-        for name, value in instruction._asdict().items()
-    ]
-
-
 def words_with(address: int, table: np.ndarray) -> np.ndarray:
     """The addresses of the words of a program that are this ``address``."""
-    return table.ctypes.data + table.itemsize * np.flatnonzero(table == address)
+    return array_address(table) + table.itemsize * np.flatnonzero(table == address)
 
 
 class Lowering:
@@ -123,15 +130,15 @@ class Lowering:
         self.predicts, self.fused_step, self.adds = predicts, fused_step, adds
         self.place = 0  # of the layer that is being written, in the network
         self._buffers = {} if buffers is None else buffers
-        self._kept: dict[int, tuple[np.ndarray, object]] = {}
+        self._kept: list[tuple[np.ndarray, object]] = []
         self._instructions: list[Any] = []
         self.instructions: list[Any] = []  # of the last table
         self.functions: dict[int, str] = {}  # names by address
-        self.plans: dict[Plan, int] = {}  # their addresses
+        self.plans: dict[int, tuple[Plan, np.ndarray]] = {}  # by their addresses
         self._passes: list[tuple[Passed, Backward]] = []
         self._included: list[Lowering] = []
-        self.keep(parameters)
-        self.keep(gradients)
+        self.sources: list[tuple[np.ndarray, object]] = []  # what batches are copied from, each and what pins it
+        self._first, self._first_gradient = self.keep(parameters), self.keep(gradients)
 
     def buffer(self, key: Hashable, columns: int, dtype: np.dtype | None = None) -> int:
         """Address of a buffer of ``most_rows`` x ``columns`` elements; the same one for the same ``key``."""
@@ -139,9 +146,10 @@ class Lowering:
 
     def array(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype | None = None) -> int:
         """Address of an array of the program's own, zeros at first; the same one for the same ``key``."""
-        if key not in self._buffers:
-            self._buffers.setdefault(key, np.zeros(shape, dtype or self.dtype))
-        return self._buffers[key].ctypes.data
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            buffer = self._buffers.setdefault(key, np.zeros(shape, dtype or self.dtype))
+        return array_address(buffer)
 
     def plan(self, shape: tuple[int, int, int], a: tuple[int, int], b: tuple[int, int], adds_rows: bool = False) -> int:
         """Address of the plan of a product, see ``plan_product``, whose rows lie one after the other.
@@ -149,20 +157,25 @@ class Lowering:
         ``adds_rows`` says whether a matrix is added to it, not one row to all, or nothing.
         """
         columns = shape[1]
-        start_row = columns if adds_rows else 0
-        plan = plan_product(shape, a, b, columns, start_row, self.dtype.itemsize, _machine.numbers())
-        if plan not in self.plans:
-            self.plans[plan] = self.keep(np.array(plan, np.int64))
-        return self.plans[plan]
+        planned = _planned(shape, a, b, columns, columns if adds_rows else 0, self.dtype.itemsize, _machine.numbers())
+        address = array_address(planned[1])
+        self.plans[address] = planned
+        return address
 
     def keep(self, array: np.ndarray) -> int:
         """Address of an array that has to live as long as the program."""
-        self._kept[id(array)] = array, pin("an array in use", array)
-        return array.ctypes.data
+        self._kept.append((array, pin("an array in use", array)))
+        return array_address(array)
+
+    def source(self, array: np.ndarray) -> int:
+        """Address of what batches are copied from, kept as by ``keep``, but among the ``sources``."""
+        if all(array is not other for other, _ in self.sources):
+            self.sources.append((array, pin("an array in use", array)))
+        return array_address(array)
 
     def buffers(self) -> dict[Hashable, int]:
         """The addresses of the buffers by their keys."""
-        return {key: buffer.ctypes.data for key, buffer in self._buffers.items()}
+        return {key: array_address(buffer) for key, buffer in self._buffers.items()}
 
     def include(self, other: Lowering) -> None:
         """Have ``other`` live as long as this."""
@@ -170,20 +183,19 @@ class Lowering:
 
     def place_of(self, parameter: np.ndarray) -> int:
         """Address of a layer's parameter, which must be a view of those of the program."""
-        whole, at = self.parameters, parameter.ctypes.data
-        offset = at - whole.ctypes.data
-        inside = 0 <= offset <= whole.nbytes - parameter.nbytes
+        whole, at = self.parameters, array_address(parameter)
+        inside = 0 <= at - self._first <= whole.nbytes - parameter.nbytes
         if not (inside and parameter.dtype == whole.dtype and parameter.flags.c_contiguous):
             raise RuntimeError("a parameter was set while the network was about to train: set it before or after")
         return at
 
     def gradient_of(self, parameter: np.ndarray) -> int:
         """Address of the gradient of a layer's parameter."""
-        return parameter.ctypes.data - self.parameters.ctypes.data + self.gradients.ctypes.data
+        return array_address(parameter) - self._first + self._first_gradient
 
     def emit(self, instruction: Any) -> None:
         """Append an instruction of ``kernels.instructions``; compiles its operation if no network has needed it yet."""
-        _address(cast(Any, type(instruction)), self.dtype)
+        _form(cast(Any, type(instruction)), self.dtype)
         self._instructions.append(instruction)
 
     def on_backward(self, layer: Passed, write: Backward) -> None:
@@ -248,8 +260,8 @@ class Lowering:
         """Write the copy of a batch's rows of ``source`` (samples, D) times ``scale``; returns its address."""
         n_samples, columns = source.shape
         target = self.buffer(key, columns)
-        operands = self.keep(source), n_samples, target, self.rows, columns, scale
-        kind = KINDS.index(source.dtype.name)
+        operands = self.source(source), n_samples, target, self.rows, columns, scale
+        kind = KIND_OF[source.dtype]
         native = source.dtype == self.dtype
         self.emit(of.GatherRows(*operands) if native else of.GatherConvertedRows(*operands, kind))
         return target
@@ -257,8 +269,13 @@ class Lowering:
     def gather_labels(self, source: np.ndarray) -> int:
         """Write the copy of a batch's labels out of ``source`` (samples,) intp; returns the address of the copy."""
         target = self.buffer("labels", 1, np.dtype(np.int64))
-        self.emit(of.GatherLabels(self.keep(source), target, self.rows))
+        self.emit(of.GatherLabels(self.source(source), target, self.rows))
         return target
+
+    @property
+    def n_bytes(self) -> int:
+        """Of buffers and gradients."""
+        return self.gradients.nbytes + sum(buffer.nbytes for buffer in self._buffers.values())
 
     def tables(self, n: int, write: Callable[[Lowering], None]) -> tuple[np.ndarray, np.ndarray]:
         """What ``write`` writes for a whole batch, and for the last batch of ``n`` samples, which may be smaller."""
@@ -274,7 +291,8 @@ class Lowering:
         self.instructions = instructions = self._instructions
         self._instructions = []
         table = np.zeros((len(instructions), WORDS), np.int64)
-        for row, instruction in zip(table, instructions, strict=True):
-            words, kind = words_of(instruction), type(instruction)
-            row[0], row[1 : 1 + len(words)] = _address(cast(Any, kind), self.dtype), words
+        memory = table.data
+        for place, instruction in enumerate(instructions):
+            address, form = _form(cast(Any, type(instruction)), self.dtype)
+            form.pack_into(memory, 8 * WORDS * place, address, *instruction)
         return table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -13,11 +14,16 @@ from fastbp.basics import _machine, _team
 from fastbp.basics._blocks import LEAST_ROWS, rows_of_block
 from fastbp.basics._pin import pin
 from fastbp.kernels import program as of
+from fastbp.kernels.entry_program import short_prediction
 from fastbp.kernels.program import predict
 from fastbp.programs._lowering import Lowering, words_with
 from fastbp.programs._program import Chain
 
 MOST_PROGRAMS = 128  # that a thread keeps, for as many numbers of rows; a kilobyte or two each
+
+
+def of_any(*arguments: object) -> None:
+    """In place of a compiled call."""
 
 
 class _Prediction:
@@ -27,6 +33,7 @@ class _Prediction:
     ----------
     address : of its words, see ``kernels.program``; they live as long as this
     shape : of its scores (N, K)
+    enter : what a call is, of a team's address and samples, if it takes a moment; else it does nothing
     """
 
     def __init__(self, p: Lowering, chain: Chain) -> None:
@@ -41,6 +48,9 @@ class _Prediction:
         words[of.INPUTS], words[of.N_INPUTS] = self._inputs.ctypes.data, len(self._inputs)
         words[of.OUTPUTS], words[of.N_OUTPUTS] = self._outputs.ctypes.data, len(self._outputs)
         self.address = words.ctypes.data
+        self.enter = of_any
+        if p.rows * chain.vector.size <= _machine.numbers().short_program:
+            self.enter = short_prediction(p.dtype, self.address, (p.rows, chain.n_inputs), self.shape)
 
 
 class _Own(threading.local):
@@ -50,6 +60,7 @@ class _Own(threading.local):
         self.programs: dict[tuple[int, ...], _Prediction] = {}
         self.buffers: dict[Hashable, np.ndarray] = {}
         self.team: _team.Team | None = None  # the last that knew the product
+        self.enter: Callable[..., Any] = of_any  # of the program that was used last
 
 
 class Predictor:
@@ -70,6 +81,7 @@ class Predictor:
         most_bytes = _machine.numbers().predict_bytes
         self.most_rows = min(rows_of_block(chain.vector.size), max(LEAST_ROWS, most_bytes // max(1, width)))
         self._own = _Own()
+        chain.learn_to_look()
 
     def __call__(self, x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray | None:
         """Return the scores (N, K) of ``x``, an ndarray and of no subclass; in ``y`` if that is given.
@@ -77,17 +89,22 @@ class Predictor:
         None where it is not in the form that a program takes, or not of as many rows as one was written for by this
         thread, and where the program did not come to its end. ``y`` has then to be filled in another way.
         """
-        own, held = self._own, ref(x) if x.base is None else pin("x", x)
+        own, team = self._own, _team.current()
+        if team is not own.team:
+            team.learn_gemm(self._dtype)
+            own.team = team
+        if y is None:
+            y = own.enter(team.address, x)
+            if y is not None:
+                return y
+        held = ref(x) if x.base is None else pin("x", x)
         x = x.view()  # whose shape and type nobody else can change
         program = own.programs.get(x.shape)
         if program is None or x.dtype != self._dtype or not x.flags.carray:
             return None
         if y is None:
             y = np.empty(program.shape, self._dtype)
-        team = _team.current()
-        if team is not own.team:
-            team.learn_gemm(self._dtype)
-            own.team = team
+        own.enter = program.enter
         done = predict(team.address, program.address, x, y)
         del held
         return y if done else None

@@ -9,12 +9,16 @@ from typing import Protocol
 import numpy as np
 
 from fastbp.basics import _team
+from fastbp.basics._address import address_of
+from fastbp.basics._pin import pin
 from fastbp.kernels.program import SEED, TRAINING_WORDS, train
 from fastbp.programs._feed import Feed
 from fastbp.programs._listing import listing, plan_in_words
 from fastbp.programs._lowering import Lowering, Rule
 from fastbp.programs._operand import Operand
 from fastbp.programs._slices import Cuttable, lower_batch, rows_of_slice
+
+_COMPILED: set[np.dtype] = set()  # for which types ``train`` is
 
 
 class Chain(Cuttable, Protocol):
@@ -27,6 +31,8 @@ class Chain(Cuttable, Protocol):
     def buffers(self) -> Mapping[str, np.ndarray]: ...
 
     def forward(self, p: Lowering, x: int) -> Operand: ...
+
+    def learn_to_look(self) -> None: ...
 
 
 class LossOfBatch(Protocol):
@@ -73,6 +79,7 @@ class Program:
     ----------
     gradients : (P,), without elements where the update needs none
     whole, last : the tables of instructions for a whole batch and for the last
+    is_sliced : whether a batch is cut into slices
 
     The program holds addresses. What is behind them lives in its ``Lowering``, which this keeps: what was made here,
     and what feed, loss and update handed to ``Lowering.keep``, held in its place. Order, rates and losses are handed
@@ -96,7 +103,7 @@ class Program:
         if fused:
             gradients = np.zeros(0, chain.vector.dtype)
         elif gradients is None:
-            gradients = np.zeros_like(chain.vector)
+            gradients = np.zeros(chain.vector.size, chain.vector.dtype)
         self.gradients = gradients
 
         def loss_and_gradient(p: Lowering) -> None:
@@ -114,6 +121,7 @@ class Program:
 
         self.lowering = Lowering(chain.vector, gradients, batch_size, fused_step=fused)
         self.whole, self.last = self.lowering.tables(1 if feed is None else feed.n_samples, step)
+        self.is_sliced = slice_rows > 0
         self._one = chain.vector.dtype.type(1)
         self._words = np.zeros(TRAINING_WORDS, np.int64)
 
@@ -129,7 +137,7 @@ class Program:
     ) -> int:
         """Do the steps from ``first`` on, as many as there are ``rates``; returns how many had a finite loss.
 
-        Compiles what is needed, also where there are no rates. ``order`` (N,) is that of the samples in the epoch of
+        ``order`` (N,) is that of the samples in the epoch of
         the first step, and is overwritten as epochs begin where ``shuffled``; ``losses`` are overwritten. The ``seed``
         is of the order and of what layers draw.
         """
@@ -138,9 +146,29 @@ class Program:
         tables = self.whole, self.last
         return train(team, *tables, order, self.batch_size, shuffled, first, rates, losses, self._words, self._one)
 
+    def read(self, sources: Iterable[np.ndarray]) -> None:
+        """Copy batches from these samples, targets and weights from now on, of the shapes and types of those before.
+
+        Of a program that is not cut into slices, whose tables name each in an instruction, in that order.
+        """
+        p = self.lowering
+        p.sources = [(array, pin("an array in use", array)) for array in sources]
+        addresses = [address_of(array) for array, _ in p.sources]
+        places = [place for place, instruction in enumerate(p.instructions) if hasattr(instruction, "source")]
+        for table in (self.whole, self.last):
+            for place, address in zip(places, addresses, strict=True):
+                table[place, 1] = address  # the first of its operands
+
+    def compile(self) -> None:
+        """Compile what ``run`` needs beside the operations, by a run of no step, unless that is done."""
+        dtype = self.gradients.dtype
+        if dtype not in _COMPILED:
+            self.run(np.zeros(1, np.int64), 0, np.zeros(0), np.zeros(0))
+            _COMPILED.add(dtype)
+
     def listing(self, layers: Iterable[str], arrays: Mapping[str, np.ndarray]) -> str:
         """The program of the last batch in words; the layers are called so, and so are ``arrays`` that it reads."""
-        return listing(self.lowering, self._names(layers) | {a.ctypes.data: name for name, a in arrays.items()})
+        return listing(self.lowering, self._names(layers) | {address_of(a): name for name, a in arrays.items()})
 
     def _names(self, layers: Iterable[str]) -> dict[int, str]:
         """What stands at the program's addresses."""
@@ -151,10 +179,10 @@ class Program:
             names[at] = f"{called[key[0]]}.{key[1]}" if isinstance(key, tuple) else str(key)
         names |= p.functions
         for name, buffer in chain.buffers.items():
-            names[buffer.ctypes.data] = name
-        names |= {at: plan_in_words(plan) for plan, at in p.plans.items()}
+            names[address_of(buffer)] = name
+        names |= {at: plan_in_words(plan) for at, (plan, _) in p.plans.items()}
         for name, parameter in chain.params.items():
-            names[parameter.ctypes.data] = name
+            names[address_of(parameter)] = name
             if p.gradients.size:
                 names[p.gradient_of(parameter)] = f"d{name}"
         return names

@@ -96,8 +96,8 @@ class Steps:
         return self._program.run(self.order, first, rates, losses, seed=self._seed) == len(rates)
 
     def compile(self) -> None:
-        """Do no step, which compiles all that steps need."""
-        self._run(0, _NO_RATE[:0], self.losses[:0])
+        """Compile all that steps need."""
+        self._program.compile()
 
     def epoch(self, rates: np.ndarray) -> float:
         """Do the steps of one epoch at their learning ``rates`` (per_epoch,); returns the mean loss over its samples.

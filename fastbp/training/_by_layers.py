@@ -15,6 +15,7 @@ from fastbp.basics._claim import Claim
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.network import Network
+from fastbp.optimizers import Optimizer
 from fastbp.programs._program import Program, Update
 from fastbp.training._samples import Samples
 
@@ -23,7 +24,7 @@ _ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
 
 def tell(net: Network, stacklevel: int) -> None:
     """Warn, once a network, where it is trained layer by layer."""
-    names = net._binding().unlowered
+    names = net._last_binding.unlowered
     if names and not net._told_by_layers:
         warnings.warn(
             f"{', '.join(names)} cannot be compiled, having no method lower of its own: the network is trained layer "
@@ -77,8 +78,8 @@ class ByLayers:
         return loss
 
     def compile(self) -> None:
-        """Do no step, which compiles the update."""
-        self._update.run(_ONE_SAMPLE, 0, np.zeros(0), self._no_loss)
+        """Compile the update."""
+        self._update.compile()
 
     def _loss_and_gradient(
         self, layers: list[Any], x: np.ndarray, t: np.ndarray, weights: np.ndarray, number: int, seed: int
@@ -120,18 +121,23 @@ class ByLayers:
 
 
 class RowsByLayers(ByLayers):
-    """Steps over a data set, with the ``run`` of a ``Program``."""
+    """Steps over a data set, with what runs use of a ``RowsProgram``."""
 
     def __init__(
         self,
-        binding: Binding,
         passing: Claim,
-        update: Update,
+        binding: Binding,
         data: tuple[Samples, np.ndarray, np.ndarray],
+        rule: Optimizer,
+        limit: float,
         batch_size: int,
     ) -> None:
-        super().__init__(binding, passing, update)
+        self.states = rule.new_states(binding.vector.size, binding.vector.dtype)
+        super().__init__(binding, passing, Update(rule, *self.states, limit))
         self._data, self._batch_size, self._dtype = data, batch_size, binding.vector.dtype
+
+    def leave(self) -> None:
+        """Leave nothing to a later run: its layers may be used in between."""
 
     def run(
         self,
@@ -147,8 +153,6 @@ class RowsByLayers(ByLayers):
 
         None is done with parameters or buffers that are no longer finite, of which layers might complain.
         """
-        if not rates.size:
-            self.compile()
         samples, t, weights = self._data
         per_epoch = -(-len(order) // self._batch_size)
         for s, rate in enumerate(rates):

@@ -18,12 +18,12 @@ from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.losses._loss import as_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
-from fastbp.programs._feed import Rows
-from fastbp.programs._program import Program, Update
 from fastbp.training._by_layers import RowsByLayers
 from fastbp.training._class_weight import with_class_weight
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
+from fastbp.training._retreat import Retreat
+from fastbp.training._rows import RowsProgram
 from fastbp.training._samples import Samples
 from fastbp.training._stepper import seed_of
 from fastbp.training.history import History, TrainingState
@@ -75,7 +75,9 @@ class Run:
             if self.part.labels is None:
                 raise ValueError("accuracy needs targets that name one class a sample")
 
-        self.first, self.second = optimizer.new_states(self.parameters.size, self.dtype)
+        self._data = samples, targets, weights
+        self.program = self._made()
+        self.first, self.second = self.program.states
         self.seed = seed_of(seed)
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
@@ -84,8 +86,7 @@ class Run:
         self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
         self.order, self._epoch_of_order = np.arange(self.n_samples), -1
-        self._data = samples, targets, weights
-        self.program = self._made()
+        self._retreat = Retreat(self.vectors)
 
     @property
     def parameters(self) -> np.ndarray:
@@ -96,9 +97,13 @@ class Run:
         return self.binding.kept
 
     @property
-    def _vectors(self) -> tuple[np.ndarray, ...]:
+    def vectors(self) -> tuple[np.ndarray, ...]:
         """All that steps change."""
         return self.parameters, self.buffers, self.first, self.second
+
+    def is_finite(self) -> bool:
+        """Whether parameters and buffers are finite numbers."""
+        return self.binding.is_finite()
 
     def _checked(self, state: TrainingState | None) -> TrainingState | None:
         if state is None:
@@ -134,9 +139,10 @@ class Run:
     def _begin(self) -> None:
         """Take over the state to go on from: the first change to the network."""
         state = self.resume
-        self.net.scale = self.scale
+        if self.net.scale != self.scale:
+            self.net.scale = self.scale
         if state is not None:
-            self._restore([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
+            self.put_back([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
             self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
             lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
             self.history = History(**lists)
@@ -144,12 +150,10 @@ class Run:
             self.best_parameters = state.best_parameters.copy()
             self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
 
-    def _made(self) -> Program | RowsByLayers:
+    def _made(self) -> RowsProgram | RowsByLayers:
         """The program of the layers as they are, or what does its work where it cannot be written."""
-        update = Update(self.optimizer, self.first, self.second, self._limit)
-        if self.binding.unlowered:
-            return RowsByLayers(self.binding, self.net._passing, update, self._data, self.batch_size)
-        return Program(self.binding, Rows(*self._data), self.binding.loss, update, self.batch_size)
+        of = self.binding, self._data, self.optimizer, self._limit, self.batch_size
+        return RowsByLayers(self.net._passing, *of) if self.binding.unlowered else RowsProgram.of(*of)
 
     def _follow(self) -> None:
         """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
@@ -163,8 +167,14 @@ class Run:
                     "the layers were changed while fit was running: arrays of the same shapes and numbers such as a "
                     "Dropout's p may be replaced then, layers of other kinds and shapes need another call of fit"
                 )
+            if self._retreat.is_ready:
+                self._look()
+            self._retreat.forget()
             self.binding = binding
             self.program = self._made()
+            for state, before in zip(self.program.states, (self.first, self.second), strict=True):
+                state[...] = before
+            self.first, self.second = self.program.states
         binding.check_writable()
 
     def check_rate(self) -> None:
@@ -202,15 +212,25 @@ class Run:
             _or_none(self.best_buffers),
         )
 
-    def _advance(self, steps: int) -> np.ndarray:
-        """Do ``steps`` steps and return their losses; FloatingPointError where one is not finite."""
-        lrs = self._rates(steps)
-        losses = np.zeros(steps)
-        before = [a.copy() for a in self._vectors]
-        done = self.execute(lrs, losses)
-        if done < steps or not self.binding.is_finite():
-            self._fail(before, lrs, losses, done)
-        self.step += steps
+    def _advance(self, steps: int, pace: Pace, look: bool) -> np.ndarray:
+        """Do ``steps`` steps and return their losses; FloatingPointError where one is not finite.
+
+        Where parameters are not, that comes out later, and at the latest where it is to ``look``.
+        """
+        rates, losses, retreat = self._rates(steps), np.zeros(steps), self._retreat
+        retreat.prepare(self)
+        start = time.perf_counter()
+        done = self.execute(rates, losses)
+        seconds = time.perf_counter() - start
+        pace.took(seconds, steps)
+        self.step += done
+        retreat.went(rates[:done], seconds)
+        if done < steps:
+            self._fail(f"the loss is {losses[done]}")
+        if look or retreat.is_far:
+            self._look()
+        if retreat.is_far:
+            retreat.forget()
         return losses
 
     def execute(self, lrs: np.ndarray, losses: np.ndarray) -> int:
@@ -221,22 +241,16 @@ class Run:
         self._epoch_of_order = (self.step + len(lrs) - 1) // self.per_epoch
         return self.program.run(self.order, self.step, lrs, losses, shuffled=self.shuffle, seed=self.seed)
 
-    def _fail(self, before: list[np.ndarray], lrs: np.ndarray, losses: np.ndarray, done: int) -> None:
+    def _look(self) -> None:
+        """FloatingPointError where parameters are no longer finite."""
+        if not self.is_finite():
+            self._fail("")
+
+    def _fail(self, problem: str) -> None:
         """Go back to the last finite parameters, and say where the run stopped."""
-        problem = f"the loss is {losses[done]}" if done < len(losses) else ""
-        if not self.binding.is_finite():
+        if not self.is_finite():
             problem = "the parameters are no longer finite"
-            self._restore(before)
-            good = before
-            for i in range(done):  # again from the chunk's beginning, one by one: the same bits
-                self.execute(lrs[i : i + 1], losses[i : i + 1])
-                if not self.binding.is_finite():
-                    break
-                good = [a.copy() for a in self._vectors]
-                self.step += 1
-            self._restore(good)
-        else:
-            self.step += done
+            self._retreat.go_back(self)
         epoch, batch = divmod(self.step, self.per_epoch)
         raise FloatingPointError(f"{problem} in epoch {epoch + 1}, batch {batch + 1}; {self._reason(epoch, batch)}")
 
@@ -253,9 +267,10 @@ class Run:
                 return f"{place} before this step"
         return "try a smaller learning rate"
 
-    def _restore(self, saved: list[np.ndarray]) -> None:
+    def put_back(self, vectors: list[np.ndarray]) -> None:
+        """Have the vectors be what they were."""
         self._epoch_of_order = -1
-        for own, kept in zip(self._vectors, saved, strict=True):
+        for own, kept in zip(self.vectors, vectors, strict=True):
             own[...] = kept
 
     def train(
@@ -284,7 +299,7 @@ class Run:
     ) -> History:
         self._follow()
         self._begin()
-        self.execute(np.zeros(0), np.zeros(0))  # no step: compiles, so that the bar tells of steps alone
+        self.program.compile()  # so that the bar tells of steps alone
         if patience is not None and self.best_loss in self.history.val_loss:
             self.history.best_epoch = self.history.val_loss.index(self.best_loss)
         by_epoch = validation is not None or bool(callbacks) or self.accuracy
@@ -292,39 +307,44 @@ class Run:
         with Bar(self.last_step, "step", done=self.step) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
-                self._follow()
                 n = min(self.last_step - self.step, pace.steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
-                start = time.perf_counter()
-                losses = self._advance(n)
-                pace.took(time.perf_counter() - start, n)
+                done = self.step + n
+                losses = self._advance(n, pace, done == self.last_step or (by_epoch and done % self.per_epoch == 0))
                 finished = self._record(losses)
                 bar.advance(n, loss=losses[-1])
-                if not finished:
-                    continue
-                if self.accuracy:
-                    self.history.accuracy.append(self.part.measured()["accuracy"])
-                if validation is not None:
-                    loss = self._validate(validation)
-                    if patience is not None:
-                        self.waited += 1
-                        if loss < self.best_loss:
-                            self.best_loss, self.waited = loss, 0
-                            self.best_parameters, self.best_buffers = self.parameters.copy(), self.buffers.copy()
-                            self.history.best_epoch = len(self.history.val_loss) - 1
-                        stopped = self.waited >= patience
-                now = time.perf_counter()
-                self.history.seconds += [(now - epoch_start) / finished] * finished
-                epoch_start = now
-                for callback in callbacks:
-                    stopped = callback(self.history) is True or stopped
-        self._follow()
+                if finished:
+                    stopped = self._measure(validation, patience)
+                    now = time.perf_counter()
+                    self.history.seconds += [(now - epoch_start) / finished] * finished
+                    epoch_start = now
+                    for callback in callbacks:
+                        self._retreat.forget()
+                        stopped = callback(self.history) is True or stopped
+                self._follow()
         self.history.state = self.state()
+        self.program.leave()
         if patience is not None and self.best_parameters.size:
             self.parameters[...] = self.best_parameters
             self.buffers[...] = self.best_buffers
         return self.history
+
+    def _measure(self, validation: Part | None, patience: int | None) -> bool:
+        """Record what the network has come to by the end of an epoch; returns whether patience has run out."""
+        if self.accuracy:
+            self.history.accuracy.append(self.part.measured()["accuracy"])
+        if validation is None:
+            return False
+        loss = self._validate(validation)
+        if patience is None:
+            return False
+        self.waited += 1
+        if loss < self.best_loss:
+            self.best_loss, self.waited = loss, 0
+            self.best_parameters, self.best_buffers = self.parameters.copy(), self.buffers.copy()
+            self.history.best_epoch = len(self.history.val_loss) - 1
+        return self.waited >= patience
 
     def _validate(self, validation: Part) -> float:
         """Measure and record; returns the loss. FloatingPointError where it is not finite because the data are not."""
@@ -339,16 +359,17 @@ class Run:
 
     def _record(self, losses: np.ndarray) -> int:
         """Add up the losses of the steps just done; returns how many epochs they finished."""
-        numbers = np.arange(self.step - len(losses), self.step)
-        sizes = np.full(len(losses), float(self.batch_size))
-        rest = self.n_samples - (self.per_epoch - 1) * self.batch_size
-        sizes[numbers % self.per_epoch == self.per_epoch - 1] = rest
-        epochs = numbers // self.per_epoch - numbers[0] // self.per_epoch
+        first = (self.step - len(losses)) % self.per_epoch
+        past = first + len(losses)
+        last = slice(self.per_epoch - 1 - first, None, self.per_epoch)  # of their epochs
+        sums = losses * self.batch_size
+        sums[last] = losses[last] * (self.n_samples - (self.per_epoch - 1) * self.batch_size)
         # What the epoch came to before goes first: one chain of additions, wherever its steps were cut into chunks.
-        sums = np.bincount(np.append(0, epochs), np.append(self.partial_loss, losses * sizes))
-        finished = self.step // self.per_epoch - int(numbers[0]) // self.per_epoch
+        sums[0] += self.partial_loss
+        sums = np.bincount(np.arange(first, past) // self.per_epoch, sums)
+        finished, rest = divmod(past, self.per_epoch)
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
-        self.partial_loss = float(sums[-1]) if self.step % self.per_epoch else 0.0
+        self.partial_loss = float(sums[-1]) if rest else 0.0
         return finished
 
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from fastbp.basics import _check
 from fastbp.basics._pin import pin
-from fastbp.kernels.batch import KINDS
-from fastbp.programs._lowering import Lowering
+from fastbp.programs._lowering import KIND_OF, Lowering
 
 
 class Samples:
-    """Samples as rows of numbers, read as they are where their type is one of ``KINDS``, else copied once.
+    """Samples as rows of numbers, read as they are where their type is one of ``KIND_OF``, else copied once.
 
     Raises TypeError for what is no array of real numbers, ValueError for an array without rows. ``scale`` is what the
     network multiplies their elements by, ``shape`` theirs as it came.
@@ -28,10 +27,11 @@ class Samples:
         x = _check.as_real(name, value)
         if x.ndim < 2:
             raise ValueError(f"{name} must have two dimensions or more, samples first, got shape {x.shape}")
-        if x.dtype.name not in KINDS:
+        if x.dtype not in KIND_OF:
             x = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
         self.shape = x.shape
-        x = x.reshape(len(x), math.prod(x.shape[1:]))
+        if x.ndim > 2:
+            x = x.reshape(len(x), math.prod(x.shape[1:]))
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.ascontiguousarray(x)
         self.array, self.scale = x, scale

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ from numpy.typing import ArrayLike
 
 from fastbp._binding import Binding
 from fastbp.basics import _arguments, _check, _machine, _team
+from fastbp.basics._address import address_of
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.kernels import program
+from fastbp.kernels.entry_program import short_step
 from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
@@ -37,6 +41,7 @@ class Batch(Given):
     ----------
     reads_in_place : whether its samples are so long
     take_step : what does it; see ``kernels.program``
+    enter : a call of it with arrays, of a team's address, samples and labels, if it takes a moment; else None
     """
 
     program: Program
@@ -48,10 +53,11 @@ class Batch(Given):
         super().__init__(x, t, np.zeros(n_rows if weighted else 0, dtype))
         self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = x.shape, t.shape, dtype, t.dtype
         self.is_large = max(x.size, t.size) > COPIED_AT_ONCE
-        self.x_address, self.reads_in_place = x.ctypes.data, False
+        self.x_address, self.reads_in_place = address_of(x), False
+        self.enter: Callable[..., Any] | None = None
         self.is_checked = not self.labels  # whether the loss has to look at targets in the form of the program's own
         self.words = np.zeros(program.BATCH_WORDS, np.int64)
-        self.address = self.words.ctypes.data  # lives as long as this
+        self.address = address_of(self.words)  # lives as long as this
         update = Update(stepper.optimizer, stepper.first, stepper.second, limit)
         if binding.unlowered:
             self.take_step = self._by_layers(stepper, update)
@@ -73,6 +79,8 @@ class Batch(Given):
             words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
         words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
         self.take_step = program.take_step
+        if self.labels and 3 * n_rows * binding.vector.size <= _machine.numbers().short_program:
+            self.enter = short_step(self.x_dtype, self.address, self.x_shape, address_of(self.t))
 
     def _by_layers(self, stepper: Stepper, update: Update) -> Callable[[int, int, int, Any], float]:
         """In place of the compiled ``take_step`` where a layer has no instructions: the same words, the same result."""
@@ -118,6 +126,7 @@ class Stepper:
     """
 
     def __init__(self, binding: Binding, given: Any, passing: Claim) -> None:
+        binding.learn_to_look()
         self.binding, self.given, self.optimizer, self.passing = binding, given, get_optimizer(given), passing
         dtype = binding.vector.dtype
         self._one, self._keeps = dtype.type(1), bool(binding.kept.size)
@@ -156,6 +165,29 @@ class Stepper:
     ) -> float:
         """Do one step, on ``x`` times ``scale``; returns the loss before it."""
         self.binding.check_writable()
+        if self._schedule:
+            self._set_rate(self.optimizer.lr_at(self.steps, 0))
+        team = _team.current()
+        if team is not self._team:
+            team.learn_gemm(self.binding.vector.dtype)
+            self._team = team
+        batch, loss = self._batch, None
+        is_plain = sample_weight is None and clip_norm is None and seed is None
+        if batch is not None and batch.enter is not None and is_plain and scale == 1:
+            loss = batch.enter(team.address, x, t)
+        if loss is None or batch is None:
+            taken = self._taken(x, t, scale) if is_plain else None
+            batch, x, held = taken or self._prepared(x, t, scale, sample_weight, clip_norm, seed)
+            loss = batch.take_step(team.address, batch.address, address_of(x), self._one)
+            del held
+        if loss != loss:
+            self._tell(batch, x)
+        if self._keeps and not np.isfinite(self.binding.kept).all():
+            raise self._not_finite("running statistics")
+        return loss
+
+    def _taken(self, x: Any, t: Any, scale: float) -> tuple[Batch, np.ndarray, Any] | None:
+        """The last batch with ``x`` and ``t`` in it, if in its form, its samples, and what keeps them there."""
         batch, own = self._batch, None
         if (
             batch is None
@@ -165,34 +197,20 @@ class Stepper:
             or t.dtype != batch.t_dtype
             or x.shape != batch.x_shape
             or t.shape != batch.t_shape
-            or sample_weight is not None
-            or clip_norm is not None
-            or seed is not None
         ):
-            batch = self._prepared(x, t, sample_weight, clip_norm, seed)
-        else:  # in the form of the program's own
-            if batch.is_large:
-                own = batch.take(x, t, scale)
-            else:
-                batch.x[...] = x
-                batch.t[...] = t
-            if batch.is_checked:
-                self._check_targets(batch)
+            return None
+        if batch.is_large:
+            own = batch.take(x, t, scale)
+        else:
+            batch.x[...] = x
+            batch.t[...] = t
+        if batch.is_checked:
+            self._check_targets(batch)
+        if own is not None:
+            return batch, *own
         if scale != 1:
             batch.x *= batch.x_dtype.type(scale)
-        if self._schedule:
-            self._set_rate(self.optimizer.lr_at(self.steps, 0))
-        team = _team.current()
-        if team is not self._team:
-            team.learn_gemm(batch.x_dtype)
-            self._team = team
-        at = batch.x_address if own is None else own[0].ctypes.data
-        loss = batch.take_step(team.address, batch.address, at, self._one)
-        if loss != loss:
-            self._tell(batch, batch.x if own is None else own[0])
-        if self._keeps and not np.isfinite(self.binding.kept).all():
-            raise self._not_finite("running statistics")
-        return loss
+        return batch, batch.x, None
 
     def _not_finite(self, what: str) -> FloatingPointError:
         return FloatingPointError(
@@ -210,8 +228,10 @@ class Stepper:
             self._gradients = np.zeros_like(self.binding.vector)
         return self._gradients
 
-    def _prepared(self, x: Any, t: Any, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any) -> Batch:
-        """The batch for ``x`` and ``t``, with these in it; raises where they do not fit the network."""
+    def _prepared(
+        self, x: Any, t: Any, scale: float, sample_weight: ArrayLike | None, clip_norm: float | None, seed: Any
+    ) -> tuple[Batch, np.ndarray, None]:
+        """The batch for ``x`` and ``t``, with these in it, and its samples; raises where they do not fit."""
         limit = 0.0 if clip_norm is None else _arguments.real("clip_norm", clip_norm, above=0)
         sown = None if seed is None else seed_of(seed)
         held = pin("x", x), pin("t", t), pin("sample_weight", sample_weight)
@@ -233,7 +253,9 @@ class Stepper:
         self._batch = batch if not weights.size and not limit else None
         if sown is not None:
             self.words[program.SEED] = sown
-        return batch
+        if scale != 1:
+            batch.x *= batch.x_dtype.type(scale)
+        return batch, batch.x, None
 
     def _check_targets(self, batch: Batch) -> None:
         """Raise for targets of a batch that the loss does not take."""
@@ -253,5 +275,9 @@ class Stepper:
 
 def seed_of(seed: int | None) -> int:
     """A 63-bit number from what a user gives as seed; a new one for None."""
-    seed = None if seed is None else _arguments.integer("seed", seed, 0)
+    return secrets.randbits(63) if seed is None else _spread(_arguments.integer("seed", seed, 0))
+
+
+@lru_cache(maxsize=128)
+def _spread(seed: int) -> int:
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

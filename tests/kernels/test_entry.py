@@ -214,6 +214,7 @@ def test_an_array_lies_in_memory_as_entries_take_it():
 
 
 def test_arrays_that_lie_in_memory_otherwise_are_not_read(monkeypatch):
+    entries.check_layout.cache_clear()
     monkeypatch.setattr(entries, "layout_of", lambda x: ())
     with pytest.raises(RuntimeError, match=r"fastbp does not know how NumPy .* keeps its arrays"):
         Entry(relu_forward, "... -> ... ...:bool")(lambda: team_for(np.float64), X)

@@ -1,0 +1,63 @@
+"""Programs of steps over a data set, kept with the network: to write one takes longer than a small network's step."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from fastbp._binding import Binding
+from fastbp.optimizers import Optimizer
+from fastbp.programs._feed import Rows
+from fastbp.programs._program import Program, Update
+from fastbp.training._samples import Samples
+
+MOST_KEPT = 4  # of a network
+MOST_BYTES = 1 << 21  # of a program that is kept; beside the step of a larger one, it is written in no time
+
+
+class RowsProgram(Program):
+    """Steps over samples, targets and weights, and the optimizer's states; one run's at a time.
+
+    Attributes
+    ----------
+    states : the optimizer's vectors, zeros at first
+    """
+
+    def __init__(
+        self, binding: Binding, key: Hashable, data: tuple[Samples, np.ndarray, np.ndarray], update: Update, n_rows: int
+    ) -> None:
+        super().__init__(binding, Rows(*data), binding.loss, update, n_rows)
+        self.states, self._key, self._kept = (update.first, update.second), key, binding.programs
+
+    @classmethod
+    def of(
+        cls,
+        binding: Binding,
+        data: tuple[Samples, np.ndarray, np.ndarray],
+        rule: Optimizer,
+        limit: float,
+        batch_size: int,
+    ) -> RowsProgram:
+        """One that an earlier run has left with ``binding``, for data of these shapes, or a new one."""
+        samples, targets, weights = data
+        of_samples = samples.array.shape, samples.array.dtype, samples.scale
+        key = (*of_samples, targets.shape, weights.shape, rule.kind, rule.hyper().tobytes(), limit, batch_size)
+        program: Any = binding.programs.pop(key, None)
+        if program is None:
+            states = rule.new_states(binding.vector.size, binding.vector.dtype)
+            return cls(binding, key, data, Update(rule, *states, limit), batch_size)
+        for state in program.states:
+            state.fill(0)
+        program.read((samples.array, targets, *([weights] if weights.size else [])))
+        return program
+
+    def leave(self) -> None:
+        """Leave it to a later run, without the data, which are the user's."""
+        self.lowering.sources = []
+        n_bytes = self.lowering.n_bytes + sum(state.nbytes for state in self.states)
+        if n_bytes <= MOST_BYTES and not self.is_sliced:
+            self._kept[self._key] = self
+            if len(self._kept) > MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)), None)
