@@ -20,6 +20,7 @@ from .elementary import exp_nonpositive, expm1_nonpositive, log1p, logistic, log
 from .elementary import tanh as tanh_of
 from .memory import like, view
 from .normal import normal
+from .simd import interleave
 
 # Klambauer et al. 2017: the fixed point of mean 0 and variance 1.
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -95,6 +96,7 @@ def sigmoid(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _sigmoid(given[i], number)
+    interleave()
 
 
 @kernel
@@ -120,6 +122,7 @@ def tanh(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _tanh(given[i], number)
+    interleave()
 
 
 @kernel
