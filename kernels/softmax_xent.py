@@ -21,7 +21,11 @@ from .team import package, part_of, parts_of, scratch_of, spread
 
 @kernel
 def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
-    """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start."""
+    """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start.
+
+    Sums of float32 have their logarithm in float32, which takes a quarter of the time.
+    """
+    one = like(1, x[0, 0])
     rows = losses[begin:end]  # over which a loop is vectorised
     if eps > 0:
         for n in range(begin, end):
@@ -30,7 +34,7 @@ def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
             rows[n] = -log(rows[n])
     else:
         for n in range(rows.size):
-            rows[n] = log(rows[n])
+            rows[n] = log(like(rows[n], one))
         for n in range(begin, end):
             losses[n] += tops[n - begin] - x[n, t[n]]
 
@@ -38,8 +42,9 @@ def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
 @kernel
 def _losses_of_rows(x, t, eps, y, tops, losses, begin, end):
     """As ``_losses_of_labels``, against distributions. A class whose target is 0 counts nothing, were its y 0 too."""
+    one = like(1, x[0, 0])
     for n in range(begin, end):
-        log_total, top = log(losses[n]), tops[n - begin]
+        log_total, top = like(log(like(losses[n], one)), 1.0), tops[n - begin]
         losses[n] = 0.0
         for k in range(x.shape[1]):
             if t[n, k] != 0:
