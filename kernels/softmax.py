@@ -6,6 +6,7 @@ from .entry import operand
 from .memory import address, like, matrix, view
 from .reduce import row_max, row_sum
 from .short_rows import LONGEST, SCRATCH_BYTES, softmax_short_rows
+from .simd import interleave
 from .team import package, scratch_of, spread
 
 ELEMENTS = 8192  # of the rows in one part: they stay in the first-level cache from pass to pass; a fixed cut
@@ -48,6 +49,13 @@ def softmax_rows(team, member, x, y, begin, end, totals):
 
 
 @kernel
+def _exp(values):
+    for i in range(values.size):
+        values[i] = exp_nonpositive(values[i])
+    interleave()
+
+
+@kernel
 def _softmax_long_rows(x, y, begin, end, tops, totals):
     """Three passes over memory that stays in the cache, the middle one across the ends of rows."""
     n_columns = x.shape[1]
@@ -59,8 +67,7 @@ def _softmax_long_rows(x, y, begin, end, tops, totals):
         for k in range(n_columns):
             out[k] = row[k] - top
     block = y[begin:end].reshape((end - begin) * n_columns)
-    for i in range(block.size):
-        block[i] = exp_nonpositive(block[i])
+    _exp(block)
     for n in range(begin, end):
         row = y[n]
         total = row_sum(address(row), n_columns, one)
