@@ -20,6 +20,7 @@ from .elementary import exp_nonpositive, expm1_nonpositive, log1p, logistic, log
 from .elementary import tanh as tanh_of
 from .memory import like, view
 from .normal import normal
+from .simd import interleave
 
 # Klambauer et al. 2017: the fixed point of mean 0 and variance 1.
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -95,6 +96,7 @@ def sigmoid(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _sigmoid(given[i], number)
+    interleave()
 
 
 @kernel
@@ -120,6 +122,7 @@ def tanh(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _tanh(given[i], number)
+    interleave()
 
 
 @kernel
@@ -146,6 +149,7 @@ def gelu(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _gelu(given[i], number)
+    interleave()
 
 
 @kernel
@@ -155,6 +159,7 @@ def gelu_back(d, at, n, number):
     for i in range(d.size):
         below, density = normal(x[i])
         d[i] = d[i] * (below + x[i] * density)
+    interleave()
 
 
 @kernel(inline=True)
@@ -185,6 +190,7 @@ def gelu_tanh(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _gelu_tanh(given[i], number)
+    interleave()
 
 
 @kernel
@@ -196,6 +202,7 @@ def gelu_tanh_back(d, at, n, number):
         s, rest = logistic_and_rest(x[i] * factor)
         slope = like(2.0 * ROOT_2_OVER_PI, x[i]) * (one + like(3.0, x[i]) * cube)
         d[i] = d[i] * (s + x[i] * s * rest * slope)
+    interleave()
 
 
 @kernel(inline=True)
@@ -213,6 +220,7 @@ def silu(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _silu(given[i], number)
+    interleave()
 
 
 @kernel
@@ -222,6 +230,7 @@ def silu_back(d, at, n, number):
     for i in range(d.size):
         s, rest = logistic_and_rest(x[i])
         d[i] = d[i] * (s * (one + x[i] * rest))
+    interleave()
 
 
 @kernel(inline=True)
@@ -241,6 +250,7 @@ def elu(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _elu(given[i], number)
+    interleave()
 
 
 @kernel
@@ -268,6 +278,7 @@ def selu(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _selu(given[i], number)
+    interleave()
 
 
 @kernel
@@ -310,6 +321,7 @@ def mish(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _mish(given[i], number)
+    interleave()
 
 
 @kernel
@@ -337,6 +349,7 @@ def softplus(x, y, n, number):
     else:
         for i in range(out.size):
             out[i] = _softplus(given[i], number)
+    interleave()
 
 
 @kernel
@@ -345,3 +358,4 @@ def softplus_back(d, at, n, number):
     d, y = view(d, n, number), view(at, n, number)
     for i in range(d.size):
         d[i] = d[i] * -expm1_nonpositive(-y[i])
+    interleave()

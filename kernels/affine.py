@@ -4,6 +4,7 @@ from ._jit import kernel
 from .entry import operand, strides_of
 from .gemm import NO_EPILOGUE, NOTHING, gemm, is_known
 from .memory import like, local
+from .row_sums import add_up_rows, is_short
 
 
 @kernel(by_address=True)
@@ -43,6 +44,9 @@ def affine_backward(team, operands, one):
     gemm(team, shape, (dout, n_outputs, 1), (w, by_column, by_row), (dx, n_inputs), zeros, one, NO_EPILOGUE)
     shape = n_columns, n_outputs, n_rows
     gemm(team, shape, (x, 1, n_columns), b, (dw, n_outputs), zeros, one, NO_EPILOGUE)
-    ones = (local(like(1, one)), 0, 0)
-    gemm(team, (1, n_outputs, n_rows), ones, b, (db, 0), zeros, one, NO_EPILOGUE)
+    if is_short(n_rows, n_outputs):
+        add_up_rows(dout, n_rows, n_outputs, db, NOTHING, one)
+    else:
+        ones = (local(like(1, one)), 0, 0)
+        gemm(team, (1, n_outputs, n_rows), ones, b, (db, 0), zeros, one, NO_EPILOGUE)
     return 1

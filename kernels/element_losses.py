@@ -32,7 +32,7 @@ from .isa import ISA
 from .memory import address, like, view
 from .reduce import in_chains, row_sum, wide_sum
 from .row_losses import weigh_rows
-from .simd import I64, Vectors, element_type
+from .simd import I64, Vectors, element_type, interleave
 from .softmax import part_of_rows, parts_of_rows
 from .team import package, spread
 
@@ -142,6 +142,7 @@ def binary(x, t, losses, n, share, number):
     for i in range(losses.size):
         yes, no = _above(least, log(x[i])), _above(least, log1p(-x[i]))
         losses[i] = -(t[i] * yes + (one - t[i]) * no)
+    interleave()
 
 
 @kernel
@@ -159,6 +160,7 @@ def binary_of_scores(x, t, losses, n, share, number):
     x, t, losses, zero = view(x, n, number), view(t, n, number), view(losses, n, number), like(0, number)
     for i in range(losses.size):
         losses[i] = _above(zero, x[i]) - x[i] * t[i] + log1p(exp_nonpositive(-abs(x[i])))
+    interleave()
 
 
 @kernel
@@ -167,6 +169,7 @@ def binary_of_scores_slope(x, t, dx, n, share, number):
     x, t, dx = view(x, n, number), view(t, n, number), view(dx, n, number)
     for i in range(dx.size):
         dx[i] = (logistic(x[i]) - t[i]) * share
+    interleave()
 
 
 @kernel

@@ -4,7 +4,8 @@ numba calls the C library once an element, which takes ten times as long. The po
 error (Remez), computed for these reductions in 50 digits. There is one source for both types: the branch on the size
 of the number is decided at compile time.
 
-Largest error over every float32, in units in the last place: exp 1.03, logistic 2.40 (``bench/ulp_exhaustive.py``).
+Largest error over every float32, in units in the last place: exp 1.03, log 0.83, logistic 2.44,
+tanh 2.89 (``bench/ulp_exhaustive.py``).
 The tests hold samples of both types to 2 for exp and log, to 4 for logistic and tanh.
 """
 
@@ -21,6 +22,7 @@ MAGIC32, MAGIC64 = (
     1.5 * 2.0**23,
     1.5 * 2.0**52,
 )  # added to a small number, leaves its nearest integer in the low bits
+BIAS32 = 127  # of a float32's exponent
 
 
 def _layout(number):
@@ -71,6 +73,18 @@ def _power_of_two(typingctx, shifted):
         integer, mantissa, bias = _layout(shifted)
         n = builder.shl(builder.bitcast(arguments[0], integer), ir.Constant(integer, mantissa))
         return builder.bitcast(builder.add(n, ir.Constant(integer, bias << mantissa)), arguments[0].type)
+
+    return shifted(shifted), codegen
+
+
+@intrinsic
+def _as_exponent(typingctx, shifted):
+    """2^n for n + magic + bias = ``shifted``, where it is neither subnormal nor infinite: a shift."""
+
+    def codegen(context, builder, signature, arguments):
+        integer, mantissa, _ = _layout(shifted)
+        bits = builder.shl(builder.bitcast(arguments[0], integer), ir.Constant(integer, mantissa))
+        return builder.bitcast(bits, arguments[0].type)
 
     return shifted(shifted), codegen
 
@@ -242,22 +256,48 @@ def log1p(x):
     return _log_ends(y, _log_of(f, n))
 
 
+# exp(2 r) = (q + r) / (q - r) with q = r / tanh(r), an even function whose series is short. Where a quotient is what is
+# wanted, as in the next functions, that takes fewer steps than exp, and they wait less for one another.
+
+
+@kernel(inline=True)
+def _odds32(x):
+    """As ``_odds``. q is right to 0.04 of a float32's last place."""
+    one, up = like(1.0, x), 64  # so many binary places up nothing is subnormal
+    size, most = abs(x), like(104.0, x)
+    size = most if size > most else size
+    magic = like(MAGIC32 + BIAS32 + up, x)
+    shifted = size * like(-LOG2_E, x) + magic
+    n = shifted - magic
+    # Half of ln 2 in two pieces, as in _exp_parts.
+    r = (size * like(0.5, x) + n * like(0.3466796875, x)) + n * like(-1.060972200453e-4, x)
+    square = r * r
+    q = (like(-0.02213402350657695, x) * square + like(0.3333325151877034, x)) * square + one
+    return (q - r) * _as_exponent(shifted) * like(2.0**-up, x), q + r
+
+
+@kernel(inline=True)
+def _odds(x):
+    """Two numbers whose quotient is exp(-|x|), the second about 1."""
+    if size_of(x) == 4:
+        return _odds32(x)
+    return exp_nonpositive(-abs(x)), like(1.0, x)
+
+
 @kernel(inline=True)
 def logistic(x):
     """1 / (1 + exp(-x)), with full relative accuracy also where it is tiny."""
-    one = like(1.0, x)
-    e = exp_nonpositive(-abs(x))
-    return (e if x < like(0.0, x) else one) / (one + e)
+    low, high = _odds(x)
+    return (low if x < like(0.0, x) else high) / (high + low)
 
 
 @kernel(inline=True)
 def logistic_and_rest(x):
     """``logistic(x)`` and what it lacks to 1, ``logistic(-x)``, each with full relative accuracy."""
-    one = like(1.0, x)
-    e = exp_nonpositive(-abs(x))
-    share = one / (one + e)
+    low, high = _odds(x)
+    share = like(1.0, x) / (high + low)
     negative = x < like(0.0, x)
-    return (e if negative else one) * share, (one if negative else e) * share
+    return (low if negative else high) * share, (high if negative else low) * share
 
 
 @kernel(inline=True)
@@ -274,8 +314,30 @@ def expm1_nonpositive(x):
 
 
 @kernel(inline=True)
+def _tanh32(x):
+    """With -2 |x| = (n + r) ln 2 and p = 2^n: ((1 - p) q - (1 + p) r) / ((1 + p) q - (1 - p) r).
+
+    q = r / tanh(r ln(2) / 2), to 0.03 of a float32's last place. Its first number is that by which x is multiplied, in
+    float32 too: what both are rounded by falls out where x is small.
+    """
+    one, least = like(1.0, x), like(-30.0, x)  # from -26 on the result is 1
+    at = abs(x) * like(-2.0 * LOG2_E, x)
+    at = least if at < least else at
+    magic = like(MAGIC32 + BIAS32, x)
+    shifted = at + magic
+    r = at - (shifted - magic)
+    square = r * r
+    q = (like(-0.0009211178018042956, x) * square + like(0.1155241607430358, x)) * square + like(2.0 * LOG2_E, x)
+    power = _as_exponent(shifted)
+    less, more = one - power, one + power
+    return _with_sign_of((q * less - r * more) / (q * more - r * less), x)
+
+
+@kernel(inline=True)
 def tanh(x):
-    """The hyperbolic tangent, -m / (2 + m) of m = exp(-2 |x|) - 1: one path for every size of x."""
+    """The hyperbolic tangent: one path for every size of x."""
+    if size_of(x) == 4:
+        return _tanh32(x)
     two = like(2.0, x)
     m = expm1_nonpositive(-two * abs(x))
     return _with_sign_of(m / (two + m), x)

@@ -16,11 +16,12 @@ from .element_losses import element_loss
 from .elementwise import apply_function, apply_function_back
 from .gemm import NO_EPILOGUE, NOTHING, product
 from .instructions import operands, operation
-from .memory import bits_of_float, float_of_bits, like, load, local, matrix, store, view
+from .memory import bits_of_float, float_of_bits, like, load, matrix, store, view
 from .optimizer import N_HYPER, optimizer_step, squared_norm
 from .penalty import l2_penalty
 from .program import LOSS, LR, ROWS, SAMPLES, SEED, STEP
 from .random import key_of
+from .row_sums import sum_of_rows
 from .slices import run_slices
 from .softmax_xent import softmax_xent_backward, softmax_xent_forward, softmax_xent_short
 from .team import parts_of
@@ -86,7 +87,7 @@ def affine_weight_gradient(team, row, step, one):
     start_W, start_b = (i.dW, i.db) if i.adds else (NOTHING, NOTHING)
     product(team, i.plan, i.x, i.dy, i.dW, start_W, one, NO_EPILOGUE)
     if i.db != NOTHING:
-        product(team, i.plan_of_sum, local(like(1, one)), i.dy, i.db, start_b, one, NO_EPILOGUE)
+        sum_of_rows(team, i.plan_of_sum, i.dy, i.db, start_b, one)
 
 
 @operation(of.AffineStep)
@@ -96,7 +97,7 @@ def affine_step(team, row, step, one):
     rate = like(-float_of_bits(load(step + 8 * LR)), one)
     product(team, i.plan, i.x, i.dy, i.W, i.W, rate, NO_EPILOGUE)
     if i.b != NOTHING:
-        product(team, i.plan_of_sum, local(like(1, one)), i.dy, i.b, i.b, rate, NO_EPILOGUE)
+        sum_of_rows(team, i.plan_of_sum, i.dy, i.b, i.b, rate)
 
 
 @operation(of.Activation)

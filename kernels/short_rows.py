@@ -230,5 +230,7 @@ def xent_short_rows(x, labels, eps, share, dx, losses, n_rows, n_columns, scratc
                 view(at_totals, rows, share),
                 view(at_scores, rows, share),
             )
+            for n in range(rows):
+                totals[n] = log(totals[n])
             for n in range(rows):  # (In float64: the largest float32 is less than the distance of two.)
-                loss[n] = log(like(totals[n], 1.0)) + (like(tops[n], 1.0) - like(scores[n], 1.0))
+                loss[n] = like(totals[n], 1.0) + (like(tops[n], 1.0) - like(scores[n], 1.0))

@@ -5,9 +5,15 @@ length are allowed: LLVM splits what is longer than a register. What differs bet
 """
 
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .isa import ISA
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+SIDE_BY_SIDE = ISA.vector_bytes // 16  # vectors of a loop that ``interleave`` is told of: what the registers hold
 
 
 def element_type(numba_type) -> ir.Type:
@@ -152,3 +158,25 @@ class Vectors:
     def _call(self, name: str, signature: ir.FunctionType, arguments: list):
         function = cgutils.get_or_insert_function(self.builder.module, signature, name)
         return self.builder.call(function, arguments)
+
+
+@intrinsic
+def interleave(typingctx):
+    """Have the loops above it in a function go over SIDE_BY_SIDE vectors at a time, where they are vectorised.
+
+    In a long chain each step waits for the one before, and a CPU looks ahead over so many instructions only.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        module, blocks = builder.module, builder.function.blocks
+        name = ir.MetaDataString(module, "llvm.loop.interleave.count")
+        wish = module.add_metadata([name, I32(SIDE_BY_SIDE)])
+        for place, block in enumerate(blocks):
+            end = block.terminator
+            if end is not None and any(end.operands.count(target) for target in blocks[: place + 1]):
+                loop = module.add_metadata([wish, I32(len(module.metadata))])  # one of its own for each loop,
+                loop.operands = (loop, wish)  # whose first part is itself, as LLVM has it
+                end.set_metadata("llvm.loop", loop)
+        return context.get_dummy_value()
+
+    return types.void(), codegen

@@ -7,6 +7,7 @@ from .machine import FIXED
 from .memory import address, like, matrix, view
 from .reduce import row_max, row_sum
 from .short_rows import LONGEST, SCRATCH_BYTES, softmax_short_rows
+from .simd import interleave
 from .team import package, scratch_of, spread
 
 ELEMENTS = FIXED.softmax_part
@@ -49,6 +50,13 @@ def softmax_rows(team, member, x, y, begin, end, totals):
 
 
 @kernel
+def _exp(values):
+    for i in range(values.size):
+        values[i] = exp_nonpositive(values[i])
+    interleave()
+
+
+@kernel
 def _softmax_long_rows(x, y, begin, end, tops, totals):
     """Three passes over memory that stays in the cache, the middle one across the ends of rows."""
     n_columns = x.shape[1]
@@ -60,8 +68,7 @@ def _softmax_long_rows(x, y, begin, end, tops, totals):
         for k in range(n_columns):
             out[k] = row[k] - top
     block = y[begin:end].reshape((end - begin) * n_columns)
-    for i in range(block.size):
-        block[i] = exp_nonpositive(block[i])
+    _exp(block)
     for n in range(begin, end):
         row = y[n]
         total = row_sum(address(row), n_columns, one)

@@ -8,6 +8,8 @@ a case. They are not checked here. Smoothing moves a part s of every target to a
 s / K, as in PyTorch.
 """
 
+import numpy as np
+
 from ._jit import kernel
 from .elementary import INFINITY, log
 from .entry import give_number, number, rows_of, vector
@@ -19,27 +21,41 @@ from .softmax import part_of_rows, parts_of_rows, softmax_rows
 from .team import package, part_of, parts_of, scratch_of, spread
 
 
+@kernel(inline=True)
+def _place(row, n_columns, column):
+    """Of an element among those of all rows; unsigned, for numba looks at an index whether it is negative."""
+    return np.uint64(row * n_columns + column)
+
+
 @kernel
 def _losses_of_labels(x, t, eps, y, tops, losses, begin, end):
-    """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start."""
-    rows = losses[begin:end]  # over which a loop is vectorised
+    """Cross-entropy of rows ``begin`` to ``end`` against labels; ``losses`` holds the sums of exp at the start.
+
+    Sums of float32 have their logarithm in float32, as in ``xent_short_rows``.
+    """
+    one, n_columns = like(1, x[0, 0]), x.shape[1]
+    size = (end - begin) * n_columns
+    rows, labels = losses[begin:end], t[begin:end]
     if eps > 0:
-        for n in range(begin, end):
-            losses[n] = y[n, t[n]] + eps
+        probabilities = y[begin:end].reshape(size)
+        for n in range(rows.size):
+            rows[n] = probabilities[_place(n, n_columns, labels[n])] + eps
         for n in range(rows.size):
             rows[n] = -log(rows[n])
     else:
+        scores = x[begin:end].reshape(size)
         for n in range(rows.size):
-            rows[n] = log(rows[n])
-        for n in range(begin, end):
-            losses[n] += tops[n - begin] - x[n, t[n]]
+            rows[n] = log(like(rows[n], one))
+        for n in range(rows.size):
+            rows[n] += tops[n] - scores[_place(n, n_columns, labels[n])]
 
 
 @kernel
 def _losses_of_rows(x, t, eps, y, tops, losses, begin, end):
     """As ``_losses_of_labels``, against distributions. A class whose target is 0 counts nothing, were its y 0 too."""
+    one = like(1, x[0, 0])
     for n in range(begin, end):
-        log_total, top = log(losses[n]), tops[n - begin]
+        log_total, top = like(log(like(losses[n], one)), 1.0), tops[n - begin]
         losses[n] = 0.0
         for k in range(x.shape[1]):
             if t[n, k] != 0:
@@ -151,8 +167,10 @@ def _backward(y, t, weights, eps, smoothing, share, dx, part, member):
     elif t.ndim == 1:
         for i in range(size):
             out[i] = (probability[i] - floor) * share
-        for n in range(begin, end):
-            dx[n, t[n]] = (y[n, t[n]] - kept - floor) * share
+        labels = t[begin:end]
+        for n in range(labels.size):
+            at = _place(n, n_columns, labels[n])
+            out[at] = (probability[at] - kept - floor) * share
     else:
         target = t[begin:end].reshape(size)
         for i in range(size):

@@ -1,4 +1,4 @@
-"""exp, log and the logistic function: errors in units in the last place, and exact where they have to be.
+"""exp, log, tanh and the logistic function: errors in units in the last place, and exact where they have to be.
 
 The samples take every 997th of all float32 bit patterns, and 400,000 float64 numbers.
 """
@@ -23,11 +23,13 @@ wide_dtypes = pytest.mark.parametrize(
     ],
 )
 
-exp, exp_nonpositive, log, logistic = (
+exp, exp_nonpositive, log, logistic, logistic_and_rest, tanh = (
     elementary.exp,
     elementary.exp_nonpositive,
     elementary.log,
     elementary.logistic,
+    elementary.logistic_and_rest,
+    elementary.tanh,
 )
 
 
@@ -53,6 +55,18 @@ def log_of(x, y):
 def logistic_of(x, y):
     for i in range(x.size):
         y[i] = logistic(x[i])
+
+
+@uncached
+def rest_of_logistic(x, y):
+    for i in range(x.size):
+        _, y[i] = logistic_and_rest(x[i])
+
+
+@uncached
+def tanh_of(x, y):
+    for i in range(x.size):
+        y[i] = tanh(x[i])
 
 
 def run(function, x):
@@ -193,6 +207,40 @@ def test_logistic_within_4_ulp_in_its_far_tails(dtype):
 def test_logistic_is_exact_at_0_infinities_and_nan(dtype):
     x = values(dtype, 0.0, -0.0, np.inf, -np.inf, np.nan)
     np.testing.assert_array_equal(run(logistic_of, x), values(dtype, 0.5, 0.5, 1, 0, np.nan))
+
+
+@wide_dtypes
+def test_rest_of_logistic_within_4_ulp(dtype):
+    x = sample(dtype, -60, 750)
+    assert ulps(run(rest_of_logistic, x), right(lambda x: right_logistic(-x), x)).max() <= 4
+
+
+@wide_dtypes
+def test_tanh_within_4_ulp(dtype):
+    x = sample(dtype, -20, 20)
+    y = run(tanh_of, x)
+    assert ulps(y, right(np.tanh, x)).max() <= 4
+    assert np.abs(y[~np.isnan(x)]).max() == 1
+
+
+@dtypes
+def test_tanh_is_exact_at_0_infinities_and_nan(dtype):
+    x = values(dtype, 0.0, -0.0, np.inf, -np.inf, np.nan)
+    y = run(tanh_of, x)
+    np.testing.assert_array_equal(y, values(dtype, 0, 0, 1, -1, np.nan))
+    assert list(np.signbit(y[:4])) == [False, True, False, True]
+
+
+@dtypes
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_an_element_has_the_same_bits_wherever_it_stands(dtype, name):
+    x = np.linspace(-9, 9, 300).astype(dtype)
+    y = apply(name, x[None])[0]
+    for n in (*range(1, 70), 127, 129, 255, 257):
+        assert np.array_equal(apply(name, x[None, -n:].copy())[0], y[-n:])
+        assert np.array_equal(apply(name, x[None, :n].copy())[0], y[:n])
+    in_place = x[None].copy()
+    assert np.array_equal(apply(name, in_place, in_place)[0], y)
 
 
 @wide_dtypes
