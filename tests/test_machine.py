@@ -136,6 +136,7 @@ OTHERS = {
     "choice": {"STEADINESS", "FIRST_DISTANCE"},
     "team": {"POSTED", "HIGH", "GENERATION", "MUTEX", "LAST", "ALONE", "CORES"},
     "cores": {"SET_WORDS"},
+    "enter_program": {"WRITEABLE"},
     "enter": {"C_ORDER", "NEW_FROM_DESCR", "N_GIVEN"},
     "entry": {"FASTCALL"},
     "dropout": {"SEEDS"},
