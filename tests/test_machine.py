@@ -146,6 +146,7 @@ OTHERS = {
     "_predictor": {"MOST_PROGRAMS"},
     "_not_finite": {"ROWS_AT_A_TIME"},
     "_run": {"MOST_STEPS"},
+    "_rows": {"MOST_BYTES"},
     "_stepper": {"COPIED_AT_ONCE"},
     "history": {"ROWS_OF_TABLE"},
 }
