@@ -4,9 +4,11 @@
 after the other. The loops of a larger one are those of BLIS (Van Zee & van de Geijn 2015, ACM TOMS 41(3)) with A and B
 in exchanged roles, since here B is what is read as vectors: blocks over k, blocks over the columns of C, the rows of C
 in tiles, and innermost the panels of columns, so that a tile's rows of A stay in the first-level cache while a block of
-B streams from the second. B is read where it lies, unless it has to be transposed, is so large that its rows would
-collide in the cache, or ends in a vector that the CPU cannot mask; then it is packed into panels. For a single row of C
-a large B is read row by row instead (see ``one_row``).
+B streams from the second. Where a panel is small enough to stay in the first-level cache, it is the only one of its
+block, and all rows meet it one after the other. B is read where it lies, unless it has to be transposed, is so large
+that its rows would collide in the cache, or ends in a vector that the CPU cannot mask; then it is packed into panels.
+For a single row of C a large B is read row by row instead (see ``one_row``). An A that is a transpose, with steps of k
+that collide in the cache, is turned into rows first, a large piece at a time, by all threads.
 
 The cut of k follows from K and A alone, and the cut of C into blocks, tiles and parts for several threads changes no
 bit of the result (see ``tile``): it is the same for any number of threads and for W in any layout. A few last columns
@@ -30,8 +32,6 @@ from .plan import (
     BLOCKS,
     MANY_FLOPS,
     PACKED_TILES,
-    STEEP_K,
-    STEEP_N,
     SUMS_BYTES,
     TILES,
     Plan,
@@ -55,14 +55,15 @@ from .tile import MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
-ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
+TURNED_ROWS = 1024  # rows of a transposed A that are turned at a time, by parts of at least TURNED_TOGETHER
+TURNED_TOGETHER = 64
 NOTHING = 0  # as the address of ``start``
 WAY = Plan._fields.index("way")
-SCRATCH_A = 1 << 20  # where a packed block of A begins in a member's scratch; one of B stands before it
+SCRATCH_A = 1 << 20  # where turned rows of A begin in a member's scratch; a packed block of B stands before them
 
 # A table whose packed blocks do not fit would give wrong numbers. In bytes, padding included:
-_LARGEST_B = max((k + VECTOR_BYTES) * n for k, n in ((BLOCK_K, BLOCK_N), (STEEP_K, STEEP_N)))
-_LARGEST_A = max(STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4)), SUMS_BYTES)  # or what stands there for a single row
+_LARGEST_B = (BLOCK_K + VECTOR_BYTES) * BLOCK_N
+_LARGEST_A = max(TURNED_ROWS * (BLOCK_K + 2 * VECTOR_BYTES), SUMS_BYTES)  # or what stands there for a single row
 if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_B > SCRATCH_A or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
     raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
 
@@ -132,7 +133,6 @@ def _block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
                 start_block,
                 alpha,
                 floor,
-                p.packs_a,
                 tiles,
                 scratch,
             )
@@ -207,7 +207,7 @@ def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
 
 
 @kernel(inline=True)
-def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
+def _rows_of_tiles(shape, a, b, c, start, alpha, floor, table, scratch):
     """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address."""
     rows, columns, depth = shape
     a_at, a_row, a_k = a
@@ -217,62 +217,123 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
     panels, least, wider = _even((columns + lanes - 1) // lanes, MAX_VECTORS)
     tallest = TILE_ROWS[least + (wider > 0) - 1]
     tiles, low, taller = _even(rows, tallest)
-    packed_until = 0
-    i = 0
-    for t in range(tiles):
+    i = t = 0
+    while t < tiles:
         tall = low + (t < taller)
-        at_a, row_a, k_a = a_at + size * i * a_row, a_row, a_k
-        if pack_a:
-            if i >= packed_until:
-                packed_from = i
-                last = min(t + ROWS_PACKED // tallest, tiles)
-                packed_until = last * low + min(last, taller)
-                # The odd width keeps the rows of the copy from falling on each other in the cache again.
-                stride = (packed_until - i + lanes - 1) // lanes * lanes + lanes
-                pack_panel(at_a, a_k, a_row, depth, packed_until - i, scratch + SCRATCH_A, stride, alpha)
-            at_a, row_a, k_a = scratch + SCRATCH_A + size * (i - packed_from), 1, stride
+        count = 1
+        if panels == 1:  # all tiles of a height in one call
+            count = taller - t if t < taller else tiles - t
+        at_a = a_at + size * i * a_row
         j = 0
         for panel in range(panels):
-            count = least + (panel < wider)
-            tail = min(lanes, columns - j - lanes * (count - 1))
+            vectors = least + (panel < wider)
+            tail = min(lanes, columns - j - lanes * (vectors - 1))
             at_b, row_b = b_at + size * j, b_k
             if b_k == 0:
-                at_b, row_b = b_at + size * j * (depth + lanes), lanes * count
+                at_b, row_b = b_at + size * j * (depth + lanes), lanes * vectors
             at_c, row_c = _moved(c, i, j, size)
             at_start, row_start = _moved(start, i, j, size)
             if at_start == NOTHING:
                 at_start, row_start = scratch - ZERO_BYTES, 0
-            index = tile_index(tall, count, tail <= lanes // 2)
-            strides = local(Strides(row_a, k_a, row_b, row_c, row_start, depth, tail))
-            tile(table, index, strides, at_a, at_b, at_c, at_start, 1, alpha, floor)
-            j += lanes * count
-        i += tall
+            index = tile_index(tall, vectors, tail <= lanes // 2)
+            strides = local(Strides(a_row, a_k, row_b, row_c, row_start, depth, tail))
+            tile(table, index, strides, at_a, at_b, at_c, at_start, count, alpha, floor)
+            j += lanes * vectors
+        i += tall * count
+        t += count
 
 
 @kernel
-def _part(team, plan, a, b, c, start, alpha, epilogue, tiles, grid, part, member):
-    """Part number ``part`` of the product, C cut into ``grid`` = (parts of rows, parts of columns)."""
+def _part(team, plan, shape, a, b, c, start, alpha, epilogue, tiles, grid, part, member):
+    """Part number ``part`` of a product of that shape, C cut into ``grid`` = (parts of rows, parts of columns)."""
     p = operands(Plan, plan)
+    rows, columns, depth = shape
+    a_at, a_row, a_k = a
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    vectors = (p.columns + lanes - 1) // lanes
-    i = _share(p.rows, grid[0], part % grid[0])
-    i_end = _share(p.rows, grid[0], part % grid[0] + 1)
+    vectors = (columns + lanes - 1) // lanes
+    i = _share(rows, grid[0], part % grid[0])
+    i_end = _share(rows, grid[0], part % grid[0] + 1)
     j = lanes * _share(vectors, grid[1], part // grid[0])
-    j_end = min(p.columns, lanes * _share(vectors, grid[1], part // grid[0] + 1))
+    j_end = min(columns, lanes * _share(vectors, grid[1], part // grid[0] + 1))
     function, kept, number = epilogue
     _block(
         p,
-        (i_end - i, j_end - j, p.depth),
-        (a + size * i * p.a_row, p.a_row, p.a_k),
+        (i_end - i, j_end - j, depth),
+        (a_at + size * i * a_row, a_row, a_k),
         (b + size * j * p.from_column, p.from_k, p.from_column),
-        _moved((c, p.c_row), i, j, size),
-        _moved((start, p.start_row), i, j, size),
+        _moved(c, i, j, size),
+        _moved(start, i, j, size),
         alpha,
         (function, _moved((kept, p.c_row), i, j, size)[0], number),
         tiles,
         scratch_of(team, member),
     )
+
+
+@kernel
+def _turn_part(rows, depth, a, a_k, turned, row, one, parts, part, member):
+    """Turn a part of A, whose elements from k to k lie ``a_k`` apart, into rows that begin ``row`` elements apart."""
+    i, i_end = _share(rows, parts, part), _share(rows, parts, part + 1)
+    size = size_of(one)
+    pack_panel(a + size * i, 1, a_k, i_end - i, depth, turned + size * i * row, row, one)
+
+
+@kernel(inline=True)
+def _blocks(team, plan, a, b, c, start, alpha, epilogue):
+    """A product in blocks, shared among the team."""
+    p = operands(Plan, plan)
+    by_rows, by_columns = p.by_rows, p.by_columns
+    if by_rows * by_columns > 1:
+        is_short = 2 * p.rows * p.columns * p.depth < MANY_FLOPS
+        if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
+            by_rows, by_columns = 1, 1
+    tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
+    grid, begin, c = (by_rows, by_columns), (start, p.start_row), (c, p.c_row)
+    if p.turns_a:
+        _turned_blocks(team, plan, a, b, c, begin, alpha, epilogue, tiles, grid)
+        return
+    shape, a = (p.rows, p.columns, p.depth), (a, p.a_row, p.a_k)
+    job = package(_part, (team, plan, shape, a, b, c, begin, alpha, epilogue, tiles, grid))
+    spread(team, by_rows * by_columns, job)
+
+
+@kernel(inline=True)
+def _turned_blocks(team, plan, a, b, c, start, alpha, epilogue, tiles, grid):
+    """``_blocks`` of an A that is a transpose, and turned into rows one block after the other."""
+    p = operands(Plan, plan)
+    size = size_of(alpha)
+    turned, lanes = scratch_of(team, 0) + SCRATCH_A, VECTOR_BYTES // size
+    k_blocks, shallow, deeper = _even(p.depth, p.block_k)
+    chunks = (p.rows + TURNED_ROWS - 1) // TURNED_ROWS  # none so small that parts of it have no rows
+    k = 0
+    for k_block in range(k_blocks):
+        depth = shallow + (k_block < deeper)
+        row = (depth + lanes - 1) // lanes * lanes + lanes  # rows a multiple of 4 KB apart would share a few sets
+        begin = start if k_block == 0 else c
+        function, kept, number = epilogue if k_block == k_blocks - 1 else NO_EPILOGUE
+        for chunk in range(chunks):
+            i = _share(p.rows, chunks, chunk)
+            rows = _share(p.rows, chunks, chunk + 1) - i
+            parts = max(1, rows // TURNED_TOGETHER)
+            a_block = a + size * (i + k * p.a_k)
+            spread(team, parts, package(_turn_part, (rows, depth, a_block, p.a_k, turned, row, alpha, parts)))
+            at_kept = _moved((kept, p.c_row), i, 0, size)[0]
+            arguments = (
+                team,
+                plan,
+                (rows, p.columns, depth),
+                (turned, row, 1),
+                b + size * k * p.from_k,
+                _moved(c, i, 0, size),
+                _moved(begin, i, 0, size),
+                alpha,
+                (function, at_kept, number),
+                tiles,
+                grid,
+            )
+            spread(team, grid[0] * grid[1], package(_part, arguments))
+        k += depth
 
 
 @kernel(inline=True)
@@ -303,14 +364,7 @@ def planned_product(team, plan, a, b, c, start, alpha, function, kept, number):
             b = panel
         _tiles(team, plan, a, b, c, start, alpha, epilogue)
     elif p.way == BLOCKS:
-        by_rows, by_columns = p.by_rows, p.by_columns
-        if by_rows * by_columns > 1:
-            is_short = 2 * p.rows * p.columns * p.depth < MANY_FLOPS
-            if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
-                by_rows, by_columns = 1, 1
-        tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
-        job = package(_part, (team, plan, a, b, c, start, alpha, epilogue, tiles, (by_rows, by_columns)))
-        spread(team, by_rows * by_columns, job)
+        _blocks(team, plan, a, b, c, start, alpha, epilogue)
 
 
 @intrinsic

@@ -32,9 +32,6 @@ class Isa:
     block_k, block_n : bytes of k and number of columns in the blocks of B that a large product is cut into; a packed
         block stays in the second-level cache.
     pack_bytes, pack_rows : B is packed, where nothing forces it, if it has this many bytes and meets as many rows.
-    steep_k, steep_n, steep_pack : the blocks for ``x.T dout`` where steps of k in ``x`` are so long a power of two
-        that they fall on each other in the cache, and whether ``x`` is then packed too.
-
     tuning : what to tell LLVM beside the CPU's name. For x86-64-v4 it keeps to half vectors where it has the choice,
         which takes the exponential and its like 1.4 times as long.
 
@@ -52,9 +49,6 @@ class Isa:
     block_n: int
     pack_bytes: int
     pack_rows: int
-    steep_k: int
-    steep_n: int
-    steep_pack: bool
     tuning: str = ""
 
     def lanes(self, itemsize: int) -> int:
@@ -70,9 +64,6 @@ _NARROW: dict[str, Any] = {
     "block_n": 128,
     "pack_bytes": 128 << 10,
     "pack_rows": 64,
-    "steep_k": 1024,
-    "steep_n": 512,
-    "steep_pack": True,
 }
 
 # The levels of the x86-64 psABI.
@@ -96,9 +87,6 @@ TABLE = {
         block_n=128,
         pack_bytes=1 << 20,
         pack_rows=256,
-        steep_k=2048,
-        steep_n=256,
-        steep_pack=False,
         tuning="-prefer-256-bit",
     ),
 }

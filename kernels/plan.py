@@ -17,9 +17,8 @@ from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 VECTOR_BYTES = ISA.vector_bytes
 MASKS = ISA.masks
 BLOCK_K, BLOCK_N = ISA.block_k, ISA.block_n
-STEEP_K, STEEP_N, STEEP_PACK = ISA.steep_k, ISA.steep_n, ISA.steep_pack
 PACK_BYTES, PACK_ROWS = ISA.pack_bytes, ISA.pack_rows
-STEEP = 2048  # bytes: steps of a multiple of this share a few sets of the first-level cache
+STEEP = 2048  # bytes: steps of a multiple of this share a few sets of each cache
 
 SMALL = 1 << 17  # multiply-adds
 # Last columns that do not fill a vector are computed apart in products of at most so many columns, and along k in those
@@ -27,6 +26,8 @@ SMALL = 1 << 17  # multiply-adds
 THIN_COLUMNS = 512
 THIN_DEPTH = 128
 THIN_BYTES = 1 << 16
+PANEL_BYTES = 24 << 10  # a panel of B of at most this size stays in the first-level cache while all rows meet it
+TURN_ROWS, TURN_COLUMNS = 64, 128  # of C; from here on, turning A costs less than columns that share few sets
 STREAM_BYTES = 1 << 18  # of B: for one row, a smaller one comes fast enough in any order
 SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 PARALLEL_FLOPS = 2_000_000  # below, waking a team costs more than it brings
@@ -69,7 +70,7 @@ class Plan(NamedTuple):
     # Of BLOCKS:
     block_k: int
     block_n: int
-    packs_a: int
+    turns_a: int  # whether A is a transpose and turned into rows beforehand
     packs_b: int
     thin: int  # last columns that are computed apart
     streams: int  # whether B is read row by row for a single row of C; see ``one_row``
@@ -97,7 +98,7 @@ def plan_product(shape, a, b, c_row, start_row, size):
     tail = columns - lanes * (vectors - 1)
     thin = _thin(shape, a, size)
     b_k, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0
-    block_k, block_n, packs_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
+    block_k, block_n, turns_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
     if rows <= 0 or columns <= 0:
         way = NO_WORK
     elif _is_small(shape, a, thin, size):
@@ -111,12 +112,13 @@ def plan_product(shape, a, b, c_row, start_row, size):
         tile, last_tile = tile_index(tall, vectors, half), tile_index(max(1, last), vectors, half)
     else:
         way = BLOCKS
-        block_k, block_n, packs_a, packs_b = _blocks(shape, a, b, size)
+        block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, size)
+        thin = 0 if turns_a else thin
         streams = int(_streams(shape, from_column, size))
         by_rows, by_columns = _grid(shape, size)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail
     tiles = tile, n_tiles, last_row, last_tile
-    blocks = block_k, block_n, packs_a, packs_b, thin, streams, by_rows, by_columns
+    blocks = block_k, block_n, turns_a, packs_b, thin, streams, by_rows, by_columns
     return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)
 
 
@@ -124,7 +126,7 @@ def plan_product(shape, a, b, c_row, start_row, size):
 def _is_small(shape, a, thin, size):
     """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
     rows, columns, depth = shape
-    one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= STEEP_K
+    one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= BLOCK_K
     return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= SMALL
 
 
@@ -148,15 +150,18 @@ def _thin(shape, a, size):
 
 @plain
 def _blocks(shape, a, b, size):
-    """Depth and columns of a block, and whether A and B are packed."""
+    """Depth and columns of a block, whether A is turned, and whether B is packed."""
     rows, columns, depth = shape
     a_row, a_k = a
     steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= 1024
+    turns = steep and rows >= TURN_ROWS and columns >= TURN_COLUMNS
     ragged = columns * size % VECTOR_BYTES != 0
     large = depth * columns * size >= PACK_BYTES and rows >= PACK_ROWS
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
-    block_k, block_n = (STEEP_K, STEEP_N) if steep else (BLOCK_K, BLOCK_N)
-    return block_k // size, block_n, int(steep and large and STEEP_PACK), int(packs_b)
+    block_n = BLOCK_N
+    if depth * MAX_VECTORS * VECTOR_BYTES <= PANEL_BYTES:
+        block_n = MAX_VECTORS * VECTOR_BYTES // size
+    return BLOCK_K // size, block_n, int(turns), int(packs_b)
 
 
 @plain

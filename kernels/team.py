@@ -32,7 +32,7 @@ WORDS = CORES + LEAVE_WORDS
 
 CHUNK = 1 << 15  # elements of elementwise work in a part; a fixed cut, so that every element always meets the same code
 
-SCRATCH_BYTES = 3 << 19  # of each member
+SCRATCH_BYTES = 11 << 19  # of each member; memory that nobody writes to takes none
 ZERO_BYTES = 512  # zeros that lie before the scratch memory of each member
 
 LEAST_PARTS = 3  # of a job worth sharing: fewer are done before a sleeping member is awake

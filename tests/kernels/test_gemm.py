@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from products import around, assert_exact, assert_exact_sizes, bytes_of, dtypes, forms, lanes_of, operands, result_frame
 from strategies import assert_same_bits
 
-from fastbp.kernels.gemm import NOTHING, RELU, ROWS_PACKED, SCRATCH_A
+from fastbp.kernels.gemm import NOTHING, RELU, SCRATCH_A, TURNED_ROWS, TURNED_TOGETHER
 from fastbp.kernels.isa import ISA, TABLE
 from fastbp.kernels.plan import (
     STEEP,
-    STEEP_K,
-    STEEP_N,
     STREAM_BYTES,
     SUMS_BYTES,
     THIN_BYTES,
     THIN_COLUMNS,
     THIN_DEPTH,
+    TURN_COLUMNS,
+    TURN_ROWS,
     plan_product,
 )
 from fastbp.kernels.team import SCRATCH_BYTES, ZERO_BYTES
@@ -125,15 +125,15 @@ def steep_sizes(dtype):
     """Sizes of ``x.T dout``, and lengths of x's rows, that fall on each other in the cache."""
     size = bytes_of(dtype)
     block_k, block_n = blocks("x.T dout", dtype, step=STEEP // size)
-    assert (block_k, block_n) == (STEEP_K // size, STEEP_N)
-    wide = -(-ISA.pack_bytes // size // block_k)
     for step in (STEEP // size, 2 * STEEP // size):
         for k in around(1024 // size, block_k, 2 * block_k):
             yield 13, lanes_of(dtype) + 1, k, step
-        for n in around(block_n, wide):
+        for n in around(TURN_COLUMNS, TURN_COLUMNS + block_n):
             yield min(step, ISA.pack_rows + 1), n, block_k + 1, step
-        for m in (step, *around(ROWS_PACKED, 2 * ROWS_PACKED, ISA.pack_rows)):
-            yield min(step, m), wide, block_k + 3, step
+        for m in (step, *around(TURN_ROWS, TURNED_TOGETHER, 2 * TURNED_TOGETHER)):
+            yield min(step, m), TURN_COLUMNS + 1, block_k + 3, step
+    for m in around(TURNED_ROWS, TURNED_ROWS + 1):
+        yield m, TURN_COLUMNS, 1024 // size, TURNED_ROWS + STEEP // size
 
 
 @dtypes
@@ -155,13 +155,10 @@ def test_packed_blocks_fit_the_scratch_memory(row, dtype):
     size = bytes_of(dtype)
     lanes = row.lanes(size)
     assert len(row.tile_rows) * row.vector_bytes <= ZERO_BYTES
-    for block_k, block_n in ((row.block_k, row.block_n), (row.steep_k, row.steep_n)):
-        rows, vectors = block_k // size + lanes, block_n // lanes
-        assert vectors >= 1
-        assert vectors * row.vector_bytes * rows <= SCRATCH_A
-    if row.steep_pack:
-        longest = -(-ROWS_PACKED // lanes) * lanes + lanes
-        assert SCRATCH_A + longest * size * (row.steep_k // size + lanes) <= SCRATCH_BYTES
+    rows, vectors = row.block_k // size + lanes, row.block_n // lanes
+    assert vectors >= 1
+    assert vectors * row.vector_bytes * rows <= SCRATCH_A
+    assert SCRATCH_A + TURNED_ROWS * (row.block_k + 2 * row.vector_bytes) <= SCRATCH_BYTES
 
 
 @forms
