@@ -102,6 +102,9 @@ def _block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
     if p.thin and columns % lanes:
         columns -= p.thin
         _thin_columns((rows, p.thin, depth), a, b, c, start, columns, alpha, rectified, tiles, scratch)
+        if columns == 0:
+            _finish(rows, p.thin, c, epilogue, alpha)
+            return
     k_blocks, shallow, deeper = _even(depth, p.block_k)
     n_blocks, narrow, wider = _even((columns + lanes - 1) // lanes, p.block_n // lanes)
     k = 0

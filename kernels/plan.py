@@ -127,12 +127,13 @@ def _is_small(shape, a, thin, size):
     """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
     rows, columns, depth = shape
     one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= BLOCK_K
-    return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= SMALL
+    is_in_tiles = thin == 0 or (a[1] != 1 and thin < columns)
+    return one_block and is_in_tiles and rows * columns * depth <= SMALL
 
 
 @plain
 def _thin(shape, a, size):
-    """How many last columns are too few for a vector and computed apart.
+    """How many last columns are too few for a vector and computed apart; all of them where there is no whole vector.
 
     Along k, where A is ``x`` or ``dout``, that is the same for any number of rows: a row's result does not depend on
     how many there are.
@@ -141,7 +142,8 @@ def _thin(shape, a, size):
     a_row, a_k = a
     lanes = VECTOR_BYTES // size
     rest = columns % lanes
-    if not MASKS or rest > min(MOST_THIN, lanes // 4) or columns < lanes or columns > THIN_COLUMNS:
+    most = min(MOST_THIN, lanes // 2 if columns < lanes and a_k == 1 else lanes // 4)
+    if not MASKS or rest > most or columns > THIN_COLUMNS:
         return 0
     if a_k == 1:
         return rest if THIN_DEPTH <= depth <= THIN_BYTES // size else 0

@@ -1,14 +1,15 @@
 """The last few columns of a product, fewer than would pay for a vector of C: vectors go along k or along the rows.
 
 A product of 50 columns is three vectors of 16 and two columns, which as a fourth vector would cost as much as eight
-or sixteen. Whichever of its two directions A has its elements side by side in is the one that fills vectors.
+or sixteen; one of 5 columns is nothing else. Whichever of its two directions A has its elements side by side in is the
+one that fills vectors.
 """
 
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import kernel
+from ._jit import kernel, plain
 from .isa import ISA
 from .memory import like, local, size_of, view
 from .simd import I32, I64, Vectors, element_bytes, element_type
@@ -16,23 +17,29 @@ from .tile import MAX_VECTORS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
-ROWS = 4  # of A in one call of dots: with MOST columns, 16 chains of multiply-adds
-MOST = 4  # columns
+MOST = 8  # columns
+
+
+@plain
+def _abreast(columns):
+    """Rows of A in one call of dots: about 16 chains of multiply-adds."""
+    return 4 if columns <= 4 else 2
 
 
 def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
-    """Inner products of ROWS rows of A with ``columns`` lines of B, and their sums into ``out``."""
+    """Inner products of a few rows of A with ``columns`` lines of B, and their sums into ``out``."""
     builder = v.builder
     a_rows, b, b_row, depth, out = arguments
+    a_rows = a_rows[: _abreast(columns)]
     a_rows, b, out = [v.pointer(a) for a in a_rows], v.pointer(b), v.pointer(out)
-    chains = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(columns)] for _ in range(ROWS)]
+    chains = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(columns)] for _ in a_rows]
     for row in chains:
         for chain in row:
             builder.store(v.zero(lanes), chain)
 
     def step(k, mask):
         lines = [v.load(v.at(b, builder.add(builder.mul(b_row, I64(t)), k)), lanes, mask) for t in range(columns)]
-        for i in range(ROWS):
+        for i in range(len(a_rows)):
             x = v.load(v.at(a_rows[i], k), lanes, mask)
             for t in range(columns):
                 builder.store(v.fmuladd(x, lines[t], builder.load(chains[i][t])), chains[i][t])
@@ -43,7 +50,7 @@ def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
     done = builder.mul(whole, I64(lanes))
     with builder.if_then(builder.icmp_signed("<", done, depth)):
         step(done, v.first_lanes(builder.sub(depth, done), lanes))
-    for i in range(ROWS):
+    for i in range(len(a_rows)):
         for t in range(columns):
             vector, width = builder.load(chains[i][t]), lanes
             while width > 1:
@@ -63,7 +70,7 @@ def _dots(typingctx, a, a_row, rows, b, b_row, columns, depth, out, one):
         size = I64(element_bytes(element))
         last = builder.sub(rows, I64(1))
         a_rows = []
-        for i in range(ROWS):  # a row that does not exist is read as the last one that does
+        for i in range(_abreast(1)):  # a row that does not exist is read as the last one that does
             index = builder.select(builder.icmp_signed("<", I64(i), last), I64(i), last)
             a_rows.append(builder.add(a, builder.mul(size, builder.mul(a_row, index))))
         end = builder.append_basic_block("end")
@@ -104,9 +111,10 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
         for k in range(depth):
             lines[t * depth + k] = source[k * b_k + t * b_col]
     at_sums = scratch + size * columns * depth
-    sums = view(at_sums, ROWS * columns, alpha)
-    for i in range(0, rows, ROWS):
-        there = min(ROWS, rows - i)
+    abreast = _abreast(columns)
+    sums = view(at_sums, abreast * columns, alpha)
+    for i in range(0, rows, abreast):
+        there = min(abreast, rows - i)
         _dots(a_at + size * i * a_row, a_row, there, scratch, depth, columns, depth, at_sums, alpha)
         for r in range(there):
             out = view(c[0] + size * (i + r) * c[1], columns, alpha)
@@ -120,7 +128,7 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
     """As ``columns_along_k``, for an A whose columns are contiguous, by tiles of the transpose of C.
 
     tiles, zeros : addresses of the table of tiles, and of a vector of zeros
-    scratch : address of room for MOST x MAX_VECTORS vectors
+    scratch : address of room for ``columns`` x MAX_VECTORS vectors
     """
     rows, columns, depth = shape
     a_at, _, a_k = a

@@ -118,7 +118,8 @@ def test_last_columns_that_do_not_fill_a_vector(form, dtype):
     sizes = [(m, n, k) for n in widths for m in (lanes - 1, lanes, 37) for k in around(THIN_DEPTH)]
     deep = [(lanes + 1, lanes + 1, k) for k in around(THIN_BYTES // size)]
     tall = [(m, 3 * lanes + 1, 9) for m in around(len(ISA.tile_rows) * lanes)]
-    assert_exact_sizes(form, sizes + deep + tall, dtype)
+    narrow = [(m, n, k) for n in range(1, MOST_THIN + 2) for m in (1, 2, 5, 3 * lanes + 1) for k in around(THIN_DEPTH)]
+    assert_exact_sizes(form, sizes + deep + tall + narrow, dtype)
 
 
 def steep_sizes(dtype):
@@ -228,7 +229,7 @@ def test_same_bits_for_w_in_any_layout(dtype):
 @dtypes
 def test_rows_do_not_depend_on_the_rest_of_the_batch(dtype):
     rng = np.random.default_rng(8)
-    for n in (77, lanes_of(dtype) + 1, lanes_of(dtype) + 2):
+    for n in (1, 5, 8, 77, lanes_of(dtype) + 1, lanes_of(dtype) + 2):
         a, b = rng.standard_normal((40, 300)).astype(dtype), rng.standard_normal((300, n)).astype(dtype)
         whole = gemm(a, b, np.empty((40, n), dtype))
         for first, last in [(0, 1), (3, 9), (17, 40)]:
