@@ -1,8 +1,9 @@
 """Matrix products of drawn shapes beside NumPy's and JAX's, to find those in which fastbp is the slower one.
 
-``python -m fastbp.bench.sweep_gemm`` draws 300 shapes, forms and types, always the same ones, and times each on one core, as
-the rows of ``bench_gemm`` are timed, in two minutes or so; ``--quick`` takes the first 30. It prints the products that
-take fastbp longer than a peer, and the worst ratio among those above 64^3: below, a call from Python counts.
+``python -m fastbp.bench.sweep_gemm`` draws 300 shapes, forms and types, always the same ones, and times each on one
+core, as the rows of ``bench_gemm`` are timed, in two minutes or so; ``--quick`` takes the first 30. It prints the
+products that take fastbp longer than a peer, and the worst ratio among those above 64^3: below, a call from Python
+counts.
 """
 
 import argparse
