@@ -284,58 +284,49 @@ def _turn_part(rows, depth, a, a_k, turned, row, one, parts, part, member):
 
 @kernel(inline=True)
 def _blocks(team, plan, a, b, c, start, alpha, epilogue):
-    """A product in blocks, shared among the team."""
+    """A product in blocks, shared among the team; where A is turned into rows, one block of it after the other."""
     p = operands(Plan, plan)
     by_rows, by_columns = p.by_rows, p.by_columns
     if by_rows * by_columns > 1:
         is_short = 2 * p.rows * p.columns * p.depth < MANY_FLOPS
         if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
             by_rows, by_columns = 1, 1
-    tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
-    grid, begin, c = (by_rows, by_columns), (start, p.start_row), (c, p.c_row)
-    if p.turns_a:
-        _turned_blocks(team, plan, a, b, c, begin, alpha, epilogue, tiles, grid)
-        return
-    shape, a = (p.rows, p.columns, p.depth), (a, p.a_row, p.a_k)
-    job = package(_part, (team, plan, shape, a, b, c, begin, alpha, epilogue, tiles, grid))
-    spread(team, by_rows * by_columns, job)
-
-
-@kernel(inline=True)
-def _turned_blocks(team, plan, a, b, c, start, alpha, epilogue, tiles, grid):
-    """``_blocks`` of an A that is a transpose, and turned into rows one block after the other."""
-    p = operands(Plan, plan)
     size = size_of(alpha)
-    turned, lanes = scratch_of(team, 0) + SCRATCH_A, VECTOR_BYTES // size
-    k_blocks, shallow, deeper = _even(p.depth, p.block_k)
-    chunks = (p.rows + TURNED_ROWS - 1) // TURNED_ROWS  # none so small that parts of it have no rows
+    lanes = VECTOR_BYTES // size
+    tiles = load(team + 8 * (TILES32 if size == 4 else TILES64))
+    k_blocks, shallow, deeper, chunks = 1, p.depth, 0, 1
+    if p.turns_a:
+        k_blocks, shallow, deeper = _even(p.depth, p.block_k)
+        chunks = (p.rows + TURNED_ROWS - 1) // TURNED_ROWS  # none so small that parts of it have no rows
     k = 0
     for k_block in range(k_blocks):
         depth = shallow + (k_block < deeper)
-        row = (depth + lanes - 1) // lanes * lanes + lanes  # rows a multiple of 4 KB apart would share a few sets
-        begin = start if k_block == 0 else c
+        begin = (start, p.start_row) if k_block == 0 else (c, p.c_row)
         function, kept, number = epilogue if k_block == k_blocks - 1 else NO_EPILOGUE
         for chunk in range(chunks):
             i = _share(p.rows, chunks, chunk)
             rows = _share(p.rows, chunks, chunk + 1) - i
-            parts = max(1, rows // TURNED_TOGETHER)
-            a_block = a + size * (i + k * p.a_k)
-            spread(team, parts, package(_turn_part, (rows, depth, a_block, p.a_k, turned, row, alpha, parts)))
-            at_kept = _moved((kept, p.c_row), i, 0, size)[0]
+            a_block = a, p.a_row, p.a_k
+            if p.turns_a:
+                turned, parts = scratch_of(team, 0) + SCRATCH_A, max(1, rows // TURNED_TOGETHER)
+                row = (depth + lanes - 1) // lanes * lanes + lanes  # rows 4 KB apart would share a few sets
+                at_a = a + size * (i + k * p.a_k)
+                spread(team, parts, package(_turn_part, (rows, depth, at_a, p.a_k, turned, row, alpha, parts)))
+                a_block = turned, row, 1
             arguments = (
                 team,
                 plan,
                 (rows, p.columns, depth),
-                (turned, row, 1),
+                a_block,
                 b + size * k * p.from_k,
-                _moved(c, i, 0, size),
+                _moved((c, p.c_row), i, 0, size),
                 _moved(begin, i, 0, size),
                 alpha,
-                (function, at_kept, number),
+                (function, _moved((kept, p.c_row), i, 0, size)[0], number),
                 tiles,
-                grid,
+                (by_rows, by_columns),
             )
-            spread(team, grid[0] * grid[1], package(_part, arguments))
+            spread(team, by_rows * by_columns, package(_part, arguments))
         k += depth
 
 

@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import kernel, plain
+from ._jit import kernel
 from .isa import ISA
 from .memory import like, local, size_of, view
 from .simd import I32, I64, Vectors, element_bytes, element_type
@@ -17,20 +17,14 @@ from .tile import MAX_VECTORS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
+ROWS, COLUMNS = 4, 4  # in one call of dots: 16 chains of multiply-adds
 MOST = 8  # columns
-
-
-@plain
-def _abreast(columns):
-    """Rows of A in one call of dots: about 16 chains of multiply-adds."""
-    return 4 if columns <= 4 else 2
 
 
 def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
     """Inner products of a few rows of A with ``columns`` lines of B, and their sums into ``out``."""
     builder = v.builder
     a_rows, b, b_row, depth, out = arguments
-    a_rows = a_rows[: _abreast(columns)]
     a_rows, b, out = [v.pointer(a) for a in a_rows], v.pointer(b), v.pointer(out)
     chains = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(columns)] for _ in a_rows]
     for row in chains:
@@ -70,12 +64,12 @@ def _dots(typingctx, a, a_row, rows, b, b_row, columns, depth, out, one):
         size = I64(element_bytes(element))
         last = builder.sub(rows, I64(1))
         a_rows = []
-        for i in range(_abreast(1)):  # a row that does not exist is read as the last one that does
+        for i in range(ROWS):  # a row that does not exist is read as the last one that does
             index = builder.select(builder.icmp_signed("<", I64(i), last), I64(i), last)
             a_rows.append(builder.add(a, builder.mul(size, builder.mul(a_row, index))))
         end = builder.append_basic_block("end")
         switch = builder.switch(columns, end)
-        for number in range(1, MOST + 1):
+        for number in range(1, COLUMNS + 1):
             block = builder.append_basic_block(f"columns{number}")
             switch.add_case(I64(number), block)
             builder.position_at_end(block)
@@ -111,16 +105,20 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
         for k in range(depth):
             lines[t * depth + k] = source[k * b_k + t * b_col]
     at_sums = scratch + size * columns * depth
-    abreast = _abreast(columns)
-    sums = view(at_sums, abreast * columns, alpha)
-    for i in range(0, rows, abreast):
-        there = min(abreast, rows - i)
-        _dots(a_at + size * i * a_row, a_row, there, scratch, depth, columns, depth, at_sums, alpha)
-        for r in range(there):
-            out = view(c[0] + size * (i + r) * c[1], columns, alpha)
-            begin = view(start[0] + size * (i + r) * start[1], columns, alpha)
-            for t in range(columns):
-                out[t] = _finish(alpha * sums[r * columns + t], begin[t], floor)
+    sums = view(at_sums, ROWS * COLUMNS, alpha)
+    groups = (columns + COLUMNS - 1) // COLUMNS
+    for i in range(0, rows, ROWS):
+        there = min(ROWS, rows - i)
+        for group in range(groups):
+            first = columns * group // groups
+            count = columns * (group + 1) // groups - first
+            at_lines = scratch + size * first * depth
+            _dots(a_at + size * i * a_row, a_row, there, at_lines, depth, count, depth, at_sums, alpha)
+            for r in range(there):
+                out = view(c[0] + size * ((i + r) * c[1] + first), count, alpha)
+                begin = view(start[0] + size * ((i + r) * start[1] + first), count, alpha)
+                for t in range(count):
+                    out[t] = _finish(alpha * sums[r * count + t], begin[t], floor)
 
 
 @kernel
