@@ -100,7 +100,7 @@ def collected() -> dict[str, Any]:
 
 def numbers() -> dict[str, dict[str, Any]]:
     """The numbers of the machine by name: how large, of what, and where each comes from."""
-    told = {_machine.OF_ROW: f"row {_measured()}", _machine.OF_CACHE: "row, by the size of the last cache"}
+    told = {_machine.OF_ROW: f"row {_measured()}", _machine.OF_SIZES: "row, by the last cache or the cores"}
     sources = {name: told.get(source, f"tuned on {source}") for name, source in _machine.sources().items()}
     return {
         name: {"value": value, "unit": NUMBERS[name].unit, "meaning": NUMBERS[name].meaning, "from": sources[name]}

@@ -4,9 +4,11 @@
 after the other. The loops of a larger one are those of BLIS (Van Zee & van de Geijn 2015, ACM TOMS 41(3)) with A and B
 in exchanged roles, since here B is what is read as vectors: blocks over k, blocks over the columns of C, the rows of C
 in tiles, and innermost the panels of columns, so that a tile's rows of A stay in the first-level cache while a block of
-B streams from the second. B is read where it lies, unless it has to be transposed, is so large that its rows would
-collide in the cache, or ends in a vector that the CPU cannot mask; then it is packed into panels. For a single row of C
-a large B is read row by row instead (see ``one_row``).
+B streams from the second. Where a panel is small enough to stay in the first-level cache, it is the only one of its
+block, and all rows meet it one after the other. B is read where it lies, unless it has to be transposed, is so large
+that its rows would collide in the cache, or ends in a vector that the CPU cannot mask; then it is packed into panels.
+For a single row of C a large B is read row by row instead (see ``one_row``). An A that is a transpose, with steps of k
+that collide in the cache, is turned into rows first, a large piece at a time, by all threads.
 
 The cut of k follows from K and A alone, and the cut of C into blocks, tiles and parts for several threads changes no
 bit of the result (see ``tile``): it is the same for any number of threads and for W in any layout. A few last columns
@@ -24,20 +26,21 @@ from .isa import ISA, SCRATCH_A, SCRATCH_BYTES, ZERO_BYTES
 from .memory import float_of_bits, like, load, local, size_of
 from .one_row import one_row
 from .pack import pack_panel
-from .plan import BLOCKS, PACKED_TILES, STEEP_K, SUMS_BYTES, TILES, Plan, plan_product
+from .plan import BLOCK_K, BLOCKS, PACKED_TILES, SUMS_BYTES, TILES, Plan, plan_product
 from .team import GEMM32, GEMM64, SIZE, TILES32, TILES64, has_help, machine_of, package, scratch_of, spread
 from .thin import columns_along_k, columns_along_rows
 from .tile import MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
-ROWS_PACKED = 96  # rows of A packed at a time: a few tiles of any kind
+TURNED_ROWS = 1024  # rows of a transposed A that are turned at a time, by parts of at least TURNED_TOGETHER
+TURNED_TOGETHER = 64
 NOTHING = 0  # as the address of ``start``
 WAY = Plan._fields.index("way")
 
 # A table whose packed blocks do not fit would give wrong numbers. Those of B do by the bounds in ``machine``; of A, in
 # bytes, padding included:
-_LARGEST_A = max(STEEP_K * (ROWS_PACKED + 2 * ISA.lanes(4)), SUMS_BYTES)  # or what stands there for a single row
+_LARGEST_A = max(TURNED_ROWS * (BLOCK_K + 2 * VECTOR_BYTES), SUMS_BYTES)  # or what stands there for a single row
 if MAX_VECTORS * VECTOR_BYTES > ZERO_BYTES or _LARGEST_A > SCRATCH_BYTES - SCRATCH_A:
     raise ValueError(f"the blocks of {ISA} do not fit a member's scratch memory")
 
@@ -76,6 +79,9 @@ def _block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
     if p.thin and columns % lanes:
         columns -= p.thin
         _thin_columns((rows, p.thin, depth), a, b, c, start, columns, alpha, rectified, tiles, scratch)
+        if columns == 0:
+            _finish(rows, p.thin, c, epilogue, alpha)
+            return
     k_blocks, shallow, deeper = _even(depth, p.block_k)
     n_blocks, narrow, wider = _even((columns + lanes - 1) // lanes, p.block_n // lanes)
     k = 0
@@ -107,7 +113,6 @@ def _block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
                 start_block,
                 alpha,
                 floor,
-                p.packs_a,
                 tiles,
                 scratch,
             )
@@ -182,7 +187,7 @@ def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
 
 
 @kernel(inline=True)
-def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
+def _rows_of_tiles(shape, a, b, c, start, alpha, floor, table, scratch):
     """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address."""
     rows, columns, depth = shape
     a_at, a_row, a_k = a
@@ -192,62 +197,114 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, pack_a, table, scratch):
     panels, least, wider = _even((columns + lanes - 1) // lanes, MAX_VECTORS)
     tallest = TILE_ROWS[least + (wider > 0) - 1]
     tiles, low, taller = _even(rows, tallest)
-    packed_until = 0
-    i = 0
-    for t in range(tiles):
+    i = t = 0
+    while t < tiles:
         tall = low + (t < taller)
-        at_a, row_a, k_a = a_at + size * i * a_row, a_row, a_k
-        if pack_a:
-            if i >= packed_until:
-                packed_from = i
-                last = min(t + ROWS_PACKED // tallest, tiles)
-                packed_until = last * low + min(last, taller)
-                # The odd width keeps the rows of the copy from falling on each other in the cache again.
-                stride = (packed_until - i + lanes - 1) // lanes * lanes + lanes
-                pack_panel(at_a, a_k, a_row, depth, packed_until - i, scratch + SCRATCH_A, stride, alpha)
-            at_a, row_a, k_a = scratch + SCRATCH_A + size * (i - packed_from), 1, stride
+        count = 1
+        if panels == 1:  # all tiles of a height in one call
+            count = taller - t if t < taller else tiles - t
+        at_a = a_at + size * i * a_row
         j = 0
         for panel in range(panels):
-            count = least + (panel < wider)
-            tail = min(lanes, columns - j - lanes * (count - 1))
+            vectors = least + (panel < wider)
+            tail = min(lanes, columns - j - lanes * (vectors - 1))
             at_b, row_b = b_at + size * j, b_k
             if b_k == 0:
-                at_b, row_b = b_at + size * j * (depth + lanes), lanes * count
+                at_b, row_b = b_at + size * j * (depth + lanes), lanes * vectors
             at_c, row_c = _moved(c, i, j, size)
             at_start, row_start = _moved(start, i, j, size)
             if at_start == NOTHING:
                 at_start, row_start = scratch - ZERO_BYTES, 0
-            index = tile_index(tall, count, tail <= lanes // 2)
-            strides = local(Strides(row_a, k_a, row_b, row_c, row_start, depth, tail))
-            tile(table, index, strides, at_a, at_b, at_c, at_start, 1, alpha, floor)
-            j += lanes * count
-        i += tall
+            index = tile_index(tall, vectors, tail <= lanes // 2)
+            strides = local(Strides(a_row, a_k, row_b, row_c, row_start, depth, tail))
+            tile(table, index, strides, at_a, at_b, at_c, at_start, count, alpha, floor)
+            j += lanes * vectors
+        i += tall * count
+        t += count
 
 
 @kernel
-def _part(team, plan, a, b, c, start, alpha, epilogue, tiles, grid, part, member):
-    """Part number ``part`` of the product, C cut into ``grid`` = (parts of rows, parts of columns)."""
+def _part(team, plan, shape, a, b, c, start, alpha, epilogue, tiles, grid, part, member):
+    """Part number ``part`` of a product of that shape, C cut into ``grid`` = (parts of rows, parts of columns)."""
     p = operands(Plan, plan)
+    rows, columns, depth = shape
+    a_at, a_row, a_k = a
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    vectors = (p.columns + lanes - 1) // lanes
-    i = _share(p.rows, grid[0], part % grid[0])
-    i_end = _share(p.rows, grid[0], part % grid[0] + 1)
+    vectors = (columns + lanes - 1) // lanes
+    i = _share(rows, grid[0], part % grid[0])
+    i_end = _share(rows, grid[0], part % grid[0] + 1)
     j = lanes * _share(vectors, grid[1], part // grid[0])
-    j_end = min(p.columns, lanes * _share(vectors, grid[1], part // grid[0] + 1))
+    j_end = min(columns, lanes * _share(vectors, grid[1], part // grid[0] + 1))
     function, kept, number = epilogue
     _block(
         p,
-        (i_end - i, j_end - j, p.depth),
-        (a + size * i * p.a_row, p.a_row, p.a_k),
+        (i_end - i, j_end - j, depth),
+        (a_at + size * i * a_row, a_row, a_k),
         (b + size * j * p.from_column, p.from_k, p.from_column),
-        _moved((c, p.c_row), i, j, size),
-        _moved((start, p.start_row), i, j, size),
+        _moved(c, i, j, size),
+        _moved(start, i, j, size),
         alpha,
         (function, _moved((kept, p.c_row), i, j, size)[0], number),
         tiles,
         scratch_of(team, member),
     )
+
+
+@kernel
+def _turn_part(rows, depth, a, a_k, turned, row, one, parts, part, member):
+    """Turn a part of A, whose elements from k to k lie ``a_k`` apart, into rows that begin ``row`` elements apart."""
+    i, i_end = _share(rows, parts, part), _share(rows, parts, part + 1)
+    size = size_of(one)
+    pack_panel(a + size * i, 1, a_k, i_end - i, depth, turned + size * i * row, row, one)
+
+
+@kernel(inline=True)
+def _blocks(team, plan, a, b, c, start, alpha, epilogue):
+    """A product in blocks, shared among the team; where A is turned into rows, one block of it after the other."""
+    p = operands(Plan, plan)
+    by_rows, by_columns = p.by_rows, p.by_columns
+    if by_rows * by_columns > 1:
+        is_short = 2 * p.rows * p.columns * p.depth < machine_of(team).many_flops
+        if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
+            by_rows, by_columns = 1, 1
+    size = size_of(alpha)
+    lanes = VECTOR_BYTES // size
+    tiles = load(team + 8 * (TILES32 if size == 4 else TILES64))
+    k_blocks, shallow, deeper, chunks = 1, p.depth, 0, 1
+    if p.turns_a:
+        k_blocks, shallow, deeper = _even(p.depth, p.block_k)
+        chunks = (p.rows + TURNED_ROWS - 1) // TURNED_ROWS  # none so small that parts of it have no rows
+    k = 0
+    for k_block in range(k_blocks):
+        depth = shallow + (k_block < deeper)
+        begin = (start, p.start_row) if k_block == 0 else (c, p.c_row)
+        function, kept, number = epilogue if k_block == k_blocks - 1 else NO_EPILOGUE
+        for chunk in range(chunks):
+            i = _share(p.rows, chunks, chunk)
+            rows = _share(p.rows, chunks, chunk + 1) - i
+            a_block = a, p.a_row, p.a_k
+            if p.turns_a:
+                turned, parts = scratch_of(team, 0) + SCRATCH_A, max(1, rows // TURNED_TOGETHER)
+                row = (depth + lanes - 1) // lanes * lanes + lanes  # rows 4 KB apart would share a few sets
+                at_a = a + size * (i + k * p.a_k)
+                spread(team, parts, package(_turn_part, (rows, depth, at_a, p.a_k, turned, row, alpha, parts)))
+                a_block = turned, row, 1
+            arguments = (
+                team,
+                plan,
+                (rows, p.columns, depth),
+                a_block,
+                b + size * k * p.from_k,
+                _moved((c, p.c_row), i, 0, size),
+                _moved(begin, i, 0, size),
+                alpha,
+                (function, _moved((kept, p.c_row), i, 0, size)[0], number),
+                tiles,
+                (by_rows, by_columns),
+            )
+            spread(team, by_rows * by_columns, package(_part, arguments))
+        k += depth
 
 
 @kernel(inline=True)
@@ -278,14 +335,7 @@ def planned_product(team, plan, a, b, c, start, alpha, function, kept, number):
             b = panel
         _tiles(team, plan, a, b, c, start, alpha, epilogue)
     elif p.way == BLOCKS:
-        by_rows, by_columns = p.by_rows, p.by_columns
-        if by_rows * by_columns > 1:
-            is_short = 2 * p.rows * p.columns * p.depth < machine_of(team).many_flops
-            if load(team + 8 * SIZE) == 1 or (is_short and not has_help(team)):
-                by_rows, by_columns = 1, 1
-        tiles = load(team + 8 * (TILES32 if size_of(alpha) == 4 else TILES64))
-        job = package(_part, (team, plan, a, b, c, start, alpha, epilogue, tiles, (by_rows, by_columns)))
-        spread(team, by_rows * by_columns, job)
+        _blocks(team, plan, a, b, c, start, alpha, epilogue)
 
 
 @intrinsic

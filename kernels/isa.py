@@ -111,8 +111,9 @@ def _row() -> Isa:
 
 ISA = _row()
 
-# The scratch memory of each member of a team, in bytes: a packed block of B, and from SCRATCH_A on one of A, or the
-# sums of a single row. Before it lie zeros, as many as the widest tile reads.
-SCRATCH_BYTES = 3 << 19
+# The scratch memory of each member of a team, in bytes: a packed block of B, and from SCRATCH_A on turned rows
+# of A, or the sums of a single row; what nobody writes to takes no memory. Before it lie zeros, as many as the widest
+# tile reads.
+SCRATCH_BYTES = 11 << 19
 SCRATCH_A = 1 << 20
 ZERO_BYTES = 512

@@ -29,9 +29,10 @@ class Fixed(NamedTuple):
     """Numbers that fix the bits of a result: nobody tunes them."""
 
     block_k: int = 4096
-    steep_k: int = 1024
     steep: int = 2048
     steep_depth: int = 1024
+    turn_rows: int = 64
+    turn_columns: int = 128
     thin_columns: int = 512
     thin_depth: int = 128
     thin_bytes: int = 1 << 16
@@ -53,9 +54,10 @@ class Fixed(NamedTuple):
 _Is = FixedNumber  # for a line each
 FIXED_NUMBERS = {
     "block_k": _Is("bytes", "of k in a block of a large product", "gemm"),
-    "steep_k": _Is("bytes", "the same where A has steep steps of k: they fall on each other in the cache", "gemm"),
-    "steep": _Is("bytes", "a step of a multiple of these is steep: few sets of the first cache are in use", "gemm"),
+    "steep": _Is("bytes", "a step of k of a multiple of these is steep: few sets of each cache are in use", "gemm"),
     "steep_depth": _Is("bytes", "of k from which on that matters", "gemm"),
+    "turn_rows": _Is("rows", "of C from which on such an A is turned into rows, if C is as wide", "gemm"),
+    "turn_columns": _Is("columns", "of C from which on it is: that costs less than the collisions", "gemm"),
     "thin_columns": _Is("columns", "up to which the last, too few for a vector, are computed apart", "gemm"),
     "thin_depth": _Is("elements", "of k from which on that is done along k", "gemm"),
     "thin_bytes": _Is("bytes", "of a line of B up to which it is", "gemm"),
@@ -76,7 +78,7 @@ FIXED_NUMBERS = {
     "predict_rows": _Is("rows", "of a block at the least: as fast as many, and computed as many are", "predict"),
 }
 
-FIXED = Fixed(steep_k=2048) if ISA.name == "avx512" else Fixed()
+FIXED = Fixed()
 
 
 class Number(NamedTuple):
@@ -100,8 +102,7 @@ class Machine(NamedTuple):
 
     small_product: int = 1 << 17
     block_n: int = 128
-    steep_n: int = 512
-    steep_pack: int = 1
+    panel_bytes: int = 24 << 10
     pack_bytes: int = 128 << 10
     pack_rows: int = 64
     stream_row_bytes: int = 1 << 18
@@ -134,8 +135,7 @@ _SECOND, _MUCH = 10**9, 1 << 40
 NUMBERS = {
     "small_product": Number("multiply-adds", 0, 1 << 20, "up to which a product is tiles, and nothing is decided"),
     "block_n": Number("columns", 64, _widest(FIXED.block_k), "of a block of B, which stays in the second cache"),
-    "steep_n": Number("columns", 64, _widest(FIXED.steep_k), "the same where A has steep steps of k"),
-    "steep_pack": Number("(0, 1)", 0, 1, "whether such an A is packed where B is large"),
+    "panel_bytes": Number("bytes", 0, 1 << 20, "of a panel of B up to which it meets all rows from the first cache"),
     "pack_bytes": Number("bytes", 1 << 14, _MUCH, "of a large B, which is packed where nothing else forces it"),
     "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
     "stream_row_bytes": Number("bytes", 1 << 12, _MUCH, "of B from which on a single row of A meets it row by row"),
@@ -181,7 +181,7 @@ class Row(NamedTuple):
 
 
 _KB, _MB = 1 << 10, 1 << 20
-_AVX512 = Machine(steep_n=256, steep_pack=0, pack_bytes=1 << 20, pack_rows=256)
+_AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
 # Intel's second cache is twice as large and as quick: a block may be wider, and B collides with itself from twice the
 # bytes on.
 _INTEL = _AVX512._replace(block_n=192, pack_bytes=2 << 20)
@@ -210,9 +210,14 @@ def nearest(isa: str, vendor: str, family: int, caches: tuple[int, int, int]) ->
     return min((row for row in ROWS if row.isa == isa), key=apart)
 
 
-def fitted(row: Row, caches: tuple[int, int, int]) -> Machine:
-    """The numbers of a row on a machine with such caches: what goes by the size of its last is what that says."""
+def fitted(row: Row, caches: tuple[int, int, int], cores: int = 1) -> Machine:
+    """The numbers of a row on a machine with such caches and cores: what goes by these is what they say.
+
+    A product has a part for each core, a large one two.
+    """
     numbers, last = row.numbers, caches[2]
+    few, many = max(numbers.few_parts, min(64, cores)), max(numbers.many_parts, min(64, 2 * cores))
+    numbers = numbers._replace(few_parts=few, many_parts=many)
     if last == 0:
         return numbers
     larger, smaller = max(numbers.stream_bytes, 2 * last), min(numbers.predict_bytes, max(1 << 20, last // 4))

@@ -18,12 +18,21 @@ VECTOR_BYTES = ISA.vector_bytes
 NARROW = 4  # elements of so short a row are found by few shuffles, where a square has many
 
 
-def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, lanes: int, tail=None) -> None:
-    """``rows`` rows of one vector; only ``tail`` of its lanes are read where that is given."""
-    mask = None if tail is None else v.first_lanes(tail, lanes)
-    with cgutils.for_range(v.builder, rows) as loop:
-        vector = v.load(v.at(source, v.builder.mul(loop.index, source_row)), lanes, mask)
-        v.store(vector, v.at(target, v.builder.mul(loop.index, target_row)))
+def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, columns, lanes: int) -> None:
+    """``rows`` rows of ``columns`` elements, filled up to whole vectors."""
+    builder = v.builder
+    whole = builder.sdiv(columns, I64(lanes))
+    done = builder.mul(whole, I64(lanes))
+    mask = v.first_lanes(builder.sub(columns, done), lanes)
+    is_ragged = builder.icmp_signed("<", done, columns)
+    with cgutils.for_range(builder, rows) as row:
+        from_row = v.at(source, builder.mul(row.index, source_row))
+        to_row = v.at(target, builder.mul(row.index, target_row))
+        with cgutils.for_range(builder, whole) as vector:
+            j = builder.mul(vector.index, I64(lanes))
+            v.store(v.load(v.at(from_row, j), lanes), v.at(to_row, j))
+        with builder.if_then(is_ragged):
+            v.store(v.load(v.at(from_row, done), lanes, mask), v.at(to_row, done))
 
 
 def _emit_square(v: Vectors, source, source_row, target, target_row, size: int, rows=None, read=None, written=None):
@@ -56,6 +65,7 @@ def _function(module: ir.Module, element: ir.Type, name: str, n_arguments: int, 
         return module.globals[name]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * n_arguments), name)
     function.linkage = "internal"
+    function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     emit(Vectors(builder, element), function.args)
     builder.ret_void()
@@ -68,24 +78,18 @@ def _call(context, builder, element, name, arguments, emit):
 
 
 @intrinsic
-def _copy_vector(typingctx, source, source_row, target, target_row, rows, tail, one):
-    """Copy ``rows`` vectors, ``source_row`` elements apart, of which the first ``tail`` elements exist."""
+def _copy_rows(typingctx, source, source_row, target, target_row, rows, columns, one):
+    """Copy ``rows`` rows of ``columns`` elements, ``source_row`` elements apart, filled up to whole vectors."""
 
     def codegen(context, builder, signature, arguments):
         element = element_type(one)
-        lanes = ISA.lanes(element_bytes(element))
 
         def emit(v, values):
-            source, source_row, target, target_row, rows, tail = values
-            source, target = v.pointer(source), v.pointer(target)
-            whole = v.builder.icmp_signed("==", tail, I64(lanes))
-            with v.builder.if_else(whole) as (then, otherwise):
-                with then:
-                    _emit_copy(v, source, source_row, target, target_row, rows, lanes)
-                with otherwise:
-                    _emit_copy(v, source, source_row, target, target_row, rows, lanes, tail)
+            source, source_row, target, target_row, rows, columns = values
+            lanes = ISA.lanes(element_bytes(element))
+            _emit_copy(v, v.pointer(source), source_row, v.pointer(target), target_row, rows, columns, lanes)
 
-        return _call(context, builder, element, "copy_vector", arguments[:-1], emit)
+        return _call(context, builder, element, "copy_rows", arguments[:-1], emit)
 
     return types.void(*[types.int64] * 6, one), codegen
 
@@ -192,22 +196,22 @@ def pack_panel(b, b_k, b_col, depth, columns, panel, width, one):
     """
     itemsize = size_of(one)
     lanes = VECTOR_BYTES // itemsize
-    for j in range(0, columns, lanes):
-        there = min(lanes, columns - j)
-        target = panel + itemsize * j
-        source = b + itemsize * j * b_col
-        if b_col == 1:
-            _copy_vector(source, b_k, target, width, depth, there, one)
-        elif b_col == depth and depth <= NARROW:
-            _split_rows(source, target, width, there, depth, one)
-        else:
-            for k in range(0, depth, lanes):
+    if b_col == 1:
+        _copy_rows(b, b_k, panel, width, depth, columns, one)
+    elif b_col == depth and depth <= NARROW:
+        for j in range(0, columns, lanes):
+            _split_rows(b + itemsize * j * b_col, panel + itemsize * j, width, min(lanes, columns - j), depth, one)
+    else:
+        for j in range(0, columns, lanes):
+            for first in range(0, depth, lanes):
+                # Where there is a whole square, the last one is whole too, and writes a few rows a second time.
+                k = min(first, max(0, depth - lanes))
                 _transpose_square(
-                    source + itemsize * k,
+                    b + itemsize * (j * b_col + k),
                     b_col,
-                    target + itemsize * k * width,
+                    panel + itemsize * (k * width + j),
                     width,
-                    there,
+                    min(lanes, columns - j),
                     min(lanes, depth - k),
                     one,
                 )

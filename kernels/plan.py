@@ -10,16 +10,17 @@ result, except the cut of k, which follows from the depth and A alone, and which
 from typing import NamedTuple
 
 from ._jit import plain
-from .isa import ISA, SCRATCH_A, SCRATCH_BYTES
+from .isa import ISA
 from .machine import FIXED
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 
 VECTOR_BYTES = ISA.vector_bytes
 MASKS = ISA.masks
-BLOCK_K, STEEP_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep_k, FIXED.steep, FIXED.steep_depth
+BLOCK_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep, FIXED.steep_depth
+TURN_ROWS, TURN_COLUMNS = FIXED.turn_rows, FIXED.turn_columns
 THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
-SUMS_BYTES = (SCRATCH_BYTES - SCRATCH_A) // 2  # of the sums of a row, which stand there
+SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
 
@@ -57,7 +58,7 @@ class Plan(NamedTuple):
     # Of BLOCKS:
     block_k: int
     block_n: int
-    packs_a: int
+    turns_a: int  # whether A is a transpose and turned into rows beforehand
     packs_b: int
     thin: int  # last columns that are computed apart
     streams: int  # whether B is read row by row for a single row of C; see ``one_row``
@@ -86,7 +87,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
     tail = columns - lanes * (vectors - 1)
     thin = _thin(shape, a, size)
     b_k, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0
-    block_k, block_n, packs_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
+    block_k, block_n, turns_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
     if rows <= 0 or columns <= 0:
         way = NO_WORK
     elif _is_small(shape, a, thin, size, machine):
@@ -100,12 +101,13 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
         tile, last_tile = tile_index(tall, vectors, half), tile_index(max(1, last), vectors, half)
     else:
         way = BLOCKS
-        block_k, block_n, packs_a, packs_b = _blocks(shape, a, b, size, machine)
+        block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, size, machine)
+        thin = 0 if turns_a else thin
         streams = int(_streams(shape, from_column, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail
     tiles = tile, n_tiles, last_row, last_tile
-    blocks = block_k, block_n, packs_a, packs_b, thin, streams, by_rows, by_columns
+    blocks = block_k, block_n, turns_a, packs_b, thin, streams, by_rows, by_columns
     return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)
 
 
@@ -113,13 +115,14 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
 def _is_small(shape, a, thin, size, machine):
     """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
     rows, columns, depth = shape
-    one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= STEEP_K
-    return one_block and (thin == 0 or a[1] != 1) and rows * columns * depth <= machine.small_product
+    one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= BLOCK_K
+    is_in_tiles = thin == 0 or (a[1] != 1 and thin < columns)
+    return one_block and is_in_tiles and rows * columns * depth <= machine.small_product
 
 
 @plain
 def _thin(shape, a, size):
-    """How many last columns are too few for a vector and computed apart.
+    """How many last columns are too few for a vector and computed apart; all of them where there is no whole vector.
 
     Along k, where A is ``x`` or ``dout``, that is the same for any number of rows: a row's result does not depend on
     how many there are.
@@ -128,7 +131,8 @@ def _thin(shape, a, size):
     a_row, a_k = a
     lanes = VECTOR_BYTES // size
     rest = columns % lanes
-    if not MASKS or rest > min(MOST_THIN, lanes // 4) or columns < lanes or columns > THIN_COLUMNS:
+    most = min(MOST_THIN, lanes // 2 if columns < lanes and a_k == 1 else lanes // 4)
+    if not MASKS or rest > most or columns > THIN_COLUMNS:
         return 0
     if a_k == 1:
         return rest if THIN_DEPTH <= depth <= THIN_BYTES // size else 0
@@ -137,15 +141,18 @@ def _thin(shape, a, size):
 
 @plain
 def _blocks(shape, a, b, size, machine):
-    """Depth and columns of a block, and whether A and B are packed."""
+    """Depth and columns of a block, whether A is turned, and whether B is packed."""
     rows, columns, depth = shape
     a_row, a_k = a
     steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= STEEP_DEPTH
+    turns = steep and rows >= TURN_ROWS and columns >= TURN_COLUMNS
     ragged = columns * size % VECTOR_BYTES != 0
     large = depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
-    block_k, block_n = (STEEP_K, machine.steep_n) if steep else (BLOCK_K, machine.block_n)
-    return block_k // size, block_n, int(steep and large and machine.steep_pack), int(packs_b)
+    block_n = machine.block_n
+    if depth * MAX_VECTORS * VECTOR_BYTES <= machine.panel_bytes:
+        block_n = MAX_VECTORS * VECTOR_BYTES // size
+    return BLOCK_K // size, block_n, int(turns), int(packs_b)
 
 
 @plain

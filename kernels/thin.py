@@ -1,7 +1,8 @@
 """The last few columns of a product, fewer than would pay for a vector of C: vectors go along k or along the rows.
 
 A product of 50 columns is three vectors of 16 and two columns, which as a fourth vector would cost as much as eight
-or sixteen. Whichever of its two directions A has its elements side by side in is the one that fills vectors.
+or sixteen; one of 5 columns is nothing else. Whichever of its two directions A has its elements side by side in is the
+one that fills vectors.
 """
 
 from numba import types
@@ -16,23 +17,23 @@ from .tile import MAX_VECTORS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
-ROWS = 4  # of A in one call of dots: with MOST columns, 16 chains of multiply-adds
-MOST = 4  # columns
+ROWS, COLUMNS = 4, 4  # in one call of dots: 16 chains of multiply-adds
+MOST = 8  # columns
 
 
 def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
-    """Inner products of ROWS rows of A with ``columns`` lines of B, and their sums into ``out``."""
+    """Inner products of a few rows of A with ``columns`` lines of B, and their sums into ``out``."""
     builder = v.builder
     a_rows, b, b_row, depth, out = arguments
     a_rows, b, out = [v.pointer(a) for a in a_rows], v.pointer(b), v.pointer(out)
-    chains = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(columns)] for _ in range(ROWS)]
+    chains = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(columns)] for _ in a_rows]
     for row in chains:
         for chain in row:
             builder.store(v.zero(lanes), chain)
 
     def step(k, mask):
         lines = [v.load(v.at(b, builder.add(builder.mul(b_row, I64(t)), k)), lanes, mask) for t in range(columns)]
-        for i in range(ROWS):
+        for i in range(len(a_rows)):
             x = v.load(v.at(a_rows[i], k), lanes, mask)
             for t in range(columns):
                 builder.store(v.fmuladd(x, lines[t], builder.load(chains[i][t])), chains[i][t])
@@ -43,7 +44,7 @@ def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
     done = builder.mul(whole, I64(lanes))
     with builder.if_then(builder.icmp_signed("<", done, depth)):
         step(done, v.first_lanes(builder.sub(depth, done), lanes))
-    for i in range(ROWS):
+    for i in range(len(a_rows)):
         for t in range(columns):
             vector, width = builder.load(chains[i][t]), lanes
             while width > 1:
@@ -68,7 +69,7 @@ def _dots(typingctx, a, a_row, rows, b, b_row, columns, depth, out, one):
             a_rows.append(builder.add(a, builder.mul(size, builder.mul(a_row, index))))
         end = builder.append_basic_block("end")
         switch = builder.switch(columns, end)
-        for number in range(1, MOST + 1):
+        for number in range(1, COLUMNS + 1):
             block = builder.append_basic_block(f"columns{number}")
             switch.add_case(I64(number), block)
             builder.position_at_end(block)
@@ -104,15 +105,20 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
         for k in range(depth):
             lines[t * depth + k] = source[k * b_k + t * b_col]
     at_sums = scratch + size * columns * depth
-    sums = view(at_sums, ROWS * columns, alpha)
+    sums = view(at_sums, ROWS * COLUMNS, alpha)
+    groups = (columns + COLUMNS - 1) // COLUMNS
     for i in range(0, rows, ROWS):
         there = min(ROWS, rows - i)
-        _dots(a_at + size * i * a_row, a_row, there, scratch, depth, columns, depth, at_sums, alpha)
-        for r in range(there):
-            out = view(c[0] + size * (i + r) * c[1], columns, alpha)
-            begin = view(start[0] + size * (i + r) * start[1], columns, alpha)
-            for t in range(columns):
-                out[t] = _finish(alpha * sums[r * columns + t], begin[t], floor)
+        for group in range(groups):
+            first = columns * group // groups
+            count = columns * (group + 1) // groups - first
+            at_lines = scratch + size * first * depth
+            _dots(a_at + size * i * a_row, a_row, there, at_lines, depth, count, depth, at_sums, alpha)
+            for r in range(there):
+                out = view(c[0] + size * ((i + r) * c[1] + first), count, alpha)
+                begin = view(start[0] + size * ((i + r) * start[1] + first), count, alpha)
+                for t in range(count):
+                    out[t] = _finish(alpha * sums[r * count + t], begin[t], floor)
 
 
 @kernel
@@ -120,7 +126,7 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
     """As ``columns_along_k``, for an A whose columns are contiguous, by tiles of the transpose of C.
 
     tiles, zeros : addresses of the table of tiles, and of a vector of zeros
-    scratch : address of room for MOST x MAX_VECTORS vectors
+    scratch : address of room for ``columns`` x MAX_VECTORS vectors
     """
     rows, columns, depth = shape
     a_at, _, a_k = a

@@ -82,8 +82,8 @@ class _Tile:
         for i in range(self.rows):
             start_i = v.at(start, builder.mul(start_row, I64(i)))
             for j, width in enumerate(self.widths):
-                value = v.fmuladd(v.splat(alpha, width), total[i][j], self._load(start_i, j, masked=True))
-                values.append(v.at_least(value, v.splat(floor, width)))
+                values.append(v.fmuladd(v.splat(alpha, width), total[i][j], self._load(start_i, j, masked=True)))
+        values = self._at_least(values, floor)
         for i in range(self.rows):
             c_i = v.at(c, builder.mul(c_row, I64(i)))
             for j in range(len(self.widths)):
@@ -99,6 +99,23 @@ class _Tile:
 
         builder.position_at_end(done)
         builder.ret_void()
+
+    def _at_least(self, values: list, floor) -> list:
+        """The values, none below ``floor``; most tiles have none, and are done sooner."""
+        v, builder = self.v, self.builder
+        before, limit, after = builder.block, builder.append_basic_block("floor"), builder.append_basic_block("out")
+        lowest = ir.Constant(v.element, float("-inf"))
+        builder.cbranch(builder.fcmp_ordered(">", floor, lowest), limit, after)
+        builder.position_at_end(limit)
+        limited = [v.at_least(value, v.splat(floor, value.type.count)) for value in values]
+        builder.branch(after)
+        builder.position_at_end(after)
+        result = []
+        for value, other in zip(values, limited, strict=True):
+            result.append(phi := builder.phi(value.type))
+            phi.add_incoming(value, before)
+            phi.add_incoming(other, limit)
+        return result
 
     def _word(self, words, name: str):
         return self.builder.load(self.builder.gep(words, [I64(Strides._fields.index(name))]))

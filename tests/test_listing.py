@@ -55,7 +55,7 @@ def test_a_plan_in_words():
     assert plan_in_words(plan._replace(block_k=1024, block_n=128, by_rows=2, by_columns=1, packs_b=0, thin=0)) == (
         "100x50x784:blocks=1024x128,parts=2x1"
     )
-    assert plan_in_words(plan._replace(packs_a=1, packs_b=0, thin=2)).endswith(",packed,thin=2")
+    assert plan_in_words(plan._replace(turns_a=1, packs_b=0, thin=2)).endswith(",turned,thin=2")
     assert plan_in_words(plan_product((0, 50, 784), (784, 1), (50, 1), 50, 0, 4, numbers())) == "0x50x784:nothing"
 
 

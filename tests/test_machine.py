@@ -130,7 +130,8 @@ def test_every_number_is_read_by_something():
 # promises to people. None says where one way of computing gets faster than another.
 OTHERS = {
     "isa": {"SCRATCH_BYTES", "SCRATCH_A", "ZERO_BYTES"},
-    "gemm": {"ROWS_PACKED"},
+    "gemm": {"TURNED_ROWS", "TURNED_TOGETHER"},
+    "plan": {"SUMS_BYTES"},
     "short_rows": {"ROWS"},
     "row_losses": {"BLOCK"},
     "choice": {"STEADINESS", "FIRST_DISTANCE"},
@@ -204,6 +205,12 @@ def test_the_last_cache_says_what_is_stored_past_it_and_what_stays_in_it():
     assert (small.stream_bytes, small.predict_bytes) == (64 * MB, MB)
 
 
+def test_products_have_parts_for_all_cores():
+    for cores, few, many in ((1, 4, 8), (2, 4, 8), (16, 16, 32), (1000, 64, 64)):
+        numbers = fitted(ROWS[0], ROWS[0].caches, cores)
+        assert (numbers.few_parts, numbers.many_parts) == (few, many)
+
+
 def test_a_system_that_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(_cpu, "CPUINFO", tmp_path / "none")
     monkeypatch.setattr(_cpu, "CACHES", tmp_path / "none")
@@ -258,4 +265,4 @@ def test_the_numbers_in_use_are_those_that_teams_hold(set_threads, set_numbers):
 
 def test_fixed_numbers_follow_from_the_vectors_alone():
     assert table.FIXED is FIXED
-    assert Fixed(steep_k=2048 if ISA.name == "avx512" else 1024) == FIXED
+    assert Fixed() == FIXED

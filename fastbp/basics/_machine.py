@@ -1,7 +1,9 @@
-"""The numbers of this machine: a row of ``kernels.machine``, fitted to its caches, and what was measured on it.
+"""The numbers of this machine: a row of ``kernels.machine``, fitted to its caches and cores, and what was measured on it.
 
 Compiled code reads them from ``words()``, which teams point to; programs are written by ``numbers()``.
 """
+
+import os
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from fastbp.basics import _cpu, _tuned
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.machine import Machine, Row, fitted, nearest
 
-OF_ROW, OF_CACHE = "row", "cache"
+OF_ROW, OF_SIZES = "row", "sizes"
 
 
 class _Used:
@@ -19,17 +21,17 @@ class _Used:
     ----------
     row : of the table
     untuned, numbers : as if nothing had been measured on this machine, and as they are used
-    sources : of each number by name: OF_ROW, OF_CACHE or the day on which it was tuned
+    sources : of each number by name: OF_ROW, OF_SIZES or the day on which it was tuned
     words : the numbers, as compiled code reads them; they live as long as the process
     """
 
     def __init__(self) -> None:
         cpu, tuned = _cpu.this(), _tuned.load()
         self.row = nearest(ISA.name, cpu.vendor, cpu.family, cpu.caches)
-        self.untuned = fitted(self.row, cpu.caches)
+        self.untuned = fitted(self.row, cpu.caches, os.cpu_count() or 1)
         own = self.row.numbers._asdict()
         self.sources = {
-            name: OF_ROW if own[name] == value else OF_CACHE for name, value in self.untuned._asdict().items()
+            name: OF_ROW if own[name] == value else OF_SIZES for name, value in self.untuned._asdict().items()
         }
         self.numbers = self.untuned
         if tuned:
@@ -54,7 +56,7 @@ def row() -> Row:
 
 
 def sources() -> dict[str, str]:
-    """Where each number comes from: OF_ROW, OF_CACHE or the day on which it was tuned."""
+    """Where each number comes from: OF_ROW, OF_SIZES or the day on which it was tuned."""
     return _used().sources
 
 

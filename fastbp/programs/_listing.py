@@ -40,7 +40,9 @@ def plan_in_words(plan: Plan) -> str:
 
 def _blocks(plan: Plan) -> str:
     said = [f"blocks={plan.block_k}x{plan.block_n}", f"parts={plan.by_rows}x{plan.by_columns}"]
-    if plan.packs_a or plan.packs_b:
+    if plan.turns_a:
+        said.append("turned")
+    if plan.packs_b:
         said.append("packed")
     if plan.thin:
         said.append(f"thin={plan.thin}")

@@ -12,16 +12,17 @@ from products import around, assert_exact, assert_exact_sizes, bytes_of, dtypes,
 from strategies import assert_same_bits
 
 from fastbp.basics._machine import numbers
-from fastbp.kernels.gemm import NOTHING, RELU, ROWS_PACKED, SCRATCH_A
+from fastbp.kernels.gemm import NOTHING, RELU, SCRATCH_A, TURNED_ROWS, TURNED_TOGETHER
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.machine import FIXED, NUMBERS
 from fastbp.kernels.plan import (
     STEEP,
-    STEEP_K,
     SUMS_BYTES,
     THIN_BYTES,
     THIN_COLUMNS,
     THIN_DEPTH,
+    TURN_COLUMNS,
+    TURN_ROWS,
     plan_product,
 )
 from fastbp.kernels.team import SCRATCH_BYTES, ZERO_BYTES
@@ -118,22 +119,23 @@ def test_last_columns_that_do_not_fill_a_vector(form, dtype):
     sizes = [(m, n, k) for n in widths for m in (lanes - 1, lanes, 37) for k in around(THIN_DEPTH)]
     deep = [(lanes + 1, lanes + 1, k) for k in around(THIN_BYTES // size)]
     tall = [(m, 3 * lanes + 1, 9) for m in around(len(ISA.tile_rows) * lanes)]
-    assert_exact_sizes(form, sizes + deep + tall, dtype)
+    narrow = [(m, n, k) for n in range(1, MOST_THIN + 2) for m in (1, 2, 5, 3 * lanes + 1) for k in around(THIN_DEPTH)]
+    assert_exact_sizes(form, sizes + deep + tall + narrow, dtype)
 
 
 def steep_sizes(dtype):
     """Sizes of ``x.T dout``, and lengths of x's rows, that fall on each other in the cache."""
     size = bytes_of(dtype)
     block_k, block_n = blocks("x.T dout", dtype, step=STEEP // size)
-    assert (block_k, block_n) == (STEEP_K // size, numbers().steep_n)
-    wide = -(-numbers().pack_bytes // size // block_k)
     for step in (STEEP // size, 2 * STEEP // size):
         for k in around(1024 // size, block_k, 2 * block_k):
             yield 13, lanes_of(dtype) + 1, k, step
-        for n in around(block_n, wide):
+        for n in around(TURN_COLUMNS, TURN_COLUMNS + block_n):
             yield min(step, numbers().pack_rows + 1), n, block_k + 1, step
-        for m in (step, *around(ROWS_PACKED, 2 * ROWS_PACKED, numbers().pack_rows)):
-            yield min(step, m), wide, block_k + 3, step
+        for m in (step, *around(TURN_ROWS, TURNED_TOGETHER, 2 * TURNED_TOGETHER)):
+            yield min(step, m), TURN_COLUMNS + 1, block_k + 3, step
+    for m in around(TURNED_ROWS, TURNED_ROWS + 1):
+        yield m, TURN_COLUMNS, 1024 // size, TURNED_ROWS + STEEP // size
 
 
 @dtypes
@@ -154,11 +156,10 @@ def test_packed_blocks_fit_the_scratch_memory_where_they_are_as_wide_as_may_be(d
     size = bytes_of(dtype)
     lanes = ISA.lanes(size)
     assert len(ISA.tile_rows) * ISA.vector_bytes <= ZERO_BYTES
-    for depth, columns in ((FIXED.block_k, NUMBERS["block_n"]), (FIXED.steep_k, NUMBERS["steep_n"])):
-        assert columns.least >= lanes
-        assert columns.most // lanes * ISA.vector_bytes * (depth // size + lanes) <= SCRATCH_A
-    longest = -(-ROWS_PACKED // lanes) * lanes + lanes
-    assert SCRATCH_A + longest * size * (FIXED.steep_k // size + lanes) <= SCRATCH_BYTES
+    columns = NUMBERS["block_n"]
+    assert columns.least >= lanes
+    assert columns.most // lanes * ISA.vector_bytes * (FIXED.block_k // size + lanes) <= SCRATCH_A
+    assert SCRATCH_A + TURNED_ROWS * (FIXED.block_k + 2 * ISA.vector_bytes) <= SCRATCH_BYTES
 
 
 @forms
@@ -228,7 +229,7 @@ def test_same_bits_for_w_in_any_layout(dtype):
 @dtypes
 def test_rows_do_not_depend_on_the_rest_of_the_batch(dtype):
     rng = np.random.default_rng(8)
-    for n in (77, lanes_of(dtype) + 1, lanes_of(dtype) + 2):
+    for n in (1, 5, 8, 77, lanes_of(dtype) + 1, lanes_of(dtype) + 2):
         a, b = rng.standard_normal((40, 300)).astype(dtype), rng.standard_normal((300, n)).astype(dtype)
         whole = gemm(a, b, np.empty((40, n), dtype))
         for first, last in [(0, 1), (3, 9), (17, 40)]:

@@ -9,7 +9,7 @@ from fastbp.basics._machine import numbers
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
 from fastbp.kernels.isa import ISA
-from fastbp.kernels.plan import BLOCKS, NO_WORK, PACKED_TILES, STEEP_K, TILES, Plan, plan_product
+from fastbp.kernels.plan import BLOCK_K, BLOCKS, NO_WORK, PACKED_TILES, TILES, Plan, plan_product
 from fastbp.kernels.tile import MAX_VECTORS, TILE_ROWS, Strides
 
 forms = pytest.mark.parametrize("form", FORMS)
@@ -72,8 +72,8 @@ def test_the_way_of_a_product(dtype):
     assert plan_of("x W", 8, wide, 16, dtype).way == tiles
     assert plan_of("x W", 8, wide + 1, 16, dtype).way == BLOCKS
     assert plan_of("dout W.T", 8, wide, 16, dtype).way == PACKED_TILES
-    assert plan_of("x W", 1, wide, STEEP_K // size, dtype).way == tiles
-    assert plan_of("x W", 1, wide, STEEP_K // size + 1, dtype).way == BLOCKS
+    assert plan_of("x W", 1, wide, BLOCK_K // size, dtype).way == tiles
+    assert plan_of("x W", 1, wide, BLOCK_K // size + 1, dtype).way == BLOCKS
     assert plan_of("x W", numbers().small_product // (8 * wide), wide, 8, dtype).way == tiles
     assert plan_of("x W", numbers().small_product // (8 * wide) + 1, wide, 8, dtype).way == BLOCKS
     for m, n in ((0, 3), (3, 0)):
