@@ -1,4 +1,4 @@
-"""The numbers of this machine: a row of ``kernels.machine``, fitted to its caches and cores, and what was measured on it.
+"""The numbers of this machine: a row of ``kernels.machine``, fitted to caches and cores, and what was measured on it.
 
 Compiled code reads them from ``words()``, which teams point to; programs are written by ``numbers()``.
 """
