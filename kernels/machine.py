@@ -36,6 +36,7 @@ class Fixed(NamedTuple):
     thin_columns: int = 512
     thin_depth: int = 128
     thin_bytes: int = 1 << 16
+    narrow_work: int = 1 << 11
     chunk: int = 1 << 15
     function_block: int = 1024
     softmax_part: int = 8192
@@ -61,6 +62,7 @@ FIXED_NUMBERS = {
     "thin_columns": _Is("columns", "up to which the last, too few for a vector, are computed apart", "gemm"),
     "thin_depth": _Is("elements", "of k from which on that is done along k", "gemm"),
     "thin_bytes": _Is("bytes", "of a line of B up to which it is", "gemm"),
+    "narrow_work": _Is("elements", "of x in x.T dout from which on that is done for less than a vector in all", "gemm"),
     "chunk": _Is("elements", "of elementwise work in a part: every element always meets the same code", "layer"),
     "function_block": _Is("elements", "copied before they are changed, which then are in the first cache", "layer"),
     "softmax_part": _Is("elements", "of the rows in a part: they stay in the first cache from pass to pass", "layer"),

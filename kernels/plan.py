@@ -20,6 +20,7 @@ MASKS = ISA.masks
 BLOCK_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep, FIXED.steep_depth
 TURN_ROWS, TURN_COLUMNS = FIXED.turn_rows, FIXED.turn_columns
 THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
+NARROW_WORK = FIXED.narrow_work
 SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
@@ -136,7 +137,8 @@ def _thin(shape, a, size):
         return 0
     if a_k == 1:
         return rest if THIN_DEPTH <= depth <= THIN_BYTES // size else 0
-    return rest if a_row == 1 and rows >= lanes else 0
+    pays = columns > lanes or rows * depth >= NARROW_WORK
+    return rest if a_row == 1 and rows >= lanes and pays else 0
 
 
 @plain
