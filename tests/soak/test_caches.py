@@ -78,15 +78,16 @@ def test_versions_that_take_each_others_place_while_they_run_have_their_own_code
 
 def damaged(draw, files):
     """Do to some of the ``files`` what disks, crashes and people do."""
+    whole = {file: file.read_bytes() for file in files}
     for file in draw.sample(files, draw.randrange(1, 1 + len(files) // 2)):
-        content = file.read_bytes()
+        content = whole[file]
         kind, at = draw.randrange(7), draw.randrange(max(1, len(content)))
         if kind == 0:
             file.write_bytes(content[:at])
         elif kind == 1:
             file.write_bytes(content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1 :])
         elif kind == 2:
-            file.write_bytes(draw.choice(files).read_bytes())
+            file.write_bytes(whole[draw.choice(files)])
         elif kind == 3:
             file.write_bytes(bytes(len(content)))
         elif kind == 4:
