@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", code=130)
     except MemoryError as error:
         return _fail(f"not enough memory: {error}")
     except BrokenPipeError:
@@ -73,9 +73,9 @@ def _run(argv: list[str]) -> int:
     except SystemExit as end:  # how argparse ends: with 0 after help, with 2 after a mistake
         return int(end.code or 0)
     except CommandError as error:
-        return _fail(str(error), error.code)
+        return _fail(*str(error).split("\n"), code=error.code)
     except DataError as error:
-        return _fail(on_the_command_line(error), 2 if isinstance(error, SettingError) else 1)
+        return _fail(on_the_command_line(error), code=2 if isinstance(error, SettingError) else 1)
     except ModelFileError as error:
         return _fail(str(error))
     except ImportError as error:  # an extra that is not installed
@@ -128,9 +128,9 @@ def _filled(text: str) -> str:
     return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.strip().split("\n\n"))
 
 
-def _fail(message: str, code: int = 1) -> int:
+def _fail(*lines: str, code: int = 1) -> int:
     if sys.stderr:
-        print(f"fastbp: {in_a_line(message)}", file=sys.stderr)
+        print("fastbp:", "\n".join(map(in_a_line, lines)), file=sys.stderr)
     return code
 
 

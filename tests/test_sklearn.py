@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
+from sklearn import __version__
 from sklearn import neural_network as theirs
 from sklearn.datasets import load_iris, make_multilabel_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
@@ -192,6 +193,8 @@ def test_other_settings(settings):
 @kinds
 def test_early_stopping_scores_and_stops_as_theirs(kind):
     x, y, name, own = problem(kind)
+    if y.dtype.kind == "U" and tuple(map(int, __version__.split(".")[:2])) < (1, 9):
+        pytest.skip("scikit-learn's own looks whether classes are NaN, which text cannot be")
     settings = {"learning_rate_init": 0.02, "n_iter_no_change": 5, "activation": "tanh", "early_stopping": True}
     for data in ((x, y), (x, y, np.linspace(0.1, 1, len(x)))):
         assert_same(*both(name, *data, batch_size=40, validation_fraction=0.2, **settings, **own))

@@ -83,7 +83,7 @@ def started(code: str, *arguments: object, root: Path | None = None, **environme
     )
 
 
-def answer(process: subprocess.Popen, seconds: float = 600):
+def answer(process: subprocess.Popen, seconds: float = 3000):
     """What a process prints as JSON; nothing else may be said, and its exit code is 0."""
     try:
         out, errors = process.communicate(timeout=seconds)
