@@ -53,7 +53,7 @@ def digest(seed, threads=1, every=None, folder=None):
     return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
 
 
-@amounts("networks", 6, 300)
+@amounts("networks", 6, 150)
 def test_any_number_of_threads(networks):
     for seed in range(networks):
         expected = digest(seed)
@@ -61,7 +61,7 @@ def test_any_number_of_threads(networks):
             assert digest(seed, threads) == expected, f"network {seed} on {threads} threads"
 
 
-@amounts("networks", 6, 300)
+@amounts("networks", 6, 150)
 def test_any_stop(networks, tmp_path):
     """Stopped after every batch, and after every second, third, ... to the one before the last."""
     for seed in range(networks):
