@@ -50,10 +50,12 @@ def assembly_of(module, name, signature):
     return library.codegen._tm.emit_assembly(llvm.parse_assembly(library.text))
 
 
-def count(signatures):
+def count(signatures, modules):
     """Of each kernel in the file ``signatures``, how many instructions on vectors, and how many multiply-adds."""
     rows = []
-    for module, name, signature in pickle.loads(Path(signatures).read_bytes()):
+    for module, name, signature in sorted(pickle.loads(Path(signatures).read_bytes()), key=str):
+        if module.rpartition(".")[2] not in modules:
+            continue
         text = assembly_of(module, name, signature)
         fused = MULTIPLY_ADD.findall(text)
         kinds = {kind: fused.count(kind) for kind in ("4s", "2d")}

@@ -3,7 +3,7 @@
 import pytest
 from calls import python, python_json
 
-COUNT = "import sys, for_aarch64; for_aarch64.count(sys.argv[1])"
+COUNT = "import sys, for_aarch64; for_aarch64.count(sys.argv[1], sys.argv[2:])"
 FEW = """
 import pickle, sys
 from pathlib import Path
@@ -27,14 +27,25 @@ for dtype in DTYPES:
         use()
 Path(sys.argv[1]).write_bytes(dumps(_carry.in_use()))
 """
-# What computes nothing, or only integers: calls, threads, tables of addresses, the order of samples.
-NO_ARITHMETIC = set()
+# Where every kernel computes by itself, and does not only have others do it. Without normalization, of whose gradients
+# LLVM can compile on AArch64 alone what counts numba's references.
+COMPUTING = (
+    "activations",
+    "columns",
+    "deviance",
+    "element_losses",
+    "gemm",
+    "leaky_relu",
+    "optimizer",
+    "relu",
+    "softmax",
+)
 
 
 def counted(code, folder):
     """Of each kernel: its name, its signature, instructions on vectors, and multiply-adds by type."""
     python(code, folder / "signatures", timeout=3600)
-    return python_json(COUNT, folder / "signatures", timeout=3600, NUMBA_CACHE_DIR=folder / "cache")
+    return python_json(COUNT, folder / "signatures", *COMPUTING, timeout=3600, NUMBA_CACHE_DIR=folder / "cache")
 
 
 def test_a_few_kernels_have_vectors_of_each_type(tmp_path):
@@ -50,7 +61,6 @@ def test_a_few_kernels_have_vectors_of_each_type(tmp_path):
 @pytest.mark.soak
 def test_every_kernel_that_computes_has_vectors(tmp_path):
     rows = counted(ALL, tmp_path)
-    assert len(rows) > 100
+    assert len(rows) > 90
     print(f"{len(rows)} kernels, {sum(row[2] for row in rows)} instructions on vectors")
-    print(sorted((row[0], row[1]) for row in rows if not row[2]))
-    assert {row[0] for row in rows if not row[2]} == NO_ARITHMETIC
+    assert [(row[0], row[1]) for row in rows if not row[2]] == []
