@@ -66,5 +66,5 @@ def test_every_kernel_that_computes_has_vectors(tmp_path):
     rows = counted(ALL, tmp_path)
     assert len(rows) > 90
     print(f"{len(rows)} kernels, {sum(row[2] for row in rows)} instructions on vectors")
-    # Dropout draws by products of 64 bits, of which there are no vectors.
-    assert [(row[0], row[1]) for row in rows if not row[2] and not row[0].endswith(".drop")] == []
+    # Dropout draws by products of 64 bits, of which there are no vectors; Poisson's loss in float64 takes turns.
+    assert {row[0].rpartition(".")[2] for row in rows if not row[2]} == {"drop", "poisson"}
