@@ -53,7 +53,8 @@ def relu_back(d, at, n, number):
     """``d = 0 where y <= 0``, even if it is not finite there."""
     d, y, zero = view(d, n, number), view(at, n, number), like(0.0, number)
     for i in range(d.size):
-        d[i] = zero if y[i] <= zero else d[i]
+        given = d[i]  # read in any case: without masked loads, a loop that may not read is not vectorised
+        d[i] = zero if y[i] <= zero else given
 
 
 @kernel(inline=True)

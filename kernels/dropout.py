@@ -51,7 +51,8 @@ def _backward(dout, mask, keep, dx, part, member):
     begin, end = part_of(dout.size, part)
     dout, mask, dx = dout[begin:end], mask[begin:end], dx[begin:end]
     for i in range(dout.size):
-        dx[i] = dout[i] * scale if mask[i] else zero
+        scaled = dout[i] * scale  # of any element: without masked loads, a loop that may not read is not vectorised
+        dx[i] = scaled if mask[i] else zero
 
 
 @kernel

@@ -86,7 +86,8 @@ def _backward(dout, mask, dx, n, one, part, member):
     dout, dx = view(dout + size * begin, end - begin, one), view(dx + size * begin, end - begin, one)
     mask = view(mask + begin, end - begin, True)
     for i in range(dout.size):
-        dx[i] = zero if mask[i] else dout[i]
+        given = dout[i]  # read in any case: without masked loads, a loop that may not read is not vectorised
+        dx[i] = zero if mask[i] else given
 
 
 @kernel(by_address=True)

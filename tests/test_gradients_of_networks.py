@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from by_layers import gradient_while_training, loss_while_training
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import FLOATS, assert_within, eps
@@ -104,28 +105,6 @@ def problems(draw, dtype=np.float64):
     return Problem(fastbp.Sequential(layers, loss), x, t if kind == "labels" else t.astype(dtype), weights)
 
 
-def loss_while_training(net, x, t, weights=None, seed=0, step=0):
-    """The loss layer by layer, with the masks that ``fit`` draws under ``seed`` at ``step``."""
-    out = x
-    for place, layer in enumerate(net.layers.values(), 1):
-        if isinstance(layer, fastbp.Dropout):
-            layer.seed, layer.stream, layer.step = seed, place, step
-        out = layer.forward(out)
-    return net.loss_layer.forward(out, t, weights)
-
-
-def gradient_while_training(net, *batch, **draw):
-    loss = loss_while_training(net, *batch, **draw)
-    dout = net.loss_layer.backward()
-    for layer in reversed(net.layers.values()):
-        dout = layer.backward(dout)
-    numbering, named = Numbering(), {}
-    for layer in net.layers.values():
-        own = numbering(layer)
-        named |= {own[name]: getattr(layer, f"d{name}") for name in layer.parameters}
-    return loss, {name: g for name, g in named.items() if g is not None}
-
-
 def sides(net):
     """On which side of its kink each element was in the last forward pass."""
     return [layer.mask.copy() for layer in net.layers.values() if isinstance(layer, WITH_KINKS)]
@@ -203,7 +182,7 @@ def test_loss_and_gradient_are_those_of_torch(dtype, data):
     torch = pytest.importorskip("torch")
     problem = data.draw(problems(dtype))
     net, x, t, weights = problem.net, problem.x, problem.t, problem.weights
-    loss, gradients = gradient_while_training(net, x, t, weights)
+    loss, gradients, _ = gradient_while_training(net, x, t, weights)
     # torch in float64 even beside float32, whose own errors would otherwise count twice.
     params = {name: torch.tensor(p.astype(np.float64), requires_grad=True) for name, p in net.params.items()}
     tensors = [torch.tensor(a if a is None or a.dtype.kind == "i" else a.astype(np.float64)) for a in (x, t)]
@@ -240,7 +219,9 @@ def train_by_hand(problem, optimizer, steps, seed, *, batch_size, shuffle, clip_
             shuffle_order(order, seed, epoch)
         rows = order[batch * batch_size : (batch + 1) * batch_size]
         weights = None if problem.weights is None else problem.weights[rows]
-        loss, gradients = gradient_while_training(net, problem.x[rows], problem.t[rows], weights, seed=seed, step=step)
+        loss, gradients, _ = gradient_while_training(
+            net, problem.x[rows], problem.t[rows], weights, seed=seed, step=step
+        )
         losses.append(float(loss) * len(rows))
         if clip_norm is not None:
             norm = math.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for g in gradients.values()))

@@ -125,5 +125,7 @@ def _estimators(x: np.ndarray) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that one epoch does not converge
         for samples in (x, csr_array(x)):
-            MLPClassifier(max_iter=1, dtype=x.dtype.name).fit(samples, np.arange(len(x)) % 3)
-            MLPRegressor(max_iter=1, dtype=x.dtype.name, solver="sgd").fit(samples, x[:, 0])
+            for n_classes in (3, 2):
+                MLPClassifier(max_iter=1, dtype=x.dtype.name).fit(samples, np.arange(len(x)) % n_classes)
+            for loss in ("squared_error", "poisson"):
+                MLPRegressor(loss=loss, max_iter=1, dtype=x.dtype.name, solver="sgd").fit(samples, x[:, 0])

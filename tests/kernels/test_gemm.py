@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from amounts import amounts
 from calls import FLOATS, FORMS, blocks, frame_of, framed, gemm, python, whole_numbers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,12 +56,53 @@ def test_residual_of_any_shape(form, m, n, k, dtype, seed):
     assert_accurate(form, m, n, k, dtype, seed)
 
 
+def some_size(rng):
+    """0, 1, or anything up to 300, small ones more often."""
+    return int(rng.choice([0, 1, 1, 1, *np.exp(rng.uniform(0.7, np.log(300), 16))]))
+
+
+def strided(rng, values, transposed=False):
+    """``values`` among NaN, rows (columns where ``transposed``) at any distance, beginning anywhere."""
+    values = values.T if transposed else values
+    rows, columns = values.shape
+    before, after, step = rng.integers(0, 20), rng.integers(0, 20), rng.integers(1, 3)
+    whole = np.full((rows * step + 1, before + columns + after), np.nan, values.dtype)
+    inside = whole[: rows * step : step, before : before + columns]
+    inside[...] = values
+    return inside.T if transposed else inside
+
+
+def assert_accurate_with_strides(form, dtype, rng):
+    """C = alpha A B + start, of any sizes and strides, start a matrix, a row or nothing."""
+    m, n, k = (some_size(rng) for _ in range(3))
+    a, b, matrix, row = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n), (m, n), n))
+    start = [None, None, matrix, row][rng.integers(4)]
+    alpha = dtype(rng.choice([1, -0.3]))
+    wide = np.float64 if dtype == np.float32 else np.longdouble
+    begin = np.zeros((m, n), dtype) if start is None else np.broadcast_to(start, (m, n))
+    exact = wide(alpha) * (a.astype(wide) @ b.astype(wide)) + begin
+    c = strided(rng, np.zeros((m, n), dtype))
+    around = c.base.copy()
+    a_transposed, b_transposed = FORMS[form]
+    held = start if start is None or start.ndim == 1 else strided(rng, start)
+    gemm(strided(rng, a, a_transposed), strided(rng, b, b_transposed), c, held, alpha)
+    error, shape = np.abs(c - exact), f"{form} of {m}, {n}, {k}, alpha {alpha}"
+    bound = (k + 2) * np.finfo(dtype).eps * (np.abs(a) @ np.abs(b) + np.abs(begin))
+    assert np.all(error <= bound), shape
+    norms = [np.linalg.norm(x.astype(np.float64)) for x in (error, a, b, begin)]
+    assert norms[0] <= RESIDUAL[np.dtype(dtype)] * (norms[1] * norms[2] + norms[3]), shape
+    c[...] = 0
+    assert np.array_equal(c.base, around, equal_nan=True), f"{shape}: wrote outside C"
+    return norms[0] / max(norms[1] * norms[2] + norms[3], np.finfo(dtype).tiny)
+
+
 @forms
 @dtypes
-def test_residual_of_200_seeded_shapes(form, dtype):
-    shapes = np.random.default_rng(20).integers(1, 66, (200, 3)).tolist()
-    for seed, (m, n, k) in enumerate(shapes):
-        assert_accurate(form, m, n, k, dtype, seed)
+@amounts("products", 200, 10_000)
+def test_residual_of_random_sizes_and_strides(form, dtype, products):
+    rng = np.random.default_rng([20, len(form), bytes_of(dtype)])
+    residuals = [assert_accurate_with_strides(form, dtype, rng) for _ in range(products)]
+    print(f"largest residual of {products} products {form} in {np.dtype(dtype)}: {max(residuals):.1e}")
 
 
 @forms
