@@ -162,6 +162,7 @@ def test_samples_and_targets_that_do_not_fit(cls, data):
         ({"optimizer": "sdg"}, ValueError, "optimizer must be one of sgd, momentum, .* got 'sdg'; did you mean 'sgd'"),
         ({"optimizer": None}, TypeError, "optimizer must be one of sgd, momentum, .* got None"),
         ({"optimizer_param": 0.1}, TypeError, "optimizer_param must be a dict of the optimizer's arguments, got 0.1"),
+        ({"evaluate_sample_num_per_epoch": 0}, ValueError, "evaluate_sample_num_per_epoch must be an integer of"),
         ({"mini_batch_size": 0}, ValueError, "mini_batch_size must be an integer of at least 1, got 0"),
         ({"t_test": np.zeros(3)}, ValueError, "t_test must hold a target for each of the 120 samples in x_test, got 3"),
         ({"x_train": np.ones((0, I)), "t_train": np.ones(0)}, ValueError, "x_train must hold at least one sample"),

@@ -66,6 +66,8 @@ class Trainer:
         self.x_train, self.t_train, self.x_test, self.t_test = x_train, t_train, x_test, t_test
         self.epochs = integer("epochs", epochs, 0)
         self.batch_size = integer("mini_batch_size", mini_batch_size, 1)
+        if evaluate_sample_num_per_epoch is not None:
+            integer("evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch, 1)
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         name = optimizer.lower() if isinstance(optimizer, str) else optimizer
         self.optimizer = OPTIMIZERS[choice("optimizer", name, OPTIMIZERS)](**_settings(optimizer_param))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.reference.activations import Relu, Sigmoid
 from fastbp.reference.book import functions
 from fastbp.reference.book.functions import *  # noqa: F403 (as in fastbp.book)
@@ -13,9 +14,11 @@ from fastbp.reference.losses import SoftmaxWithLoss
 
 __all__ = [
     *functions.__all__,
+    "AddLayer",
     "Affine",
     "BatchNormalization",
     "Dropout",
+    "MulLayer",
     "Relu",
     "Sigmoid",
     "SoftmaxWithLoss",
