@@ -38,6 +38,32 @@ class _State:
     steps: int = 0
 
 
+def as_pair(key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A parameter and its gradient as the kernel takes them, apart from their shape; a number becomes an array.
+
+    Raises ValueError or TypeError where they are not what ``Optimizer.update`` takes.
+    """
+    name = f"params[{key!r}]"
+    if isinstance(param, Real) and not isinstance(param, bool):
+        x = np.array(param, _check.FLOAT32 if isinstance(param, np.float32) else _check.FLOAT64)
+    elif not isinstance(param, np.ndarray):
+        raise TypeError(f"{name} must be a float32 or float64 array, got {type(param).__name__}")
+    elif param.dtype not in _check.FLOATS:
+        raise TypeError(f"{name} must be a float32 or float64 array, got dtype {param.dtype}")
+    elif not param.flags.carray:
+        raise ValueError(f"{name} must be C-contiguous, aligned and writable: it is changed in place")
+    else:
+        x = np.asarray(param)
+    dx = _check.as_real(f"grads[{key!r}]", grad)
+    _check.same_shape(f"grads[{key!r}]", dx, x.shape, name)
+    return x, _check.ready(dx, x.dtype)
+
+
+def as_number(x: np.ndarray, before: Any) -> Any:
+    """What a parameter that was a number becomes: of the type of that, if it is one of NumPy's, else Python's."""
+    return type(before)(x) if isinstance(before, np.floating) else x.item()
+
+
 class Optimizer:
     """What all optimizers have in common. Settings do not change once made.
 
@@ -119,32 +145,20 @@ class Optimizer:
             arrays = x.reshape(-1), dx.reshape(-1), state.first, state.second
             kernels.optimizer_step(team, self.kind, *arrays, hyper, lr, state.steps, 1.0)
             if not isinstance(params[key], np.ndarray):
-                params[key] = type(params[key])(x) if isinstance(params[key], np.floating) else x.item()
+                params[key] = as_number(x, params[key])
         replace(self, _steps=self._steps + 1)
 
     def _ready(self, key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray, _State]:
         """A parameter, its gradient and its state as the kernel takes them, apart from their shape."""
-        name = f"params[{key!r}]"
-        if isinstance(param, Real) and not isinstance(param, bool):
-            x = np.array(param, _check.FLOAT32 if isinstance(param, np.float32) else _check.FLOAT64)
-        elif not isinstance(param, np.ndarray):
-            raise TypeError(f"{name} must be a float32 or float64 array, got {type(param).__name__}")
-        elif param.dtype not in _check.FLOATS:
-            raise TypeError(f"{name} must be a float32 or float64 array, got dtype {param.dtype}")
-        elif not param.flags.carray:
-            raise ValueError(f"{name} must be C-contiguous, aligned and writable: it is changed in place")
-        else:
-            x = np.asarray(param)
-        dx = _check.as_real(f"grads[{key!r}]", grad)
-        _check.same_shape(f"grads[{key!r}]", dx, x.shape, name)
+        x, dx = as_pair(key, param, grad)
         state = self._states.get(key)
         if state is None:
             first, second = self.new_states(x.size, x.dtype)
             state = _State(x.shape, first, second)
         elif (x.shape, x.dtype) != (state.shape, state.first.dtype):
             before = f"{state.first.dtype} of shape {state.shape}"
-            raise ValueError(f"{name} must be {before} as before, got {x.dtype} of shape {x.shape}")
-        return x, _check.ready(dx, x.dtype), state
+            raise ValueError(f"params[{key!r}] must be {before} as before, got {x.dtype} of shape {x.shape}")
+        return x, dx, state
 
 
 @dataclass(frozen=True)

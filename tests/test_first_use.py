@@ -10,6 +10,7 @@ import fastbp
 
 LATE = (
     "fastbp._from_torch",
+    "fastbp.book",
     "fastbp.cli",
     "fastbp.commands",
     "fastbp.datasets",

@@ -18,6 +18,9 @@ from fastbp.layers._layer import Numbering
 from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 from fastbp.schedules import warm_up
 
+# Batches of one are drawn, too.
+pytestmark = pytest.mark.filterwarnings("ignore:BatchNormalization expects at least two samples")
+
 ACTIVATIONS = {
     "relu": fastbp.Relu,
     "leaky_relu": lambda: fastbp.LeakyRelu(0.1),

@@ -17,7 +17,7 @@ else:
 
 FASTBP = Path(fastbp.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
-PUBLIC = ("activations", "datasets", "optimizers", "reference", "schedules", "sklearn")
+PUBLIC = ("activations", "book", "datasets", "optimizers", "reference", "schedules", "sklearn")
 ROOMS = sorted(path.parent.relative_to(FASTBP).as_posix() for path in FASTBP.glob("*/__init__.py"))
 
 

@@ -58,7 +58,8 @@ def squareplus_back(d, at, n, number):
         listed=("    Relu,\n    LeakyRelu,\n", "    Squareplus,\n"),
     )
     put(
-        tree / "fastbp/reference.py",
+        tree / "fastbp/reference/activations.py",
+        names=('"Tanh"]', '"Squareplus", '),
         cls=(
             "class Silu(OfInput):",
             """class Squareplus(OfInput):
@@ -197,7 +198,8 @@ class Gain(ColumnLayer):
         names=('"LayerNormalization", "Scale"]', '"Gain", '),
     )
     put(
-        tree / "fastbp/reference.py",
+        tree / "fastbp/reference/layers.py",
+        names=('"LayerNormalization", "Scale"', '"Gain", '),
         cls=(
             "class Scale:",
             """class Gain:
@@ -256,7 +258,8 @@ def logcosh_slope(x, t, dx, n, share, number):
         listed=("    MeanAbsoluteError,\n", "    LogCosh,\n"),
     )
     put(
-        tree / "fastbp/reference.py",
+        tree / "fastbp/reference/losses.py",
+        names=('    "MeanAbsoluteError",\n', '    "LogCosh",\n'),
         cls=(
             "class MeanAbsoluteError(",
             """class LogCosh(RealTargetLoss):

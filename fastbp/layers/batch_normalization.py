@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ from fastbp.layers._layer import Layer
 from fastbp.layers.affine import Affine
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
+
+ONE_SAMPLE = (
+    "BatchNormalization expects at least two samples while training, got x of shape {}: one sample is its own mean, so "
+    "that the output is beta and no gradient goes further"
+)
 
 
 class BatchNormalization(ColumnLayer):
@@ -112,7 +118,8 @@ class BatchNormalization(ColumnLayer):
         Raises
         ------
         ValueError
-            Where shapes do not fit, for no samples while training and for a negative ``running_var``.
+            Where shapes do not fit, for no samples while training and for a negative ``running_var``. One sample while
+            training is a RuntimeWarning.
         TypeError
             For what is no array of real numbers.
         """
@@ -134,6 +141,8 @@ class BatchNormalization(ColumnLayer):
         if train_flg:
             if not len(rows):
                 raise ValueError(f"x must hold at least one sample while training, got shape {x.shape}")
+            if len(rows) == 1:  # where torch raises; the book's own check of gradients does it
+                warnings.warn(ONE_SAMPLE.format(x.shape), RuntimeWarning, stacklevel=3)
             partial = np.empty(shape_of_partial(*rows.shape))
             batch_normalization(team, rows, self.eps, gamma, beta, statistics, z, y, partial)
             self._move("running_mean", running_mean, statistics[MEAN])

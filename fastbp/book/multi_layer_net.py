@@ -1,0 +1,138 @@
+"""The book's ``common/multi_layer_net.py``."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics._arguments import choice, integer, real, shown
+from fastbp.basics._check import as_array
+from fastbp.basics.gradient import numerical_gradient
+from fastbp.book.layers import Affine, Relu, Sigmoid, SoftmaxWithLoss
+
+__all__ = ["MultiLayerNet"]
+
+ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
+GAINS = {"relu": 2.0, "he": 2.0, "sigmoid": 1.0, "xavier": 1.0}  # variance of the weights times the inputs of a unit
+
+
+class MultiLayerNet:
+    """Fully connected layers with ReLU or sigmoid between them, and softmax with its loss, in float64.
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        Numbers in a sample, classes.
+    hidden_size_list : list of int
+        Units of each hidden layer.
+    activation : 'relu' or 'sigmoid'
+        Of the hidden layers.
+    weight_init_std : number at least 0, 'relu' or 'he', 'sigmoid' or 'xavier'
+        Standard deviation of the initial weights, or a name for ``sqrt(2 / inputs)``, or for ``sqrt(1 / inputs)``. They
+        are drawn from ``np.random``, as in the book.
+    weight_decay_lambda : float at least 0
+        Half of this times the squares of all weights is part of the loss.
+
+    Attributes
+    ----------
+    params : dict of arrays
+        ``W1``, ``b1``, ``W2``, ..., which the layers share: writing into these arrays trains.
+    layers : OrderedDict
+        ``Affine1``, ``Activation_function1``, ``Affine2``, ...
+    last_layer : SoftmaxWithLoss
+        The loss.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size_list: Sequence[int],
+        output_size: int,
+        activation: str = "relu",
+        weight_init_std: str | float = "relu",
+        weight_decay_lambda: float = 0,
+    ) -> None:
+        self.input_size = integer("input_size", input_size, 1)
+        if isinstance(hidden_size_list, str) or not isinstance(hidden_size_list, Sequence):
+            raise TypeError(f"hidden_size_list must be a list of integers, got {shown(hidden_size_list)}")
+        self.hidden_size_list = [integer("hidden_size_list", size, 1) for size in hidden_size_list]
+        self.output_size = integer("output_size", output_size, 1)
+        self.hidden_layer_num = len(self.hidden_size_list)
+        self.weight_decay_lambda = real("weight_decay_lambda", weight_decay_lambda, 0)
+        self.activation = choice("activation", activation, ACTIVATIONS)
+        self.params = self._initial_params(weight_init_std)
+        self.layers: OrderedDict[str, Any] = OrderedDict()
+        for n in range(1, self.hidden_layer_num + 2):
+            self.layers[f"Affine{n}"] = Affine(self.params[f"W{n}"], self.params[f"b{n}"])
+            if n <= self.hidden_layer_num:
+                self.layers.update(self._between(n))
+        self.last_layer = SoftmaxWithLoss()
+
+    def _initial_params(self, weight_init_std: str | float) -> dict[str, np.ndarray]:
+        sizes = [self.input_size, *self.hidden_size_list, self.output_size]
+        params = {}
+        for n, (inputs, outputs) in enumerate(pairwise(sizes), 1):
+            if isinstance(weight_init_std, str):
+                gain = GAINS[choice("weight_init_std", weight_init_std.lower(), GAINS)]
+                scale = np.sqrt(gain / inputs)
+            else:
+                scale = real("weight_init_std", weight_init_std, 0)
+            params[f"W{n}"] = scale * np.random.randn(inputs, outputs)
+            params[f"b{n}"] = np.zeros(outputs)
+        return params
+
+    def _between(self, n: int) -> Iterator[tuple[str, Any]]:
+        """The layers after the affine one of hidden layer ``n``, with their names."""
+        yield f"Activation_function{n}", ACTIVATIONS[self.activation]()
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Return the scores (N, K) of samples ``x`` (N, ...), before the softmax."""
+        scores: Any = x
+        for layer in self.layers.values():
+            scores = layer.forward(scores)
+        return scores
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the mean loss of samples ``x`` with labels or one-hot rows ``t``, and what weight decay adds to it."""
+        return self.last_layer.forward(self.predict(x), t) + self._penalty()
+
+    def _penalty(self) -> float:
+        if not self.weight_decay_lambda:
+            return 0.0
+        weights = (self.params[f"W{n}"] for n in range(1, self.hidden_layer_num + 2))
+        return sum(self.weight_decay_lambda / 2 * np.sum(W**2) for W in weights)
+
+    def _loss_in_training(self, x: ArrayLike, t: ArrayLike) -> float:
+        return self.loss(x, t)
+
+    def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the share of samples whose highest score is that of their label ``t``, (N,) or one-hot (N, K).
+
+        Raises ValueError unless there is a target for each sample.
+        """
+        found, t = np.argmax(self.predict(x), axis=1), as_array("t", t)
+        labels = t if t.ndim == 1 else np.argmax(t, axis=1)
+        if labels.shape != found.shape:
+            raise ValueError(f"t must hold a target for each of the {len(found)} samples in x, got shape {t.shape}")
+        return np.sum(found == labels) / len(found)
+
+    def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+        """Return the gradient of the training loss by each of ``params``, by central differences: slow."""
+        return {name: numerical_gradient(lambda _: self._loss_in_training(x, t), p) for name, p in self.params.items()}
+
+    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+        """Return the gradient of the training loss by each of ``params``, by backpropagation."""
+        self._loss_in_training(x, t)
+        dout = self.last_layer.backward()
+        for layer in reversed(self.layers.values()):
+            dout = layer.backward(dout)
+        grads = {}
+        for n in range(1, self.hidden_layer_num + 2):
+            affine = self.layers[f"Affine{n}"]
+            decay = self.weight_decay_lambda
+            grads[f"W{n}"] = affine.dW + decay * self.params[f"W{n}"] if decay else affine.dW
+            grads[f"b{n}"] = affine.db
+        return grads

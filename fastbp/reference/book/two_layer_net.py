@@ -1,0 +1,5 @@
+"""The network of chapter 5."""
+
+from fastbp.reference.networks import TwoLayerNet
+
+__all__ = ["TwoLayerNet"]
