@@ -195,6 +195,7 @@ def test_fit_tells_of_compiling_where_it_shows_its_bar(compile_one, progress, mo
 def test_all_is_compiled_before_the_bar(monkeypatch):
     a_terminal(monkeypatch)
     order = []
+    monkeypatch.setattr("fastbp.programs._program._COMPILED", set())
     monkeypatch.setattr(_progress.Bar, "__enter__", lambda bar: order.append("bar") or bar)
     monkeypatch.setattr("fastbp.programs._program.train", lambda *call: order.append(len(call[7])) or len(call[7]))
     net().fit(*data(), max_steps=1)

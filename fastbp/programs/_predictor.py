@@ -89,7 +89,10 @@ class Predictor:
         None where it is not in the form that a program takes, or not of as many rows as one was written for by this
         thread, and where the program did not come to its end. ``y`` has then to be filled in another way.
         """
-        own, team = self._own, _team.current()
+        own = self._own
+        if not own.programs:
+            return None  # and starts no thread: the first call may be one that fails
+        team = _team.current()
         if team is not own.team:
             team.learn_gemm(self._dtype)
             own.team = team

@@ -137,9 +137,8 @@ class Program:
     ) -> int:
         """Do the steps from ``first`` on, as many as there are ``rates``; returns how many had a finite loss.
 
-        ``order`` (N,) is that of the samples in the epoch of
-        the first step, and is overwritten as epochs begin where ``shuffled``; ``losses`` are overwritten. The ``seed``
-        is of the order and of what layers draw.
+        ``order`` (N,) is that of the samples in the epoch of the first step, and is overwritten as epochs begin where
+        ``shuffled``; ``losses`` are overwritten. The ``seed`` is of the order and of what layers draw.
         """
         self._words[SEED] = seed
         team = _team.address_for(self.gradients.dtype)

@@ -167,24 +167,28 @@ class Stepper:
         self.binding.check_writable()
         if self._schedule:
             self._set_rate(self.optimizer.lr_at(self.steps, 0))
-        team = _team.current()
-        if team is not self._team:
-            team.learn_gemm(self.binding.vector.dtype)
-            self._team = team
         batch, loss = self._batch, None
         is_plain = sample_weight is None and clip_norm is None and seed is None
         if batch is not None and batch.enter is not None and is_plain and scale == 1:
-            loss = batch.enter(team.address, x, t)
+            loss = batch.enter(self._ready_team(), x, t)
         if loss is None or batch is None:
             taken = self._taken(x, t, scale) if is_plain else None
             batch, x, held = taken or self._prepared(x, t, scale, sample_weight, clip_norm, seed)
-            loss = batch.take_step(team.address, batch.address, address_of(x), self._one)
+            loss = batch.take_step(self._ready_team(), batch.address, address_of(x), self._one)
             del held
         if loss != loss:
             self._tell(batch, x)
         if self._keeps and not np.isfinite(self.binding.kept).all():
             raise self._not_finite("running statistics")
         return loss
+
+    def _ready_team(self) -> int:
+        """The address of the calling thread's team, which knows the product."""
+        team = _team.current()
+        if team is not self._team:
+            team.learn_gemm(self.binding.vector.dtype)
+            self._team = team
+        return team.address
 
     def _taken(self, x: Any, t: Any, scale: float) -> tuple[Batch, np.ndarray, Any] | None:
         """The last batch with ``x`` and ``t`` in it, if in its form, its samples, and what keeps them there."""

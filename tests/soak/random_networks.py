@@ -79,7 +79,8 @@ def random_problem(rng, subject, dtype=np.float64, widest=5, most_rows=6):
     loss = LOSSES[subject if subject in LOSSES else rng.choice([*LOSSES])]()
     if loss.targets == PROBABILITIES and loss.link is None:
         chain.append(fastbp.Sigmoid())
-    n_rows = int(rng.integers(1, most_rows + 1))
+    least = 1 + any(layer.mixes_rows for layer in chain)  # BatchNormalization warns of a single sample
+    n_rows = int(rng.integers(least, most_rows + 1))
     x = rng.standard_normal((n_rows, widths[0])).astype(dtype)
     weights = rng.uniform(0, 2, n_rows).astype(dtype) if rng.random() < 0.5 else None
     return Problem(fastbp.Sequential(chain, loss), x, targets(rng, loss, n_rows, widths[-1], dtype), weights)
