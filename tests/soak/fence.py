@@ -5,6 +5,7 @@ is left of its own pages holds a pattern, which is looked at when the array goes
 """
 
 import ctypes
+import gc
 import mmap
 from contextlib import contextmanager
 
@@ -103,8 +104,10 @@ class Fence:
             yield self
         finally:
             set_handler(before)
-        for at, held in [*self._held.items()]:
+        gc.disable()  # it would let go of arrays meanwhile
+        for at, held in self._held.items():
             self._look(at, *held)
+        gc.enable()
 
 
 _pointer_in = ctypes.PYFUNCTYPE(ctypes.c_size_t, ctypes.py_object, ctypes.c_char_p)(
