@@ -312,11 +312,12 @@ class Network:
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the loss for each of ``params`` by backpropagation, layer by layer.
 
-        The layers have then what ``forward`` and ``backward`` leave in them. Several threads may do this at once; one
-        that finds another in the layers works in copies of them.
+        The layers have then what ``forward`` and ``backward`` leave in them, but after an error the running statistics
+        of before. Several threads may do this at once; one that finds another in the layers works in copies of them.
         """
         held = pin("x", x), pin("t", t)
-        passing = self._passing
+        passing, statistics = self._passing, self._last_binding.kept
+        before = statistics.copy()
         try:
             alone = passing.take(False)
             *layers, loss = [*self.layers.values(), self.loss_layer] if alone else self._copies(draws=True)
@@ -335,6 +336,9 @@ class Network:
                 for attribute, slope, name in own
                 if getattr(layer, attribute) is not None
             }
+        except BaseException:
+            statistics[...] = before
+            raise
         finally:
             passing.end()
         del held

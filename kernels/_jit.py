@@ -8,7 +8,6 @@ which lets a product and a sum become one fused multiply-add. The others are lef
 
 import gc
 import hashlib
-import io
 import os
 import pickle
 import sys
@@ -138,13 +137,21 @@ class _Carried(caching.FunctionCache):
     _impl_class = _CarriedImpl
 
 
-class CheckedFile(caching.IndexDataCacheFile):
-    """numba's cache files, read only where no other user can have written them, the machine code behind a digest.
+DIGEST_SIZE = hashlib.sha256().digest_size
 
-    The digest is of the machine code, its key and the build tag.
+
+class StaleError(Exception):
+    """A file of the cache is not what this build wrote for this use."""
+
+
+class CheckedFile(caching.IndexDataCacheFile):
+    """numba's cache files, each behind a digest, read only where it is right and no other user can have written them.
+
+    The digest is of the content, of what that belongs to (the key of machine code, the name of an index) and of the
+    build tag.
 
     Machine code with a flipped bit would run, and so would that of another build, left behind by a process that ended
-    between writing the index and the code.
+    between writing the index and the code. A damaged pickle may run anything, or ask for any amount of memory.
     """
 
     _key: object = None
@@ -157,33 +164,36 @@ class CheckedFile(caching.IndexDataCacheFile):
         self._key = key
         return super().load(key)
 
-    def _digest(self, code: bytes) -> bytes:
-        return hashlib.sha256(f"{self._source_stamp} {self._key}".encode() + code).digest()
-
-    def _open_for_write(self, filepath):
-        return writing_private(filepath)
-
     def _load_index(self):
         try:
-            content = io.BytesIO(read_private(self._index_path))
-        except FileNotFoundError:
+            return self._read(self._index_path, self._index_name)
+        except (FileNotFoundError, StaleError):
             return {}
-        if pickle.load(content) != self._version:
-            return {}
-        stamp, overloads = pickle.load(content)
-        return overloads if stamp == self._source_stamp else {}
 
-    def _save_data(self, name, data):
-        code = self._dump(data)
-        with self._open_for_write(self._data_path(name)) as file:
-            file.write(self._digest(code) + code)
+    def _save_index(self, overloads):
+        self._write(self._index_path, self._index_name, overloads)
 
     def _load_data(self, name):
-        content = read_private(self._data_path(name))
-        code = content[hashlib.sha256().digest_size :]
-        if self._digest(code) != content[: len(content) - len(code)]:
-            raise ValueError(f"{name} is damaged, or of another build")
-        return pickle.loads(code)
+        return self._read(self._data_path(name), self._key)
+
+    def _save_data(self, name, data):
+        self._write(self._data_path(name), self._key, data)
+
+    def _read(self, path: str, owner: object) -> Any:
+        """What was written to a file for ``owner``; StaleError, before any of it is unpickled, where that is else."""
+        content = read_private(path)
+        digest, pickled = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        if digest != self._digest(owner, pickled):
+            raise StaleError(f"{path} is damaged, or of another build")
+        return pickle.loads(pickled)
+
+    def _write(self, path: str, owner: object, data: object) -> None:
+        pickled = self._dump(data)
+        with writing_private(path) as file:
+            file.write(self._digest(owner, pickled) + pickled)
+
+    def _digest(self, owner: object, pickled: bytes) -> bytes:
+        return hashlib.sha256(f"{self._source_stamp} {owner}".encode() + pickled).digest()
 
 
 def _opened(kind_of_cache, function, prefix="") -> caching.FunctionCache | None:
@@ -243,7 +253,7 @@ class KernelCache:
             return None
         try:
             return _loaded(self._carried, sig, target_context)
-        except Exception:  # damaged files surface as anything from EOFError to UnicodeDecodeError
+        except Exception:  # a stale file, none that can be read, or what comes of making code of one
             return None
 
     def _load_kept(self, sig, target_context):
@@ -260,7 +270,7 @@ class KernelCache:
             return
         try:
             self._kept.save_overload(sig, data)
-        except (OSError, EOFError, pickle.PickleError):
+        except (OSError, pickle.PickleError):
             self.flush()
 
     def flush(self) -> None:

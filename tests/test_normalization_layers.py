@@ -225,3 +225,12 @@ def test_scale_says_whether_it_trains():
         layer.trained = True
     with pytest.raises(TypeError, match="trained must be True or False"):
         made("Scale", 3, trained="no")
+
+
+def test_a_gradient_that_fails_leaves_the_running_statistics_as_they_were():
+    net = fastbp.mlp([4, 6, 3], normalization="batch", seed=0)
+    before = {name: buffer.copy() for name, buffer in net.buffers.items()}
+    with pytest.raises(ValueError, match=r"t\[4\] is 3, outside 0\.\.2"):
+        net.gradient(np.eye(5, 4), [0, 1, 2, 0, 3])
+    for name, buffer in net.buffers.items():
+        assert_same_bits(buffer, before[name])

@@ -161,6 +161,33 @@ def test_long_samples_are_read_where_they_lie_to_the_same_bits(form):
     np.testing.assert_array_equal(flat(net), flat(other))
 
 
+@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
+def test_a_number_that_the_networks_type_cannot_hold_is_named_as_it_came(form):
+    net = fastbp.mlp(SIZES, seed=0)
+    x, t = batches(1, dtype=np.float64)[0]
+    x[3, 2] = 1e300
+    with pytest.raises(FloatingPointError, match=r"in step 1; x\[3, 2\] is 1e\+300, too large for float32; nothing"):
+        net.step(form(x), t)
+
+
+def test_so_is_one_that_the_scale_makes_too_large_at_each_step():
+    net = fastbp.mlp(SIZES, seed=0)
+    net.scale = 1e38
+    x, t = np.full((8, 6), 200, np.float32), batches(1)[0][1]
+    for _ in range(3):
+        with pytest.raises(FloatingPointError, match=r"x\[0, 0\] is 200\.0, too large for float32; nothing was"):
+            net.step(x, t)
+
+
+def test_so_is_one_to_which_no_unit_answers_and_that_the_gradient_meets():
+    net = fastbp.mlp(SIZES, seed=0)
+    net.params["W1"][...] = -1
+    x, t = np.zeros((8, 6)), batches(1)[0][1]
+    x[3, 2] = 1e300
+    with pytest.raises(FloatingPointError, match=r"parameters that are not finite; x\[3, 2\] is 1e\+300, too large"):
+        net.step(x, t)
+
+
 def test_a_number_that_is_not_finite_is_found_in_long_samples():
     net = fastbp.mlp([100, 9, 4], seed=0)
     x, t = np.ones((200, 100), np.float32), np.zeros(200, int)

@@ -99,6 +99,13 @@ class Batch(Given):
 
         return take_step
 
+    @np.errstate(over="ignore")  # in half the time of a with statement
+    def put(self, x: np.ndarray, scale: float) -> None:
+        """Take over samples times ``scale``: what is too large for the program's type is infinite, as in ``fit``."""
+        self.x[...] = x
+        if scale != 1:
+            self.x *= self.x_dtype.type(scale)
+
     def take(self, x: np.ndarray, t: np.ndarray, scale: float) -> tuple[np.ndarray, Any] | None:
         """Take over a batch in the form of its own, with the samples where they lie if the program can read them there.
 
@@ -108,7 +115,7 @@ class Batch(Given):
         own = x.view() if self.reads_in_place and scale == 1 else None
         if own is None or (own.shape, own.dtype, own.flags.carray) != (self.x_shape, self.x_dtype, True):
             own = None
-            self.x[...] = x
+            self.put(x, scale)
         self.t[...] = t
         return None if own is None else (own, held)
 
@@ -167,7 +174,7 @@ class Stepper:
         self.binding.check_writable()
         if self._schedule:
             self._set_rate(self.optimizer.lr_at(self.steps, 0))
-        batch, loss = self._batch, None
+        batch, loss, given = self._batch, None, x
         is_plain = sample_weight is None and clip_norm is None and seed is None
         if batch is not None and batch.enter is not None and is_plain and scale == 1:
             loss = batch.enter(self._ready_team(), x, t)
@@ -177,7 +184,7 @@ class Stepper:
             loss = batch.take_step(self._ready_team(), batch.address, address_of(x), self._one)
             del held
         if loss != loss:
-            self._tell(batch, x)
+            self._tell(batch, given, scale)
         if self._keeps and not np.isfinite(self.binding.kept).all():
             raise self._not_finite("running statistics")
         return loss
@@ -206,20 +213,21 @@ class Stepper:
         if batch.is_large:
             own = batch.take(x, t, scale)
         else:
-            batch.x[...] = x
+            if scale == 1:
+                batch.x[...] = x
+            else:
+                batch.put(x, scale)
             batch.t[...] = t
         if batch.is_checked:
             self._check_targets(batch)
         if own is not None:
             return batch, *own
-        if scale != 1:
-            batch.x *= batch.x_dtype.type(scale)
         return batch, batch.x, None
 
-    def _not_finite(self, what: str) -> FloatingPointError:
+    def _not_finite(self, what: str, flaw: str = "") -> FloatingPointError:
         return FloatingPointError(
-            f"step {self.steps} left {what} that are not finite: write those of before into net.params and "
-            "net.buffers, and take a smaller learning rate"
+            f"step {self.steps} left {what} that are not finite{flaw}: write those of before into net.params and "
+            f"net.buffers{'' if flaw else ', and take a smaller learning rate'}"
         )
 
     def _set_rate(self, lr: float) -> None:
@@ -250,31 +258,31 @@ class Stepper:
         self._batches[key] = batch
         if len(self._batches) > MOST_BATCHES:
             del self._batches[next(iter(self._batches))]
-        batch.x[...] = x
+        batch.put(x, scale)
         batch.t[...] = targets
         batch.weights[...] = weights
         del held
         self._batch = batch if not weights.size and not limit else None
         if sown is not None:
             self.words[program.SEED] = sown
-        if scale != 1:
-            batch.x *= batch.x_dtype.type(scale)
         return batch, batch.x, None
 
     def _check_targets(self, batch: Batch) -> None:
         """Raise for targets of a batch that the loss does not take."""
         self.binding.loss.as_targets(batch.t, (len(batch.x), self.binding.n_outputs), batch.x_dtype)
 
-    def _tell(self, batch: Batch, x: np.ndarray) -> None:
-        """Raise for what a step on samples ``x`` came to that is no number."""
+    def _tell(self, batch: Batch, x: Any, scale: float) -> None:
+        """Raise for what a step on the samples given as ``x``, times ``scale``, came to that is no number."""
+        held, dtype, x = pin("x", x), batch.x_dtype, np.atleast_1d(_check.as_real("x", x))
+        flaw = place_of("x", x, np.arange(len(x)), dtype, scale)
+        flaw = flaw or place_of("t", batch.t, np.arange(len(batch.t)), dtype)
+        del held
+        flaw = f"; {flaw}" if flaw else ""
         if batch.words[program.NOT_FINITE]:
-            raise self._not_finite("parameters")
+            raise self._not_finite("parameters", flaw)
         self._check_targets(batch)  # a label out of range
         loss = self.words[program.LOSS : program.LOSS + 1].view(np.float64)[0]
-        rows = np.arange(len(x))
-        flaw = place_of("x", x, rows, batch.x_dtype) or place_of("t", batch.t, rows, batch.x_dtype)
-        step = f"step {self.steps + 1}{flaw and '; '}{flaw}"
-        raise FloatingPointError(f"the loss is {loss} in {step}; nothing was updated")
+        raise FloatingPointError(f"the loss is {loss} in step {self.steps + 1}{flaw}; nothing was updated")
 
 
 def seed_of(seed: int | None) -> int:

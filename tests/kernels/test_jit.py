@@ -1,7 +1,9 @@
 """How kernels are compiled, and their cache: never stale, never in the way."""
 
 import errno
+import hashlib
 import itertools
+import pickle
 import shutil
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import pytest
 from calls import python_json, uncached
 from numba.core import config
 from numba.core.caching import IndexDataCacheFile
+from test_private import Attack, attack
 from victim import Victim
 
 import fastbp
 from fastbp.kernels import _jit
+from fastbp.kernels._jit import DIGEST_SIZE
 
 PACKAGE, KERNELS = Path(fastbp.__file__).parent, Path(_jit.__file__).parent
 
@@ -211,10 +215,37 @@ def flipped(content, place, places):
     return bytes(changed)
 
 
-def test_a_flipped_bit_in_the_index_does_no_harm(kept):
-    for place in range(12):
-        right, _ = kept.damaged(".nbi", lambda content, place=place: flipped(content, place, 12))
-        assert right
+def test_an_index_with_a_flipped_bit_is_compiled_again(kept):
+    for place in range(40):
+        assert kept.damaged(".nbi", lambda content, place=place: flipped(content, place, 40)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, planted: planted,  # as an index was kept before it had a digest
+        lambda content, planted: content[:DIGEST_SIZE] + planted,
+        lambda content, planted: hashlib.sha256(planted).digest() + planted,
+        lambda content, planted: planted + content,
+    ],
+    ids=["no digest", "another's digest", "not of this build", "before it"],
+)
+def test_an_index_without_its_digest_is_not_unpickled_and_is_replaced(kept, tmp_path, change):
+    planted = pickle.dumps(Attack(tmp_path / "trace"))
+    (index,) = [file for file in kept.files() if file.suffix == ".nbi"]
+    index.write_bytes(change(index.read_bytes(), planted))
+    assert kept() == (True, True)
+    assert not (tmp_path / "trace").exists()
+    assert kept() == (True, False)
+
+
+def test_an_index_in_the_place_of_another_is_not_unpickled(kept, tmp_path):
+    (index,) = [file for file in kept.files() if file.suffix == ".nbi"]
+    other = index.with_name("other" + index.name)
+    attack(other, tmp_path / "trace")
+    other.replace(index)
+    assert kept() == (True, True)
+    assert not (tmp_path / "trace").exists()
 
 
 def flip_machine_code(folder, places=30):

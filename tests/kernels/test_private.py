@@ -127,11 +127,19 @@ class Attack:
         return os.mkdir, (str(self.trace),)
 
 
+def attack(index, trace):
+    """Put the attack in place of an index, behind the digest that it has to have."""
+    _jit.CheckedFile(str(index.parent), index.stem, _jit.build_tag())._save_index(Attack(trace))
+
+
 def plant(kept, suffix, trace):
     """Put the attack in place of the cache's files with the suffix."""
     files = [file for file in kept.files() if file.suffix == suffix]
     for file in files:
-        file.write_bytes(pickle.dumps(Attack(trace)))
+        if suffix == ".nbi":
+            attack(file, trace)
+        else:
+            file.write_bytes(pickle.dumps(Attack(trace)))
     return files
 
 
