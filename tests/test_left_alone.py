@@ -18,6 +18,10 @@ def seen():
             "limits": (sys.getswitchinterval(), sys.getrecursionlimit(), os.getcwd(), sys.excepthook, sys.stdout)}
 
 import numpy, tqdm, safetensors.numpy
+try:
+    import scipy.linalg.cython_blas  # which numba imports when it compiles, and whose OpenBLAS starts a thread
+except ImportError:
+    pass
 import numpy as np
 numpy.ones((2, 2)) @ numpy.ones((2, 2))
 before = seen()
