@@ -21,8 +21,9 @@ from math import ceil
 
 import numpy as np
 
-from fastbp.basics import _team
+from fastbp.basics import _cpu, _machine, _team
 from fastbp.kernels._jit import kernel
+from fastbp.kernels.machine import fitted
 from fastbp.kernels.program import NO_STEP, ROWS, SAMPLES, execute
 from fastbp.kernels.team import POSTED, package, spread
 
@@ -97,10 +98,12 @@ def _least_seconds(call: Callable[[int], object]) -> float:
 
 
 def instructions(state: dict, network: Network) -> list[Instruction]:
-    """Those of a step; to be called with two threads."""
+    """Those of a step, its work cut as on a machine of as many cores; to be called with two threads."""
+    _machine.use(fitted(_machine.row(), _cpu.this().caches, THREADS[-1]))
     program = ours.program_of(network)[0]
     one, step, order = np.float32(1), np.array(NO_STEP), np.arange(network.batch)
     step[SAMPLES], step[ROWS] = order.ctypes.data, network.batch
+    _team.learn(np.dtype(np.float32))
     team = _team.current()
     everything = partial(repeat_program, team.address, program.whole, step.ctypes.data, one)
     _settle(lambda: everything(1))
@@ -134,20 +137,20 @@ def measured(state: dict, network: Network) -> float:
 
 def main() -> int:
     """Print a line for each network."""
-    one, two = Server(1), Server(2)
+    servers = one, two, cut = Server(1), Server(2), Server(2)
     try:
         cost = two.ask(sharing)
         print(f"sharing a job between two threads costs {1e9 * cost:.0f} ns; speed-up by threads, as the model has it")
         print(f"{'':44}{''.join(f'{n:>7}' for n in THREADS)}   measured with 2" if all_cores() > 1 else "")
         for network in NETWORKS:
-            parts = two.ask(instructions, network)
+            parts = cut.ask(instructions, network)
             seconds = [sum(part.predicted(n, cost) for part in parts) for n in THREADS]
             line = "".join(f"{seconds[0] / s:7.2f}" for s in seconds)
             ratio = one.ask(measured, network) / two.ask(measured, network)
             print(f"{network.name:44}{line}   {ratio:.2f}")
     finally:
-        one.stop()
-        two.stop()
+        for server in servers:
+            server.stop()
     return 0
 
 
