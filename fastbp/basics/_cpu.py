@@ -48,7 +48,7 @@ def _linux() -> Cpu:
                     break  # the first CPU of many ends
                 told[word.strip()] = value.strip()
     except OSError:
-        pass
+        pass  # then nothing is known of it
     found: dict[int, int] = {}  # bytes by level
     for folder in sorted(CACHES.glob("index*")):
         try:

@@ -120,15 +120,8 @@ class Momentum(_Optimizer):
         take(kernels.MOMENTUM, -1.0, self.momentum, scale=-self.lr)
 
 
-class Nesterov(_Optimizer):
+class Nesterov(Momentum):
     """``v = momentum v - lr g; p += momentum^2 v - (1 + momentum) lr g``, with the new v."""
-
-    states = ("v",)
-    momentum: float = setting(_share)
-
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
-        self.lr, self.momentum = lr, momentum
-        self.v: dict[Any, np.ndarray] | None = None
 
     def _step(self, take: Callable[..., None]) -> None:
         take(kernels.MOMENTUM, -(self.momentum**2), self.momentum, scale=-self.lr)
