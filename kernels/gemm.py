@@ -215,7 +215,7 @@ def _rows_of_tiles(shape, a, b, c, start, alpha, floor, table, scratch):
             at_start, row_start = _moved(start, i, j, size)
             if at_start == NOTHING:
                 at_start, row_start = scratch - ZERO_BYTES, 0
-            index = tile_index(tall, vectors, tail <= lanes // 2)
+            index = tile_index(tall, vectors, tail, lanes)
             strides = local(Strides(a_row, a_k, row_b, row_c, row_start, depth, tail))
             tile(table, index, strides, at_a, at_b, at_c, at_start, count, alpha, floor)
             j += lanes * vectors

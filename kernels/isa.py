@@ -30,6 +30,7 @@ class Isa:
         Accumulators, one row of B and one broadcast of A have to fit the register file.
     masks : whether a masked load costs no more than a plain one. Where it does not, B is packed with its last
         vector padded.
+    masked_stores : whether a masked store does. AMD's CPUs make dozens of micro-operations of one of AVX2 (uops.info).
     half_vectors : whether half a vector takes half the time, so that a short last vector may be a narrow one.
     tuning : what to tell LLVM beside the CPU's name. For x86-64-v4 it keeps to half vectors where it has the choice,
         which takes the exponential and its like 1.4 times as long.
@@ -41,6 +42,7 @@ class Isa:
     vector_bytes: int
     tile_rows: tuple[int, ...]
     masks: bool
+    masked_stores: bool
     half_vectors: bool
     tuning: str = ""
 
@@ -49,7 +51,7 @@ class Isa:
         return self.vector_bytes // itemsize
 
 
-_NARROW: dict[str, Any] = {"masks": False, "half_vectors": False}
+_NARROW: dict[str, Any] = {"masks": False, "masked_stores": False, "half_vectors": False}
 
 # The levels of the x86-64 psABI.
 _V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
@@ -67,6 +69,7 @@ TABLE = {
         vector_bytes=64,
         tile_rows=(8, 8, 8, 6),
         masks=True,
+        masked_stores=True,
         half_vectors=True,
         tuning="-prefer-256-bit",
     ),

@@ -96,10 +96,9 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
         if from_column != 1 or not MASKS:
             way, b_k = PACKED_TILES, lanes * vectors
         tall = min(rows, TILE_ROWS[vectors - 1])
-        half = int(tail <= lanes // 2)
         n_tiles, last = rows // tall, rows % tall
         last_row = rows - last
-        tile, last_tile = tile_index(tall, vectors, half), tile_index(max(1, last), vectors, half)
+        tile, last_tile = tile_index(tall, vectors, tail, lanes), tile_index(max(1, last), vectors, tail, lanes)
     else:
         way = BLOCKS
         block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, size, machine)

@@ -92,6 +92,36 @@ class Vectors:
         signature = ir.FunctionType(ir.VoidType(), [vector.type, pointer.type, I32, mask.type])
         self._call(f"llvm.masked.store.v{lanes}{self.suffix}.p0", signature, [vector, pointer, I32(self.bytes), mask])
 
+    def store_first(self, vectors: list, pointers: list, count) -> None:
+        """Write the first ``count`` (int64) lanes of each vector, at least 1, to its pointer."""
+        builder, lanes = self.builder, vectors[0].type.count
+        if ISA.masked_stores:
+            mask = self.first_lanes(count, lanes)
+            for vector, pointer in zip(vectors, pointers, strict=True):
+                self.store(vector, pointer, mask)
+            return
+        # In pieces of half a vector, a quarter, ..., as the bits of the number say.
+        with builder.if_else(builder.icmp_signed(">=", count, I64(lanes))) as (then, otherwise):
+            with then:
+                for vector, pointer in zip(vectors, pointers, strict=True):
+                    self.store(vector, pointer)
+            with otherwise:
+                while lanes > 1:
+                    lanes //= 2
+                    piece = builder.and_(count, I64(lanes))
+                    is_there = builder.icmp_signed("!=", piece, I64(0))
+                    halves = [self.halves(vector) for vector in vectors]
+                    with builder.if_then(is_there):
+                        for (low, _), pointer in zip(halves, pointers, strict=True):
+                            self.store(low, pointer)
+                    vectors = [builder.select(is_there, high, low) for low, high in halves]
+                    pointers = [self.at(pointer, piece) for pointer in pointers]
+
+    def opaque(self, integer):
+        """An int64 of which LLVM does not know where it comes from, so that it is kept and not computed again."""
+        form = ir.FunctionType(I64, [I64])
+        return self.builder.asm(form, "", "=r,0", [integer], side_effect=False)
+
     def stream(self, vector, pointer) -> None:
         """Store past the caches where the CPU can, to an address that the vector's size divides."""
         pointer = self.builder.bitcast(pointer, vector.type.as_pointer())

@@ -139,7 +139,7 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
         there = min(wide, rows - i)
         count = (there + lanes - 1) // lanes
         tail = there - lanes * (count - 1)
-        index = tile_index(columns, count, tail <= lanes // 2)
+        index = tile_index(columns, count, tail, lanes)
         at_x = a_at + size * i
         low = like(-INFINITY, alpha)
         strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail))

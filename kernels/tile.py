@@ -22,6 +22,7 @@ from .simd import I64, Vectors, element_type
 
 MAX_VECTORS = len(ISA.tile_rows)
 MAX_ROWS = max(ISA.tile_rows)
+HALVES = ISA.half_vectors
 TILE_ROWS = ISA.tile_rows  # rows of the largest tile of 1, 2, ... vectors
 
 
@@ -45,16 +46,17 @@ class _Tile:
     """Emits ``void tile(strides, a, b, c, start, count, alpha, floor)``.
 
     ``C = max(alpha A B + start, floor)`` for ``count`` >= 1 times ``rows`` rows and ``vectors`` vectors, the last of
-    which has ``last`` lanes. ``strides`` is the address of the words of a ``Strides``.
+    which has ``last`` lanes; they are all there if it is ``full``. ``strides`` is the address of the words of a
+    ``Strides``.
     """
 
-    def __init__(self, module: ir.Module, element: ir.Type, rows: int, vectors: int, last: int) -> None:
+    def __init__(self, module: ir.Module, element: ir.Type, rows: int, vectors: int, last: int, full: bool) -> None:
         lanes = ISA.lanes(4 if isinstance(element, ir.FloatType) else 8)
-        self.rows = rows
+        self.rows, self.full = rows, full
         self.widths = [lanes] * (vectors - 1) + [last]
         self.offsets = [lanes * j for j in range(vectors)]
         signature = ir.FunctionType(ir.VoidType(), [I64] * 6 + [element] * 2)
-        name = f"fastbp_tile_{element}_{rows}x{vectors}_{last}"
+        name = f"fastbp_tile_{element}_{rows}x{vectors}_{'full' if full else last}"
         self.function = ir.Function(module, signature, name)
         self.function.linkage = "internal"
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
@@ -67,7 +69,8 @@ class _Tile:
         words = builder.inttoptr(strides, I64.as_pointer())
         first = [v.pointer(address) for address in (a, c, start)] + [count]
         b = v.pointer(b)
-        self.mask = v.first_lanes(self._word(words, "tail"), self.widths[-1])
+        tail = self._word(words, "tail")
+        self.mask = None if self.full else v.first_lanes(tail, self.widths[-1])
         entry, loop, done = builder.block, builder.append_basic_block("tile"), builder.append_basic_block("done")
         builder.branch(loop)
 
@@ -84,10 +87,15 @@ class _Tile:
             for j, width in enumerate(self.widths):
                 values.append(v.fmuladd(v.splat(alpha, width), total[i][j], self._load(start_i, j, masked=True)))
         values = self._at_least(values, floor)
-        for i in range(self.rows):
-            c_i = v.at(c, builder.mul(c_row, I64(i)))
-            for j in range(len(self.widths)):
-                v.store(values.pop(0), v.at(c_i, self.offsets[j]), self._mask_of(j))
+        vectors = len(self.widths)
+        places = [
+            v.at(v.at(c, builder.mul(c_row, I64(i))), offset) for i in range(self.rows) for offset in self.offsets
+        ]
+        for number, (value, place) in enumerate(zip(values, places, strict=True), 1):
+            if self.full or number % vectors:
+                v.store(value, place)
+        if not self.full:
+            v.store_first(values[vectors - 1 :: vectors], places[vectors - 1 :: vectors], tail)
         following = [
             v.at(at, builder.mul(row, I64(self.rows))) for at, row in ((a, a_row), (c, c_row), (start, start_row))
         ]
@@ -124,20 +132,23 @@ class _Tile:
         """The loop over k; returns the accumulators."""
         v, builder = self.v, self.builder
         entry = builder.block
-        a_rows = [v.at(a, builder.mul(a_row, I64(i))) for i in range(self.rows)]
+        # To a row of A from the first: LLVM would find the next row by an addition to the one before, and a chain of
+        # these takes as long as the multiply-adds. Doubled and quadrupled they are part of the address.
+        odd = {i: v.opaque(builder.mul(a_row, I64(i))) for i in range(1, self.rows, 2)}
+        rows = [builder.mul(odd[i // (i & -i)], I64(i & -i)) if i else I64(0) for i in range(self.rows)]
         loop, done = builder.append_basic_block("k"), builder.append_basic_block("store")
         builder.cbranch(builder.icmp_signed(">", depth, I64(0)), loop, done)
 
         builder.position_at_end(loop)
-        k, a_at, b_at = builder.phi(I64), builder.phi(I64), builder.phi(b.type)
+        k, a_at, b_at = builder.phi(I64), builder.phi(a.type), builder.phi(b.type)
         sums = [[builder.phi(v.type(width)) for width in self.widths] for _ in range(self.rows)]
         b_row = [self._load(b_at, j, masked=ISA.masks) for j in range(len(self.widths))]
         total = []
         for i in range(self.rows):
-            x = v.scalar(v.at(a_rows[i], a_at))
+            x = v.scalar(v.at(a_at, rows[i]))
             total.append([v.fmuladd(v.splat(x, w), b_row[j], sums[i][j]) for j, w in enumerate(self.widths)])
         k_next = builder.add(k, I64(1))
-        steps = ((k, I64(0), k_next), (a_at, I64(0), builder.add(a_at, a_k)), (b_at, b, v.at(b_at, b_k)))
+        steps = ((k, I64(0), k_next), (a_at, a, v.at(a_at, a_k)), (b_at, b, v.at(b_at, b_k)))
         for phi, first, following in steps:
             phi.add_incoming(first, entry)
             phi.add_incoming(following, loop)
@@ -165,9 +176,14 @@ class _Tile:
 
 
 @plain
-def tile_index(rows, vectors, half):
-    """Place in the table of the tile of ``rows`` by ``vectors``, its last vector half as wide where ``half``."""
-    return ((vectors - 1) * MAX_ROWS + rows - 1) * 2 + int(half)
+def tile_index(rows, vectors, tail, lanes):
+    """Place in the table of the tile of ``rows`` by ``vectors`` of ``lanes``, of which the last has a ``tail``.
+
+    There are two of each shape: the second is for a last vector half as wide, or, where that would not be any faster,
+    for one that is full.
+    """
+    second = tail <= lanes // 2 if HALVES else tail == lanes
+    return ((vectors - 1) * MAX_ROWS + rows - 1) * 2 + int(second)
 
 
 def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
@@ -179,10 +195,10 @@ def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
     functions = {}
     for vectors in range(1, MAX_VECTORS + 1):
         for rows in range(1, TILE_ROWS[vectors - 1] + 1):
-            whole = _Tile(module, element, rows, vectors, lanes).function
-            half = _Tile(module, element, rows, vectors, lanes // 2).function if ISA.half_vectors else whole
-            functions[tile_index(rows, vectors, 0)] = whole
-            functions[tile_index(rows, vectors, 1)] = half
+            second = lanes // 2 if HALVES else lanes
+            for tail, last, full in ((lanes - 1, lanes, False), (second, second, not HALVES)):
+                index = tile_index(rows, vectors, tail, lanes)
+                functions[index] = _Tile(module, element, rows, vectors, last, full).function
     pointer = functions[0].type
     size = 2 * MAX_ROWS * MAX_VECTORS
     array = ir.ArrayType(pointer, size)

@@ -14,23 +14,22 @@ dtypes = pytest.mark.parametrize("dtype", FLOATS)
 
 
 @uncached
-def call_tile(table, rows, vectors, half, a, b, c, depth, tail, alpha, start, count, floor):
-    index = tile_index(rows, vectors, half)
+def call_tile(table, rows, vectors, lanes, a, b, c, depth, tail, alpha, start, count, floor):
+    index = tile_index(rows, vectors, tail, lanes)
     strides = local(Strides(a[1], a[2], b[1], c[1], start[1], depth, tail))
     tile(table, index, strides, a[0], b[0], c[0], start[0], count, alpha, floor)
 
 
 def shapes(dtype):
-    """Rows, vectors and whether the last is half of one."""
+    """Rows, vectors, and the lanes of each."""
     for vectors in range(1, MAX_VECTORS + 1):
         for rows in range(1, TILE_ROWS[vectors - 1] + 1):
-            for half in (0, 1):
-                yield rows, vectors, half, ISA.lanes(np.dtype(dtype).itemsize)
+            yield rows, vectors, ISA.lanes(np.dtype(dtype).itemsize)
 
 
 def run(shape, tail, a, b, c, start, alpha=1, floor=-np.inf):
     """``b`` has all lanes of the last vector, whether they exist in C or not."""
-    rows, vectors, half, _ = shape
+    rows, vectors, lanes = shape
     one = c.dtype.type
     begin = (address(start), 0) if start.ndim == 1 else strides(start)[:2]
     table = tile_table(one(1))
@@ -39,7 +38,7 @@ def run(shape, tail, a, b, c, start, alpha=1, floor=-np.inf):
         table,
         rows,
         vectors,
-        half,
+        lanes,
         strides(a),
         strides(b)[:2],
         strides(c)[:2],
@@ -54,7 +53,7 @@ def run(shape, tail, a, b, c, start, alpha=1, floor=-np.inf):
 
 def operands(shape, tail, depth, dtype, rng):
     """A, B with NaN in the lanes that do not exist, and the product."""
-    rows, vectors, _, lanes = shape
+    rows, vectors, lanes = shape
     columns = lanes * (vectors - 1) + tail
     a, b = whole_numbers(rng, (rows, depth), dtype), whole_numbers(rng, (depth, lanes * vectors), dtype)
     product = a @ b[:, :columns]
@@ -67,8 +66,7 @@ def operands(shape, tail, depth, dtype, rng):
 def test_every_shape_tail_and_depth(dtype, transposed):
     rng = np.random.default_rng(0)
     for shape in shapes(dtype):
-        _, _, half, lanes = shape
-        for tail in range(1, (lanes // 2 if half else lanes) + 1):
+        for tail in range(1, shape[-1] + 1):
             for depth in DEPTHS:
                 a, b, product = operands(shape, tail, depth, dtype, rng)
                 bias = whole_numbers(rng, product.shape[1], dtype)
@@ -82,23 +80,23 @@ def test_every_shape_tail_and_depth(dtype, transposed):
 @dtypes
 def test_several_tiles_one_below_the_other(dtype):
     rng = np.random.default_rng(3)
-    for rows, *shape, lanes in shapes(dtype):
-        for transposed in (False, True):
+    for rows, vectors, lanes in shapes(dtype):
+        for transposed, tail in ((False, 1 + rows % lanes), (True, 1 + rows % lanes), (False, lanes)):
             for count in (2, 3):
-                a, b, product = operands((rows * count, *shape, lanes), 1 + rows % 3, 5, dtype, rng)
+                a, b, product = operands((rows * count, vectors, lanes), tail, 5, dtype, rng)
                 start = whole_numbers(rng, product.shape, dtype)
                 c = framed(np.full_like(product, np.nan), frame=77)
                 before = frame_of(c)
-                run((rows, *shape, lanes), 1 + rows % 3, framed(a, transposed), b, c, framed(start))
-                assert np.array_equal(c, start + product), (rows, shape, count)
-                assert np.array_equal(frame_of(c), before), (rows, shape, count)
+                run((rows, vectors, lanes), tail, framed(a, transposed), b, c, framed(start))
+                assert np.array_equal(c, start + product), (rows, vectors, tail, count)
+                assert np.array_equal(frame_of(c), before), (rows, vectors, tail, count)
 
 
 @dtypes
 def test_c_as_its_own_start(dtype):
     rng = np.random.default_rng(1)
     for shape in shapes(dtype):
-        tail = 1 + shape[0] % (shape[3] // 2)
+        tail = 1 + shape[0] % shape[-1]
         a, b, product = operands(shape, tail, 5, dtype, rng)
         start = whole_numbers(rng, product.shape, dtype)
         c = framed(start, frame=77)
@@ -111,7 +109,7 @@ def test_c_as_its_own_start(dtype):
 @dtypes
 def test_floor_keeps_nan_and_makes_negative_zero_zero(dtype):
     for shape in shapes(dtype):
-        rows, vectors, _, lanes = shape
+        rows, vectors, lanes = shape
         columns = lanes * (vectors - 1) + lanes // 2
         start = np.tile(np.array([np.nan, -0.0, -1, 2, -np.inf, np.inf], dtype), columns)[:columns]
         c = np.empty((rows, columns), dtype)
@@ -130,18 +128,20 @@ def test_an_element_has_the_same_bits_in_every_shape(dtype):
     b = rng.standard_normal((300, MAX_VECTORS * lanes)).astype(dtype)
     zeros = np.zeros(MAX_VECTORS * lanes, dtype)
     first = np.empty((MAX_ROWS, lanes), dtype)
-    run((TILE_ROWS[0], 1, 0, lanes), lanes, a, b, first, zeros)
+    run((TILE_ROWS[0], 1, lanes), lanes, a, b, first, zeros)
     for shape in shapes(dtype):
-        rows, vectors, half, _ = shape
-        tail = lanes // 2 if half else lanes
-        c = np.empty((rows, lanes * (vectors - 1) + tail), dtype)
-        run(shape, tail, a, b, c, zeros)
-        overlap = min(lanes, c.shape[1])
-        assert_same_bits(c[:, :overlap], first[:rows, :overlap])
+        rows, vectors, _ = shape
+        for tail in (lanes // 2, lanes - 1, lanes):
+            c = np.empty((rows, lanes * (vectors - 1) + tail), dtype)
+            run(shape, tail, a, b, c, zeros)
+            overlap = min(lanes, c.shape[1])
+            assert_same_bits(c[:, :overlap], first[:rows, :overlap])
 
 
 def test_index_tells_every_tile_from_every_other():
-    indices = [tile_index(*shape[:3]) for shape in shapes(np.float32)]
-    assert len(set(indices)) == len(indices)
+    indices = {
+        tile_index(rows, vectors, tail, lanes) for rows, vectors, lanes in shapes(np.float32) for tail in (1, lanes)
+    }
+    assert len(indices) == 2 * sum(TILE_ROWS)
     assert min(indices) == 0
     assert max(indices) < 2 * MAX_ROWS * MAX_VECTORS
