@@ -25,7 +25,7 @@ from .instructions import operands
 from .isa import ISA, SCRATCH_A, SCRATCH_BYTES, ZERO_BYTES
 from .memory import float_of_bits, like, load, local, size_of
 from .one_row import one_row
-from .pack import pack_panel
+from .pack import TOGETHER, pack_panel
 from .plan import BLOCK_K, BLOCKS, PACKED_TILES, SUMS_BYTES, TILES, Plan, plan_product
 from .team import GEMM32, GEMM64, SIZE, TILES32, TILES64, has_help, machine_of, package, scratch_of, spread
 from .thin import columns_along_k, columns_along_rows
@@ -105,7 +105,7 @@ def _block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
                 _pack_b(b_block[0], b_k, b_col, k_count, wide, scratch, alpha)
                 b_block = (scratch, 0)
             a_block = (a_at + size * k * a_k, a_row, a_k)
-            _rows_of_tiles(
+            _tiles_of_block(
                 (rows, wide, k_count),
                 a_block,
                 b_block,
@@ -165,62 +165,74 @@ def _moved(matrix, i, j, size):
 
 @kernel(inline=True)
 def _pack_b(b, b_k, b_col, depth, columns, packed, alpha):
-    """Copy a block of B to ``packed``, panel after panel, in the cut that ``_rows_of_tiles`` makes."""
+    """Copy a block of B to ``packed``, panel after panel, in the cut that ``_tiles_of_block`` makes.
+
+    A long row is read from end to end: the next line of memory is on its way then.
+    """
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    panels, least, wider = _even((columns + lanes - 1) // lanes, MAX_VECTORS)
-    j = 0
-    for panel in range(panels):
-        count = least + (panel < wider)
-        target = packed + size * j * (depth + lanes)
-        pack_panel(
-            b + size * j * b_col,
-            b_k,
-            b_col,
-            depth,
-            min(lanes * count, columns - j),
-            target,
-            lanes * count,
-            alpha,
-        )
-        j += lanes * count
+    panels, least, wider = _panels(columns, lanes)
+    strips = (depth + TOGETHER - 1) // TOGETHER if b_col == 1 else 1
+    for strip in range(strips):
+        k = _share(depth, strips, strip)
+        rows = _share(depth, strips, strip + 1) - k
+        j = 0
+        for panel in range(panels):
+            width = lanes * (least + (panel < wider))
+            target = packed + size * (j * (depth + lanes) + k * width)
+            pack_panel(
+                b + size * (k * b_k + j * b_col), b_k, b_col, rows, min(width, columns - j), target, width, alpha
+            )
+            j += width
 
 
 @kernel(inline=True)
-def _rows_of_tiles(shape, a, b, c, start, alpha, floor, table, scratch):
-    """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address."""
+def _panels(columns, lanes):
+    """The cut of a block's columns: how many panels, vectors of each, and how many come first with one more."""
+    return _even((columns + lanes - 1) // lanes, MAX_VECTORS)
+
+
+@kernel(inline=True)
+def _tiles_of_block(shape, a, b, c, start, alpha, floor, table, scratch):
+    """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address.
+
+    A call has all tiles of one shape that are below each other, or beside each other.
+    """
     rows, columns, depth = shape
     a_at, a_row, a_k = a
     b_at, b_k = b
     size = size_of(alpha)
     lanes = VECTOR_BYTES // size
-    panels, least, wider = _even((columns + lanes - 1) // lanes, MAX_VECTORS)
-    tallest = TILE_ROWS[least + (wider > 0) - 1]
-    tiles, low, taller = _even(rows, tallest)
-    i = t = 0
+    start_at, start_row, start_moves = start[0], start[1], 1
+    if start_at == NOTHING:
+        start_at, start_row, start_moves = scratch - ZERO_BYTES, 0, 0
+    panels, least, wider = _panels(columns, lanes)
+    tiles, low, taller = _even(rows, TILE_ROWS[least + (wider > 0) - 1])
+    panel = t = 0
     while t < tiles:
-        tall = low + (t < taller)
-        count = 1
-        if panels == 1:  # all tiles of a height in one call
-            count = taller - t if t < taller else tiles - t
-        at_a = a_at + size * i * a_row
-        j = 0
-        for panel in range(panels):
-            vectors = least + (panel < wider)
-            tail = min(lanes, columns - j - lanes * (vectors - 1))
-            at_b, row_b = b_at + size * j, b_k
-            if b_k == 0:
-                at_b, row_b = b_at + size * j * (depth + lanes), lanes * vectors
-            at_c, row_c = _moved(c, i, j, size)
-            at_start, row_start = _moved(start, i, j, size)
-            if at_start == NOTHING:
-                at_start, row_start = scratch - ZERO_BYTES, 0
-            index = tile_index(tall, vectors, tail, lanes)
-            strides = local(Strides(a_row, a_k, row_b, row_c, row_start, depth, tail))
-            tile(table, index, strides, at_a, at_b, at_c, at_start, count, alpha, floor)
-            j += lanes * vectors
-        i += tall * count
-        t += count
+        vectors, tall = least + (panel < wider), low + (t < taller)
+        j, i = lanes * (panel * least + min(panel, wider)), t * low + min(t, taller)
+        tail = min(lanes, columns - j - lanes * (vectors - 1))
+        count, below, beside = 1, 0, 0
+        if panels == 1:
+            count, below = (taller if t < taller else tiles) - t, tall
+        elif tail == lanes:  # a panel that is not full is a shape of its own
+            end = wider if panel < wider else panels - (columns % lanes != 0)
+            count, beside = end - panel, lanes * vectors
+        at_b, row_b, next_b = b_at + size * j, b_k, beside
+        if b_k == 0:
+            at_b, row_b, next_b = b_at + size * j * (depth + lanes), lanes * vectors, beside * (depth + lanes)
+        steps = below * a_row, next_b, below * c[1] + beside, below * start_row + beside * start_moves
+        strides = local(Strides(a_row, a_k, row_b, c[1], start_row, depth, tail, *steps))
+        index = tile_index(tall, vectors, tail, lanes)
+        at_c, at_start = c[0] + size * (i * c[1] + j), start_at + size * (i * start_row + j * start_moves)
+        tile(table, index, strides, a_at + size * i * a_row, at_b, at_c, at_start, count, alpha, floor)
+        if panels == 1:
+            t += count
+        else:
+            panel += count
+            if panel == panels:
+                panel, t = 0, t + 1
 
 
 @kernel

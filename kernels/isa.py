@@ -61,7 +61,7 @@ _ARM = "apple-m1" if sys.platform == "darwin" else "generic"
 TABLE = {
     "plain": Isa("plain", "x86-64", (), vector_bytes=16, tile_rows=(6, 4, 3), **_NARROW),
     "neon": Isa("neon", _ARM, (), vector_bytes=16, tile_rows=(8, 8, 7, 5), **_NARROW),
-    "avx2": Isa("avx2", "x86-64-v3", _V3, vector_bytes=32, tile_rows=(8, 6), **_NARROW | {"masks": True}),
+    "avx2": Isa("avx2", "x86-64-v3", _V3, vector_bytes=32, tile_rows=(8, 6, 4), **_NARROW | {"masks": True}),
     "avx512": Isa(
         "avx512",
         "x86-64-v4",

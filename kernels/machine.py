@@ -80,7 +80,9 @@ FIXED_NUMBERS = {
     "predict_rows": _Is("rows", "of a block at the least: as fast as many, and computed as many are", "predict"),
 }
 
-FIXED = Fixed()
+# With half the registers a tile has fewer rows and reads A twice as often, which then has to lie side by side: every
+# transposed A is turned.
+FIXED = {"avx2": Fixed(steep=1, steep_depth=256, turn_rows=16, turn_columns=64)}.get(ISA.name, Fixed())
 
 
 class Number(NamedTuple):
@@ -183,6 +185,7 @@ class Row(NamedTuple):
 
 
 _KB, _MB = 1 << 10, 1 << 20
+_AVX2 = Machine(pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
 # Intel's second cache is twice as large and as quick: a block may be wider, and B collides with itself from twice the
 # bytes on.
@@ -192,7 +195,8 @@ ROWS = (
     Row("Zen 4", "avx512", True, "AuthenticAMD", 25, (32 * _KB, _MB, 32 * _MB), _AVX512),
     Row("Zen 5", "avx512", True, "AuthenticAMD", 26, (48 * _KB, _MB, 32 * _MB), _AVX512),
     Row("Intel server", "avx512", False, "GenuineIntel", 6, (48 * _KB, 2 * _MB, 32 * _MB), _INTEL),
-    Row("AVX2", "avx2", False, "", 0, (32 * _KB, 512 * _KB, 32 * _MB), Machine()),
+    Row("Zen 3", "avx2", True, "AuthenticAMD", 25, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
+    Row("AVX2", "avx2", False, "", 0, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
     Row("NEON", "neon", False, "", 0, (64 * _KB, _MB, 32 * _MB), Machine()),
     Row("any CPU", "plain", False, "", 0, (32 * _KB, 256 * _KB, 32 * _MB), Machine()),
 )

@@ -15,11 +15,15 @@ from .memory import size_of
 from .simd import I64, Vectors, element_bytes, element_type
 
 VECTOR_BYTES = ISA.vector_bytes
+TOGETHER = 8  # rows that are copied to all panels of a block before the next
 NARROW = 4  # elements of so short a row are found by few shuffles, where a square has many
 
 
 def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, columns, lanes: int) -> None:
-    """``rows`` rows of ``columns`` elements, filled up to whole vectors."""
+    """``rows`` rows of ``columns`` elements, filled up to whole vectors.
+
+    What lies TOGETHER rows on is sent for: rows of a long B are in pages of their own, over which no cache looks ahead.
+    """
     builder = v.builder
     whole = builder.sdiv(columns, I64(lanes))
     done = builder.mul(whole, I64(lanes))
@@ -29,8 +33,9 @@ def _emit_copy(v: Vectors, source, source_row, target, target_row, rows, columns
         from_row = v.at(source, builder.mul(row.index, source_row))
         to_row = v.at(target, builder.mul(row.index, target_row))
         with cgutils.for_range(builder, whole) as vector:
-            j = builder.mul(vector.index, I64(lanes))
-            v.store(v.load(v.at(from_row, j), lanes), v.at(to_row, j))
+            at = v.at(from_row, builder.mul(vector.index, I64(lanes)))
+            v.prefetch(v.at(at, builder.mul(source_row, I64(TOGETHER))))
+            v.store(v.load(at, lanes), v.at(to_row, builder.mul(vector.index, I64(lanes))))
         with builder.if_then(is_ragged):
             v.store(v.load(v.at(from_row, done), lanes, mask), v.at(to_row, done))
 

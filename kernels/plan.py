@@ -46,6 +46,10 @@ class Plan(NamedTuple):
     start_row: int
     depth: int
     tail: int
+    a_next: int
+    b_next: int
+    c_next: int
+    start_next: int
     way: int
     rows: int
     columns: int
@@ -87,7 +91,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
     vectors = (columns + lanes - 1) // lanes
     tail = columns - lanes * (vectors - 1)
     thin = _thin(shape, a, size)
-    b_k, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0
+    b_k, tall, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0, 0
     block_k, block_n, turns_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
     if rows <= 0 or columns <= 0:
         way = NO_WORK
@@ -105,7 +109,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
         thin = 0 if turns_a else thin
         streams = int(_streams(shape, from_column, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
-    strides = a_row, a_k, b_k, c_row, start_row, depth, tail
+    strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row
     tiles = tile, n_tiles, last_row, last_tile
     blocks = block_k, block_n, turns_a, packs_b, thin, streams, by_rows, by_columns
     return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)

@@ -122,6 +122,13 @@ class Vectors:
         form = ir.FunctionType(I64, [I64])
         return self.builder.asm(form, "", "=r,0", [integer], side_effect=False)
 
+    def prefetch(self, pointer) -> None:
+        """Send for what lies at ``pointer``, which need not be an address of anything."""
+        byte = ir.IntType(8).as_pointer()
+        signature = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        read, keep, data = I32(0), I32(3), I32(1)
+        self._call("llvm.prefetch.p0", signature, [self.builder.bitcast(pointer, byte), read, keep, data])
+
     def stream(self, vector, pointer) -> None:
         """Store past the caches where the CPU can, to an address that the vector's size divides."""
         pointer = self.builder.bitcast(pointer, vector.type.as_pointer())

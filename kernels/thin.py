@@ -142,7 +142,7 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
         index = tile_index(columns, count, tail, lanes)
         at_x = a_at + size * i
         low = like(-INFINITY, alpha)
-        strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail))
+        strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail, 0, 0, 0, 0))
         tile(tiles, index, strides, b_at, at_x, scratch, zeros, 1, alpha, low)
         for r in range(there):
             out = view(c[0] + size * (i + r) * c[1], columns, alpha)

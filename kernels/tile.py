@@ -29,8 +29,8 @@ TILE_ROWS = ISA.tile_rows  # rows of the largest tile of 1, 2, ... vectors
 class Strides(NamedTuple):
     """What a tile knows of its operands beside their addresses.
 
-    Elements from row to row and from k to k, the ``depth`` >= 0, and the columns that exist in the last vector, its
-    ``tail``.
+    Elements from row to row and from k to k, the ``depth`` >= 0, the columns that exist in the last vector, its
+    ``tail``; and elements from a tile to the next that is computed in the same call, below it or beside it.
     """
 
     a_row: int
@@ -40,13 +40,17 @@ class Strides(NamedTuple):
     start_row: int
     depth: int
     tail: int
+    a_next: int
+    b_next: int
+    c_next: int
+    start_next: int
 
 
 class _Tile:
     """Emits ``void tile(strides, a, b, c, start, count, alpha, floor)``.
 
-    ``C = max(alpha A B + start, floor)`` for ``count`` >= 1 times ``rows`` rows and ``vectors`` vectors, the last of
-    which has ``last`` lanes; they are all there if it is ``full``. ``strides`` is the address of the words of a
+    ``C = max(alpha A B + start, floor)`` for ``count`` >= 1 tiles of ``rows`` rows and ``vectors`` vectors, the last
+    of which has ``last`` lanes; they are all there if it is ``full``. ``strides`` is the address of the words of a
     ``Strides``.
     """
 
@@ -67,17 +71,16 @@ class _Tile:
         v, builder = self.v, self.builder
         strides, a, b, c, start, count, alpha, floor = self.function.args
         words = builder.inttoptr(strides, I64.as_pointer())
-        first = [v.pointer(address) for address in (a, c, start)] + [count]
-        b = v.pointer(b)
+        first = [v.pointer(address) for address in (a, b, c, start)] + [count]
         tail = self._word(words, "tail")
         self.mask = None if self.full else v.first_lanes(tail, self.widths[-1])
         entry, loop, done = builder.block, builder.append_basic_block("tile"), builder.append_basic_block("done")
         builder.branch(loop)
 
         builder.position_at_end(loop)
-        a, c, start, left = phis = [builder.phi(value.type) for value in first]
+        a, b, c, start, left = phis = [builder.phi(value.type) for value in first]
         # Read again for each tile: to keep them would take registers from the loop over k.
-        a_row, a_k, b_k, c_row, start_row, depth, _ = (self._word(words, name) for name in Strides._fields)
+        a_row, a_k, b_k, c_row, start_row, depth, _, *steps = (self._word(words, name) for name in Strides._fields)
         total = self._products(a, a_row, a_k, b, b_k, depth)
         # All of ``start``, which may be C, is read before anything is stored: a masked store holds up the loads behind
         # it that come near its lanes, whether they are set or not.
@@ -96,9 +99,7 @@ class _Tile:
                 v.store(value, place)
         if not self.full:
             v.store_first(values[vectors - 1 :: vectors], places[vectors - 1 :: vectors], tail)
-        following = [
-            v.at(at, builder.mul(row, I64(self.rows))) for at, row in ((a, a_row), (c, c_row), (start, start_row))
-        ]
+        following = [v.at(at, step) for at, step in zip((a, b, c, start), steps, strict=True)]
         following.append(builder.sub(left, I64(1)))
         for phi, begin, value in zip(phis, first, following, strict=True):
             phi.add_incoming(begin, entry)

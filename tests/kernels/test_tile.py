@@ -16,7 +16,8 @@ dtypes = pytest.mark.parametrize("dtype", FLOATS)
 @uncached
 def call_tile(table, rows, vectors, lanes, a, b, c, depth, tail, alpha, start, count, floor):
     index = tile_index(rows, vectors, tail, lanes)
-    strides = local(Strides(a[1], a[2], b[1], c[1], start[1], depth, tail))
+    steps = rows * a[1], 0, rows * c[1], rows * start[1]
+    strides = local(Strides(a[1], a[2], b[1], c[1], start[1], depth, tail, *steps))
     tile(table, index, strides, a[0], b[0], c[0], start[0], count, alpha, floor)
 
 
