@@ -195,8 +195,8 @@ ROWS = (
     Row("Zen 4", "avx512", True, "AuthenticAMD", 25, (32 * _KB, _MB, 32 * _MB), _AVX512),
     Row("Zen 5", "avx512", True, "AuthenticAMD", 26, (48 * _KB, _MB, 32 * _MB), _AVX512),
     Row("Intel server", "avx512", False, "GenuineIntel", 6, (48 * _KB, 2 * _MB, 32 * _MB), _INTEL),
-    Row("Zen 3", "avx2", True, "AuthenticAMD", 25, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
     Row("AVX2", "avx2", False, "", 0, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
+    Row("Zen 3", "avx2", True, "AuthenticAMD", 25, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
     Row("NEON", "neon", False, "", 0, (64 * _KB, _MB, 32 * _MB), Machine()),
     Row("any CPU", "plain", False, "", 0, (32 * _KB, 256 * _KB, 32 * _MB), Machine()),
 )

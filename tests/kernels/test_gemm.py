@@ -168,8 +168,9 @@ def test_last_columns_that_do_not_fill_a_vector(form, dtype):
 def steep_sizes(dtype):
     """Sizes of ``x.T dout``, and lengths of x's rows, that fall on each other in the cache."""
     size = bytes_of(dtype)
-    block_k, block_n = blocks("x.T dout", dtype, step=STEEP // size)
-    for step in (STEEP // size, 2 * STEEP // size):
+    steep = max(STEEP, 2048) // size  # which is a multiple of any
+    block_k, block_n = blocks("x.T dout", dtype, step=steep)
+    for step in (steep, 2 * steep):
         for k in around(1024 // size, block_k, 2 * block_k):
             yield 13, lanes_of(dtype) + 1, k, step
         for n in around(TURN_COLUMNS, TURN_COLUMNS + block_n):
@@ -177,7 +178,7 @@ def steep_sizes(dtype):
         for m in (step, *around(TURN_ROWS, TURNED_TOGETHER, 2 * TURNED_TOGETHER)):
             yield min(step, m), TURN_COLUMNS + 1, block_k + 3, step
     for m in around(TURNED_ROWS, TURNED_ROWS + 1):
-        yield m, TURN_COLUMNS, 1024 // size, TURNED_ROWS + STEEP // size
+        yield m, TURN_COLUMNS, 1024 // size, TURNED_ROWS + steep
 
 
 @dtypes
