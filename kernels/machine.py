@@ -80,9 +80,11 @@ FIXED_NUMBERS = {
     "predict_rows": _Is("rows", "of a block at the least: as fast as many, and computed as many are", "predict"),
 }
 
-# With half the registers a tile has fewer rows and reads A twice as often, which then has to lie side by side: every
-# transposed A is turned.
-FIXED = {"avx2": Fixed(steep=1, steep_depth=256, turn_rows=16, turn_columns=64)}.get(ISA.name, Fixed())
+# Other numbers than these, by the row of ``isa``. With half the registers a tile has fewer rows and reads A twice as
+# often, which then has to lie side by side: every transposed A is turned.
+FIXED_BY_ROW = {"avx2": Fixed(steep=1, steep_depth=256, turn_rows=16, turn_columns=64)}
+
+FIXED = FIXED_BY_ROW.get(ISA.name, Fixed())
 
 
 class Number(NamedTuple):
