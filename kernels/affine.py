@@ -41,7 +41,7 @@ def affine_backward(team, operands, one):
     by_row, by_column = strides_of(operands, 2)
     zeros, b = (NOTHING, 0), (dout, n_outputs, 1)
     shape = n_rows, n_inputs, n_outputs
-    gemm(team, shape, (dout, n_outputs, 1), (w, by_column, by_row), (dx, n_inputs), zeros, one, NO_EPILOGUE)
+    gemm(team, shape, (dout, n_outputs, 1), (w, by_column, by_row), (dx, n_inputs), zeros, one, NO_EPILOGUE, 1)
     shape = n_columns, n_outputs, n_rows
     gemm(team, shape, (x, 1, n_columns), b, (dw, n_outputs), zeros, one, NO_EPILOGUE)
     if is_short(n_rows, n_outputs):

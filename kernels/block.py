@@ -54,7 +54,7 @@ def block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
     rectified = epilogue[0] == RELU
     if p.thin and columns % lanes:
         columns -= p.thin
-        _thin_columns((rows, p.thin, depth), a, b, c, start, columns, alpha, rectified, tiles, scratch)
+        _thin_columns((rows, p.thin, depth), a, b, c, start, columns, alpha, rectified, p.streams, tiles, scratch)
         if columns == 0:
             finish(rows, p.thin, c, epilogue, alpha)
             return
@@ -114,17 +114,21 @@ def finish(rows, columns, c, epilogue, alpha):
 
 
 @kernel(inline=True)
-def _thin_columns(shape, a, b, c, start, j, alpha, rectified, tiles, scratch):
+def _thin_columns(shape, a, b, c, start, j, alpha, rectified, streams, tiles, scratch):
     """The columns of C from ``j`` on."""
     size = size_of(alpha)
     b_at, b_k, b_col = b
     b = (b_at + size * j * b_col, b_k, b_col)
     c, start = moved(c, 0, j, size), moved(start, 0, j, size)
+    floor = like(0.0 if rectified else -INFINITY, alpha)
+    along_rows = a[2] != 1
+    if along_rows and streams and (start[0] == NOTHING or start[1] == 1):
+        one_row((shape[0], shape[2]), b[:2], (a[0], a[2]), c[0], start[0], scratch + SCRATCH_A, alpha, floor)
+        return
     zeros = scratch - ZERO_BYTES
     if start[0] == NOTHING:
         start = (zeros, 0)
-    floor = like(0.0 if rectified else -INFINITY, alpha)
-    if a[2] != 1:
+    if along_rows:
         columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch)
     else:
         columns_along_k(shape, a, b, c, start, alpha, floor, scratch)

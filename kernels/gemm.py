@@ -145,6 +145,8 @@ def _tiles(team, plan, a, b, c, start, alpha, epilogue):
 def planned_product(team, plan, a, b, c, start, alpha, function, kept, number):
     """What ``product`` calls for anything but TILES."""
     p, epilogue = operands(Plan, plan), (function, kept, number)
+    if p.exchanged:
+        a, b = b, a
     if p.way == TILES or p.way == PACKED_TILES:
         if p.way == PACKED_TILES:
             panel = scratch_of(team, 0)
@@ -208,13 +210,13 @@ def product(team, plan, a, b, c, start, alpha, epilogue):
 
 
 @kernel
-def gemm(team, shape, a, b, c, start, alpha, epilogue):
+def gemm(team, shape, a, b, c, start, alpha, epilogue, alone=0):
     """``product`` of a plan made for this call.
 
-    a, b, c and start are each an address and its strides as ``plan_product`` takes them.
+    a, b, c and start are each an address and its strides as ``plan_product`` takes them, and ``alone``.
     """
     a_at, a_row, a_k = a
     b_at, b_k, b_col = b
     start_row = start[1] if start[0] != NOTHING else 0
-    plan = plan_product(shape, (a_row, a_k), (b_k, b_col), c[1], start_row, size_of(alpha), machine_of(team))
+    plan = plan_product(shape, (a_row, a_k), (b_k, b_col), c[1], start_row, size_of(alpha), machine_of(team), alone)
     _by_address(team, local(plan), a_at, b_at, c[0], start[0], alpha, epilogue)

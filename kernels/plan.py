@@ -66,13 +66,14 @@ class Plan(NamedTuple):
     turns_a: int  # whether A is a transpose and turned into rows beforehand
     packs_b: int
     thin: int  # last columns that are computed apart
-    streams: int  # whether B is read row by row for a single row of C; see ``one_row``
+    streams: int  # whether B is read row by row for a single row of C, or A for a single column; see ``one_row``
     by_rows: int  # parts, for more than one thread
     by_columns: int
+    exchanged: int  # whether it is the product of the transposes that is planned, for a C that is a single row
 
 
 @plain
-def plan_product(shape, a, b, c_row, start_row, size, machine):
+def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
     """The plan of a product.
 
     Parameters
@@ -83,7 +84,12 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
     c_row, start_row : elements from row to row of C and of what is added to it, 0 where that is nothing
     size : bytes of an element
     machine : the numbers of the ``Machine`` that computes it
+    alone : whether a row that is the only one may be summed in another order than it would be among others
     """
+    exchanged = int(alone and _exchanges(shape, b, size))
+    if exchanged:
+        shape, a, b = (shape[1], 1, shape[2]), (b[1], b[0]), (a[1], a[0])
+        c_row = start_row = 1
     rows, columns, depth = shape
     a_row, a_k = a
     from_k, from_column = b
@@ -107,12 +113,19 @@ def plan_product(shape, a, b, c_row, start_row, size, machine):
         way = BLOCKS
         block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, size, machine)
         thin = 0 if turns_a else thin
-        streams = int(_streams(shape, from_column, size, machine))
+        streams = int(_streams(shape, a_row, from_column, c_row, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row
     tiles = tile, n_tiles, last_row, last_tile
     blocks = block_k, block_n, turns_a, packs_b, thin, streams, by_rows, by_columns
-    return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks)
+    return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks, exchanged)
+
+
+@plain
+def _exchanges(shape, b, size):
+    """Whether a single row meets the rows of a transpose, each from end to end, rather than that being packed."""
+    rows, columns, depth = shape
+    return rows == 1 and columns > 1 and b[0] == 1 and b[1] != 1 and _thin((columns, 1, depth), (b[1], 1), size) == 1
 
 
 @plain
@@ -161,11 +174,12 @@ def _blocks(shape, a, b, size, machine):
 
 
 @plain
-def _streams(shape, from_column, size, machine):
-    """Whether B is read row by row."""
+def _streams(shape, a_row, from_column, c_row, size, machine):
+    """Whether the larger factor is read row by row."""
     rows, columns, depth = shape
-    fits = columns * size <= SUMS_BYTES
-    return rows == 1 and from_column == 1 and fits and depth * columns * size >= machine.stream_row_bytes
+    of_row = rows == 1 and from_column == 1 and columns * size <= SUMS_BYTES
+    of_column = columns == 1 and a_row == 1 and c_row == 1 and rows * size <= SUMS_BYTES
+    return (of_row or of_column) and rows * columns * depth * size >= machine.stream_row_bytes
 
 
 @plain

@@ -265,5 +265,5 @@ def test_the_numbers_in_use_are_those_that_teams_hold(set_threads, set_numbers):
 
 def test_fixed_numbers_follow_from_the_vectors_alone():
     assert table.FIXED is FIXED
-    assert FIXED == table.FIXED_BY_ROW.get(ISA.name, Fixed())
+    assert table.FIXED_BY_ROW.get(ISA.name, Fixed()) == FIXED
     assert set(table.FIXED_BY_ROW) <= set(TABLE)

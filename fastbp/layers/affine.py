@@ -207,9 +207,11 @@ class Affine(Layer):
         def backward(dy: int, wanted: bool) -> int:
             dx = p.buffer((self, "dx"), n_inputs) if wanted else NOTHING
             if wanted:
-                plan = p.plan((n_rows, n_inputs, n_outputs), (n_outputs, 1), (1, n_outputs))
+                plan = p.plan((n_rows, n_inputs, n_outputs), (n_outputs, 1), (1, n_outputs), alone=True)
                 p.emit(of.AffineInputGradient(dy, W, dx, plan, *x.take_slope()))
-            plan = p.plan((n_inputs, n_outputs, n_rows), (1, n_inputs), (n_outputs, 1), p.fused_step or p.adds)
+            plan = p.plan(
+                (n_inputs, n_outputs, n_rows), (1, n_inputs), (n_outputs, 1), adds_rows=p.fused_step or p.adds
+            )
             plan_of_sum = p.plan((1, n_outputs, n_rows), (0, 0), (n_outputs, 1))
             if p.fused_step:
                 p.emit(of.AffineStep(x.address, dy, W, b, plan, plan_of_sum))

@@ -151,13 +151,22 @@ class Lowering:
             buffer = self._buffers.setdefault(key, np.zeros(shape, dtype or self.dtype))
         return array_address(buffer)
 
-    def plan(self, shape: tuple[int, int, int], a: tuple[int, int], b: tuple[int, int], adds_rows: bool = False) -> int:
+    def plan(
+        self,
+        shape: tuple[int, int, int],
+        a: tuple[int, int],
+        b: tuple[int, int],
+        *,
+        adds_rows: bool = False,
+        alone: bool = False,
+    ) -> int:
         """Address of the plan of a product, see ``plan_product``, whose rows lie one after the other.
 
         ``adds_rows`` says whether a matrix is added to it, not one row to all, or nothing.
         """
         columns = shape[1]
-        planned = _planned(shape, a, b, columns, columns if adds_rows else 0, self.dtype.itemsize, _machine.numbers())
+        sizes = columns, columns if adds_rows else 0, self.dtype.itemsize
+        planned = _planned(shape, a, b, *sizes, _machine.numbers(), int(alone))
         address = array_address(planned[1])
         self.plans[address] = planned
         return address

@@ -9,7 +9,8 @@ from fastbp.basics._machine import numbers
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
 from fastbp.kernels.isa import ISA
-from fastbp.kernels.plan import BLOCK_K, BLOCKS, NO_WORK, PACKED_TILES, TILES, Plan, plan_product
+from fastbp.kernels.machine import NUMBERS
+from fastbp.kernels.plan import BLOCK_K, BLOCKS, NO_WORK, PACKED_TILES, THIN_DEPTH, TILES, Plan, plan_product
 from fastbp.kernels.tile import MAX_VECTORS, TILE_ROWS, Strides
 
 forms = pytest.mark.parametrize("form", FORMS)
@@ -111,3 +112,33 @@ def test_a_product_by_its_plan_has_the_bits_of_one_without(form, dtype, adds):
         begin = {"nothing": None, "a row": row, "C itself": start}[adds]
         assert_same_bits(c, gemm(a, b, np.full_like(c, np.nan), begin, alpha, epilogue)), (m, n, k)
         assert words.tolist() == list(plan)
+
+
+@dtypes
+def test_a_row_alone_meets_a_transpose_from_end_to_end(dtype):
+    rng = np.random.default_rng(0)
+    size = np.dtype(dtype).itemsize
+    team, one = team_for(np.dtype(dtype)), np.dtype(dtype).type(1)
+    for n, k in ((2, THIN_DEPTH), (37, THIN_DEPTH + 1), (200, 1000), (50, THIN_DEPTH - 1)):
+        x, w = rng.standard_normal(k).astype(dtype), rng.standard_normal((n, k)).astype(dtype)
+        y = np.full(n, np.nan, dtype)
+        plan = plan_product((1, n, k), (k, 1), (1, k), n, 0, size, numbers(), 1)
+        assert plan.exchanged == (ISA.masks and k >= THIN_DEPTH)
+        assert plan_product((1, n, k), (k, 1), (1, k), n, 0, size, numbers()).exchanged == 0
+        words = np.array(plan, np.int64)
+        call_product(team, address(words), address(x), address(w), address(y), NOTHING, one, NO_EPILOGUE)
+        np.testing.assert_allclose(y, w @ x, rtol=0, atol=4 * np.finfo(dtype).eps * np.sqrt(k) * 10)
+
+
+@dtypes
+def test_a_single_column_has_the_same_bits_streamed_or_not(dtype, set_numbers):
+    rng = np.random.default_rng(0)
+    for n, k in ((300, 70), (1000, 9)):
+        x, dout = rng.standard_normal((k, n)).astype(dtype), rng.standard_normal((k, 1)).astype(dtype)
+        made = []
+        for bytes_ in (NUMBERS["stream_row_bytes"].least, NUMBERS["stream_row_bytes"].most):
+            set_numbers(stream_row_bytes=bytes_)
+            made += [gemm(x.T, dout, np.full((n, 1), np.nan, dtype))]
+            made += [gemm(x.T, dout, np.ones((n, 1), dtype), np.zeros((n, 1), dtype))]
+        for other in made[1:]:
+            assert_same_bits(other, made[0])
