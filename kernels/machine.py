@@ -187,7 +187,7 @@ class Row(NamedTuple):
 
 
 _KB, _MB = 1 << 10, 1 << 20
-_AVX2 = Machine(pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
+_AVX2 = Machine(block_n=192, pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
 # Intel's second cache is twice as large and as quick: a block may be wider, and B collides with itself from twice the
 # bytes on.
