@@ -1,6 +1,7 @@
 """Training by several processes, started as a user starts them. What they check is in ``mpi_checks``."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -8,9 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from isolation import isolated
 from small_nets import examples, small
+
+from fastbp import load_checkpoint
+from fastbp.cli import main
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 needs_mpi = pytest.mark.skipif(
@@ -56,6 +61,29 @@ def test_a_rank_that_is_killed_ends_all_at_once(tmp_path):
     assert run.returncode != 0
     assert time.time() - float((tmp_path / "when").read_text()) < 10
     assert "KILLED BY SIGNAL: 9" in run.stdout + run.stderr or "signal 9" in run.stdout + run.stderr
+
+
+@needs_mpi
+def test_the_command_trains_as_in_one_process_and_says_things_once(tmp_path):
+    options = ["--epochs", "2", "--hidden", "7", "--dtype", "float64", "--json", tmp_path / "one.json"]
+    assert main(["train", *map(str, options)]) == 0
+    options[-1] = tmp_path / "two.json"
+    save = ["--save", tmp_path / "net.safetensors", "--save-state", "--save-every", "1"]
+    run = started(2, "-m", "fastbp", "train", "--distributed", *options, *save)
+    assert run.returncode == 0 and run.stdout.count("epoch 1/2") == 1, run.stdout + run.stderr
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text())["epochs"] for name in ("one", "two"))
+    for name in ("loss", "train_accuracy", "validation_accuracy"):
+        np.testing.assert_allclose([e[name] for e in one], [e[name] for e in two], rtol=1e-6)
+    assert load_checkpoint(save[1]).state.step == 30
+    run = started(2, "-m", "fastbp", "train", "--distributed", "--data", tmp_path / "none.csv")
+    assert (run.returncode, run.stderr.count("none.csv: there is no such file")) == (1, 1)
+
+
+def test_the_command_needs_processes_and_says_what_goes_with_what(capsys):
+    assert main(["train", "--sync-every", "3"]) == 2
+    assert "--sync-every goes with --distributed" in capsys.readouterr().err
+    assert main(["train", "--save-every", "3"]) == 2
+    assert "--save-every goes with --save" in capsys.readouterr().err
 
 
 @needs_mpi

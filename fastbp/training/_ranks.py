@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from fastbp.basics import _arguments, _team
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import install, needed
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.shares import add_in_order
 
@@ -68,6 +68,10 @@ class Alone:
         """The words of the first rank that says any."""
         return words
 
+    def part_of(self, n: int) -> slice:
+        """The rows of this rank where ``n`` are dealt out in order, to all about as many."""
+        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
     def threads(self, asked: int | None) -> int | None:
         """How many threads to use, where the user asks for so many, or leaves it open."""
         return asked
@@ -80,8 +84,8 @@ class Ranks(Alone):
     """
 
     def __init__(self, comm: Any) -> None:
-        mpi = needed("mpi4py.MPI", "mpi")
-        if not isinstance(comm, mpi.Intracomm):
+        MPI = mpi()
+        if not isinstance(comm, MPI.Intracomm):
             expected = "comm must be a communicator of mpi4py such as MPI.COMM_WORLD"
             raise TypeError(f"{expected}, got {_arguments.shown(comm)}")
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
@@ -90,7 +94,7 @@ class Ranks(Alone):
                 "comm must have two ranks or more, got one: start the script by mpiexec -n 2 python script.py, with "
                 "the mpiexec of the MPI that mpi4py has, or leave comm out"
             )
-        self._comm, self._own_error = comm, mpi.Exception
+        self._comm, self._own_error = comm, MPI.Exception
         self._own, self._all = np.zeros(2), np.zeros((self.size, 2))
         self._rooms: dict[tuple[int, np.dtype], _Room] = {}
         self._is_down = False
@@ -221,6 +225,14 @@ def on_all_ranks(function: Callable[P, R]) -> Callable[P, R]:
         return ranks.together(lambda: function(*args, **kwargs))
 
     return call
+
+
+def mpi() -> Any:
+    """mpi4py's module ``MPI``; ImportError that names the extra where it is not installed, or finds no MPI."""
+    try:
+        return needed("mpi4py.MPI", "mpi")
+    except RuntimeError as error:  # mpi4py's own, of all the places where it has looked
+        raise ImportError(f"mpi4py finds no library of MPI: {install('mpi')}") from error
 
 
 def _failure(said: list[tuple[str, str] | None]) -> Exception:
