@@ -6,6 +6,7 @@ Each check has the same examples on all ranks, and trains on its own shard of th
 import itertools
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from small_nets import examples, small
 import fastbp
 from fastbp import Affine, BatchNormalization, Dropout, Relu, Sequential
 from fastbp.optimizers import Adam, Momentum
+from fastbp.sklearn import MLPClassifier, MLPRegressor
 
 COMM = MPI.COMM_WORLD
 RANK, SIZE = COMM.rank, COMM.size
@@ -224,6 +226,31 @@ def a_loss_that_is_not_finite_ends_all_at_the_same_step():
             np.testing.assert_allclose(vector(net), vector(one), **TO_ROUNDING)
     error = raised(lambda: together(small(np.float32), epochs=30, optimizer=Momentum(lr=1e30)))
     assert isinstance(error, FloatingPointError), error
+
+
+def estimators_train_together():
+    more = {"hidden_layer_sizes": (7,), "random_state": 0, "dtype": "float64", "progress": False, "alpha": 0.1}
+
+    def classifier(**options):
+        return MLPClassifier(**more | {"max_iter": 10, "batch_size": 17} | options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that so few epochs do not converge
+        for weights in (None, WEIGHTS):
+            one = classifier().fit(X, T, weights)
+            net = classifier().fit(X[OWN], T[OWN], None if weights is None else weights[OWN], comm=COMM)
+            np.testing.assert_allclose(net.loss_curve_, one.loss_curve_, **TO_ROUNDING)
+            np.testing.assert_allclose(net.coefs_[0], one.coefs_[0], **TO_ROUNDING)
+        net = classifier(early_stopping=True, shuffle=False, dropout=0.1).fit(X[OWN], T[OWN], comm=COMM)
+        assert_same_on_all(net.validation_scores_, net.validation_loss_curve_, net.coefs_[1].tobytes())
+        one, net = (MLPRegressor(solver="lbfgs", max_iter=8, **more) for _ in range(2))
+        net.fit(X[OWN], WEIGHTS[OWN], comm=COMM)
+        np.testing.assert_allclose(net.coefs_[0], one.fit(X, WEIGHTS).coefs_[0], rtol=1e-5, atol=1e-9)
+    assert_same_on_all(net.coefs_[1].tobytes())
+    error = raised(lambda: classifier().fit(X, np.minimum(T, 1 + (RANK == 0)), comm=COMM))
+    assert "another list of classes than rank 0" in str(error), error
+    error = raised(lambda: classifier(random_state=RANK).fit(X, T, comm=COMM))
+    assert "rank 1 has another start by random_state" in str(error), error
 
 
 if __name__ == "__main__":

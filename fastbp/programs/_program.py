@@ -123,8 +123,9 @@ class Program:
         self.lowering = Lowering(chain.vector, gradients, batch_size, fused_step=fused)
         self.whole, self.last = self.lowering.tables(1 if feed is None else feed.n_samples, step)
         self.is_sliced = slice_rows > 0
-        # For other numbers of rows; with an update, a program keeps nothing of its feed but the lowering's sources.
-        self._write, self._of_rows = (step if update is None else None), {self.batch_size: self.whole}
+        # For other numbers of rows. Others keep nothing of what they were written by: users' data and, in a circle, us.
+        self._write = step if update is None and between is None else None
+        self._of_rows = {self.batch_size: self.whole}
         self._one = chain.vector.dtype.type(1)
         self._words = np.zeros(TRAINING_WORDS, np.int64)
 
@@ -151,8 +152,9 @@ class Program:
     def share(self, rows: np.ndarray, n_rows: int, number: int, seed: int) -> float:
         """Leave in ``gradients`` what some samples give to the gradient of a batch; returns what they give to its loss.
 
-        Of a program without an update, whose batches are not cut into slices. ``rows`` (R,) int64 are the numbers of at
-        most ``batch_size`` samples, also none; the batch has ``n_rows``. Masks follow from ``number`` and ``seed``.
+        Of a program of a feed and a loss alone, whose batches are not cut into slices. ``rows`` (R,) int64 are the
+        numbers of at most ``batch_size`` samples, also none; the batch has ``n_rows``. Masks follow from ``number`` and
+        ``seed``.
         """
         if not len(rows):
             self.gradients.fill(0)

@@ -60,7 +60,7 @@ class Alone:
     def agree(self, settings: Callable[[], Mapping[str, Any]]) -> None:
         """ValueError, on all, unless what has to be the same everywhere is: arrays, or things with a ``repr``."""
 
-    def mean(self, measures: dict[str, float], rows: int) -> dict[str, float]:
+    def mean(self, measures: dict[str, float], rows: float) -> dict[str, float]:
         """The mean of ``measures`` over the rows of all ranks, of which here are ``rows``."""
         return measures
 
@@ -75,6 +75,9 @@ class Alone:
     def threads(self, asked: int | None) -> int | None:
         """How many threads to use, where the user asks for so many, or leaves it open."""
         return asked
+
+
+ALONE = Alone()
 
 
 class Ranks(Alone):
@@ -148,7 +151,7 @@ class Ranks(Alone):
                     f"rank {rank} has another {' and another '.join(names)} than rank 0: all ranks need the same"
                 )
 
-    def mean(self, measures: dict[str, float], rows: int) -> dict[str, float]:
+    def mean(self, measures: dict[str, float], rows: float) -> dict[str, float]:
         everyone = self.gathered((measures, rows))
         total = sum(n for _, n in everyone)
         names = [name for name in measures if all(name in other for other, _ in everyone)]
@@ -219,7 +222,7 @@ def on_all_ranks(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         comm = kwargs.get("comm")
         if comm is None:
-            kwargs["comm"] = Alone()
+            kwargs["comm"] = ALONE
             return function(*args, **kwargs)
         kwargs["comm"] = ranks = Ranks(comm)
         return ranks.together(lambda: function(*args, **kwargs))

@@ -70,9 +70,11 @@ class ShardedRows:
     more than 1, a rank steps by the gradient of its own rows, and each so many steps, counted from an epoch's first,
     and at its last the parameters and states become the mean of all, weighed by the rows that each has used.
 
-    Attributes
+    Parameters
     ----------
-    states : the optimizer's vectors, zeros at first
+    gradient : leaves that of the rows here, as their share of the batch's
+    update : of what stands in its ``gradients``; adds its loss to that of a step
+    states : the optimizer's vectors, without elements where there are none
     """
 
     def __init__(
@@ -81,18 +83,18 @@ class ShardedRows:
         shards: Shards,
         binding: Binding,
         gradient: Gradient,
-        update: Update,
+        update: Program,
+        states: tuple[np.ndarray, ...],
         batch_size: int,
         sync_every: int,
     ) -> None:
         self._ranks, self._shards, self._binding, self._gradient = ranks, shards, binding, gradient
-        self._update = Program(binding, None, None, update, gradients=gradient.gradients)
-        self.states = update.first, update.second
+        self._update, self.states = update, states
         self._batch_size, self._sync_every = batch_size, sync_every
         vectors = binding.vector, binding.kept, *self.states
         self._vectors = [vector for vector in vectors if vector.size]
         self._copies = [np.empty_like(vector) for vector in self._vectors] if sync_every > 1 else []
-        self._no_loss = np.zeros(1)
+        self._added = np.zeros(1)  # what the update adds to a loss
 
     @classmethod
     def of(
@@ -114,8 +116,9 @@ class ShardedRows:
         else:
             most = min(batch_size, len(data[1]))
             gradient = Program(binding, Rows(*data, sliceable=False), binding.loss, None, most)
-        update = Update(rule, *rule.new_states(binding.vector.size, binding.vector.dtype), limit)
-        return cls(ranks, shards, binding, gradient, update, batch_size, sync_every)
+        states = rule.new_states(binding.vector.size, binding.vector.dtype)
+        update = Program(binding, None, None, Update(rule, *states, limit), gradients=gradient.gradients)
+        return cls(ranks, shards, binding, gradient, update, states, batch_size, sync_every)
 
     def compile(self) -> None:
         """Compile what ``run`` needs beside the operations."""
@@ -172,7 +175,8 @@ class ShardedRows:
             if kept.size:
                 kept *= kept.dtype.type(len(own) / len(batch))
                 self._ranks.add_up(kept)
-            self._update.run(_ONE_SAMPLE, number, rates, self._no_loss)
+            self._update.run(_ONE_SAMPLE, number, rates, self._added)
+            losses[0] += self._added[0]
         return 1
 
     def _apart(self, batches: list[np.ndarray], number: int, rates: np.ndarray, losses: np.ndarray, seed: int) -> int:
@@ -202,7 +206,7 @@ class ShardedRows:
             if not math.isfinite(loss):
                 return s
             if own.size:
-                self._update.run(_ONE_SAMPLE, number + s, rates[s : s + 1], self._no_loss)
+                self._update.run(_ONE_SAMPLE, number + s, rates[s : s + 1], self._added)
         return len(batches)
 
     def _average(self, rows: list[int]) -> None:
