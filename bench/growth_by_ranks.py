@@ -2,13 +2,13 @@
 
 Assumptions:
 
-- A node has CORES cores, which compute EFFICIENCY times as many times as fast as the one that is measured: the gradient
-  of so many rows, on the line through two measured numbers of rows, and the update, which every node does in full.
-- A node has its share of the batch, and the step waits for the one with the most: with rows drawn at random, of P nodes
-  with b each on average, about b + sqrt(2 b ln P).
-- The exchange is what ``fit(comm=)`` does: each node sends all others a piece of its gradient, adds up what it receives,
-  and sends the sum back to all. Of G bytes, it sends and receives 2 G (P - 1) / P, all at once at the full bandwidth of
-  its link, the switch being none's limit; a message costs its sender SENDING besides, and the last is on its way for
+- A node has CORES cores, which compute as fast as EFFICIENCY times as many of the one measured: the gradient of
+  rows, on the line through two measured numbers of them, and the update, which every node does in full.
+- A node has its share of the batch, and the step waits for the one with the most: with rows drawn at random, of P
+  nodes with b each on average, about b + sqrt(2 b ln P).
+- The exchange is what ``fit(comm=)`` does: each node sends all others a piece of its gradient, adds up what it
+  receives, and sends the sum back. Of G bytes, it sends and receives 2 G (P - 1) / P, all at once at the full bandwidth
+  of its link, the switch being none's limit; a message costs its sender SENDING besides, and the last is on its way for
   LATENCY. To add up G bytes takes what copying them takes at MEMORY. The meeting before it takes log2 P latencies.
 - Nothing of the exchange goes on while a node computes, as it does not in ``fit``.
 
@@ -92,6 +92,7 @@ def node_of(network: Network) -> Node:
 
 def draw(path: str, nodes: dict[Network, Node]) -> None:
     """Draw samples a second over nodes, a panel for each network and way."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")
@@ -111,7 +112,8 @@ def draw(path: str, nodes: dict[Network, Node]) -> None:
             axes.set_ylabel("times the samples a second of one node")
             axes.set_xlabel("nodes")
             axes.legend(frameon=False, fontsize=8)
-    figure.savefig(path)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ranks"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> int:

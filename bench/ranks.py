@@ -1,6 +1,6 @@
 """What a training step takes of two processes with a thread each, beside PyTorch's, and its parts.
 
-``mpiexec -n 2 python -m fastbp.bench.ranks`` prints a line for each network. Both libraries train in the same
+``mpiexec -n 2 python -m fastbp.bench.ranks`` prints what it comes to. Both libraries train in the same
 processes, in turns, on rows of one global batch: fastbp by ``fit(comm=)``, which draws them from shards, and so has a
 few more on one rank than on the other; PyTorch by DistributedDataParallel with gloo, on a half of the batch each that
 is chosen already. Each rank is on a core of its own.
@@ -29,32 +29,40 @@ from .peers.torch import build
 NETWORKS = Network((784, 512, 512, 10), 256), Network((1024, 1024, 1024, 1024), 1024)
 BATCHES, TURNS, SECONDS, LEAST_EPOCHS = 8, 5, 0.5, 3  # in an epoch; of each library; of a turn, about
 CALLS = 31  # of a part
+APART, SEEDS, EPOCHS = (1, 4, 16, 64), 10, 20
 
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of a step of one rank alone, of all ranks, and of PyTorch's ranks, and of a step's parts.
+    """Seconds of steps of one rank alone, of all ranks, and of PyTorch's ranks, and of a step's parts.
 
     ``gradient`` is that of a rank's share of the batch, ``update`` the optimizer's, ``exchange`` the sum over ranks.
     """
 
-    alone: float
-    ranks: float
-    torch: float
+    alone: list[float]
+    ranks: list[float]
+    torch: list[float]
     gradient: float
     update: float
     exchange: float
 
-    def line(self, name: str) -> str:
+    def lines(self, name: str) -> str:
         """What the benchmark prints."""
+        found = [
+            (words, of(self.alone), of(self.ranks), of(self.torch))
+            for words, of in (("median", statistics.median), ("least", min))
+        ]
+        times = [
+            f"    {words:6}  one rank {1e3 * alone:7.2f} ms, all {1e3 * ranks:7.2f} ms ({alone / ranks:.2f}x), "
+            f"torch DDP {1e3 * torch:7.2f} ms ({torch / ranks:.2f}x)"
+            for words, alone, ranks, torch in found
+        ]
+        share = self.exchange / statistics.median(self.ranks)
         parts = (
-            f"gradient {1e3 * self.gradient:.2f}, exchange {1e3 * self.exchange:.2f}, update {1e3 * self.update:.2f}"
+            f"    parts   gradient {1e3 * self.gradient:.2f} ms, exchange {1e3 * self.exchange:.2f} ms, "
+            f"update {1e3 * self.update:.2f} ms; the exchange is {share:.1%} of a step"
         )
-        return (
-            f"{name:28} one rank {1e3 * self.alone:7.2f} ms, all {1e3 * self.ranks:7.2f} ms "
-            f"({self.alone / self.ranks:.2f}x), torch DDP {1e3 * self.torch:7.2f} ms ({self.torch / self.ranks:.2f}x); "
-            f"{parts}; the exchange is {self.exchange / self.ranks:.1%} of a step"
-        )
+        return "\n".join([name, *times, parts])
 
 
 def network_of(network: Network) -> fastbp.Sequential:
@@ -63,8 +71,8 @@ def network_of(network: Network) -> fastbp.Sequential:
     return fastbp.Sequential([*(layer for affine in hidden for layer in (affine, fastbp.Relu())), last])
 
 
-def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> float:
-    """Seconds of a step of ``fit``, the median over epochs."""
+def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> list[float]:
+    """Seconds of a step of ``fit``, epoch by epoch."""
     end = time.perf_counter() + SECONDS
     history = network_of(network).fit(
         x,
@@ -78,7 +86,7 @@ def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> float:
         callbacks=[lambda history: len(history.loss) > LEAST_EPOCHS and time.perf_counter() > end],
         progress=False,
     )
-    return statistics.median(history.seconds[1:]) / BATCHES
+    return [seconds / BATCHES for seconds in history.seconds[1:]]
 
 
 def _of_parts(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> tuple[float, float, float]:
@@ -114,7 +122,7 @@ def _repeated(call: Callable[[], object], comm: Any) -> float:
     return statistics.median(times)
 
 
-def _of_torch(network: Network, comm: Any) -> float:
+def _of_torch(network: Network, comm: Any) -> list[float]:
     """Seconds of a step of DistributedDataParallel, on a part of the batch that is chosen already."""
     import torch
 
@@ -131,7 +139,7 @@ def _of_torch(network: Network, comm: Any) -> float:
             measure(net(x), t).backward()
             optimizer.step()
         times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:]) / BATCHES
+    return [seconds / BATCHES for seconds in times[1:]]
 
 
 def step_of(network: Network, comm: Any) -> Step:
@@ -140,15 +148,42 @@ def step_of(network: Network, comm: Any) -> Step:
     x = rng.standard_normal((BATCHES * network.batch, network.sizes[0]), np.float32)
     t = rng.integers(0, network.sizes[-1], len(x))
     shard = slice(len(x) * comm.rank // comm.size, len(x) * (comm.rank + 1) // comm.size)
-    alone, ranks, torch = [], [], []
+    alone: list[float] = []
+    ranks: list[float] = []
+    torch: list[float] = []
     for _ in range(TURNS):
         if comm.rank == 0:
-            alone.append(_of_fit(network, x, t, None))
+            alone += _of_fit(network, x, t, None)
         _wait(comm)
-        ranks.append(_of_fit(network, x[shard], t[shard], comm))
-        torch.append(_of_torch(network, comm))
+        ranks += _of_fit(network, x[shard], t[shard], comm)
+        torch += _of_torch(network, comm)
     parts = _of_parts(network, x[shard], t[shard], comm)
-    return Step(statistics.median(alone or [0.0]), statistics.median(ranks), statistics.median(torch), *parts)
+    return Step(alone or [0.0], ranks, torch, *parts)
+
+
+def accuracy_apart(comm: Any, sync_every: int) -> list[float]:
+    """Test accuracies on digits, by seed, of ranks that do so many steps each before they go on from the mean."""
+    digits, found = fastbp.datasets.digits(), []
+    n = len(digits.x_train)
+    own = slice(n * comm.rank // comm.size, n * (comm.rank + 1) // comm.size)
+    for seed in range(SEEDS):
+        order = np.random.default_rng(seed).permutation(n)[own]  # the digits come writer by writer
+        net = fastbp.mlp([64, 50, 10], seed=seed)
+        net.fit(
+            digits.x_train[order],
+            digits.t_train[order],
+            scale=digits.scale,
+            epochs=EPOCHS,
+            batch_size=32,
+            optimizer=fastbp.optimizers.SGD(lr=0.5),
+            seed=seed,
+            threads=1,
+            comm=comm,
+            sync_every=sync_every,
+            progress=False,
+        )
+        found.append(net.accuracy(digits.x_test, digits.t_test))
+    return found
 
 
 def _wait(comm: Any) -> None:
@@ -159,7 +194,7 @@ def _wait(comm: Any) -> None:
 
 
 def main() -> int:
-    """Print a line for each network."""
+    """Print three lines for each network, and one for each number of steps apart."""
     os.environ["OMP_NUM_THREADS"] = "1"  # which peers go by
     import torch
     from mpi4py import MPI
@@ -175,12 +210,19 @@ def main() -> int:
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=comm.rank, world_size=comm.size
     )
     if comm.rank == 0:
-        print(f"{comm.size} ranks of a thread each; medians of {TURNS} turns")
+        print(f"{comm.size} ranks of a thread each; {TURNS} turns each")
     for network in NETWORKS:
         step = step_of(network, comm)
         if comm.rank == 0:
-            print(step.line(network.name), flush=True)
+            print(step.lines(network.name), flush=True)
     torch.distributed.destroy_process_group()
+    for sync_every in APART:
+        found = accuracy_apart(comm, sync_every)
+        if comm.rank == 0:
+            mean, low, high = statistics.mean(found), min(found), max(found)
+            print(
+                f"digits, sync_every={sync_every:<4} test accuracy {mean:.4f} ({low:.4f} to {high:.4f}), {SEEDS} seeds"
+            )
     return 0
 
 

@@ -4,6 +4,8 @@ Each check has the same examples on all ranks, and trains on its own shard of th
 """
 
 import itertools
+import os
+import runpy
 import sys
 import traceback
 import warnings
@@ -251,6 +253,15 @@ def estimators_train_together():
     assert "another list of classes than rank 0" in str(error), error
     error = raised(lambda: classifier(random_state=RANK).fit(X, T, comm=COMM))
     assert "rank 1 has another start by random_state" in str(error), error
+
+
+def the_script_of_the_pages_trains():
+    os.chdir(sys.argv[1])
+    ended = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "on_ranks.py"))
+    digits, comm = ended["digits"], ended["comm"]
+    assert ended["net"].accuracy(digits.x_test, digits.t_test) > 0.9
+    comm.Barrier()  # the first rank has written
+    assert fastbp.load_checkpoint("digits.safetensors").state.step == 20 * -(-len(digits.x_train) // 64)
 
 
 if __name__ == "__main__":
