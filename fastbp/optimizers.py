@@ -106,6 +106,13 @@ class Optimizer:
                 hyper[slot] = getattr(self, name)
         return hyper
 
+    def settings(self) -> str:
+        """All of them in words, which are the same in another process."""
+        words = {f.name: getattr(self, f.name) for f in fields(type(self))}  # type: ignore[arg-type]
+        return (
+            f"{type(self).__name__} { ({name: getattr(word, '__qualname__', word) for name, word in words.items()}) }"
+        )
+
     @property
     def is_plain(self) -> bool:
         """Whether a step is ``p -= lr g`` and no more, so that it can be taken as each gradient is computed."""

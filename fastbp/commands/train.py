@@ -10,8 +10,9 @@ network.
 import argparse
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from numba.core.event import TimingListener, install_listener
@@ -37,6 +38,7 @@ from fastbp.tables._explosion import Explosion
 from fastbp.tables._model import Model, model_of
 from fastbp.tables._prepare import BALANCED, Preparation, Prepared, learn, prepare
 from fastbp.tables._samples import Samples
+from fastbp.training._ranks import Alone, Ranks, mpi
 from fastbp.training.history import History, TrainingState
 
 EXAMPLES = """\
@@ -47,6 +49,7 @@ examples:
   fastbp train --data iris.csv --target species --optimizer adam --save iris.safetensors
   fastbp train --data houses.parquet --target price --hidden 64 32 --patience 10 --plot curves.png
   fastbp train --config run.toml --lr 0.01
+  mpiexec -n 4 fastbp train --distributed --data houses.parquet --target price
 """
 
 
@@ -65,11 +68,14 @@ class Options(NetworkOptions):
     config: str | None
     save: str | None
     save_state: bool
+    save_every: int | None
     resume: str | None
     plot: str | None
     json: str | None
     every: int | None
     no_progress: bool
+    distributed: bool
+    sync_every: int | None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Options":
@@ -110,6 +116,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="FILE", help="options from a TOML file; those given here win")
     add("--save", metavar="FILE", type=types.output, help="write the trained model there (.safetensors)")
     add("--save-state", action="store_true", help="save what --resume needs, too: two or three times the size")
+    every = "with --save, write the model every N epochs, too"
+    add("--save-every", metavar="N", type=types.count, help=every)
     add("--resume", metavar="MODEL", help="go on from a model saved with --save-state, up to --epochs in all")
     add("--plot", metavar="FILE", type=types.output, help="write a picture of the curves there (.png, .svg, .pdf)")
     report = "write there what the lines say, for scripts; - prints a line of JSON each epoch instead"
@@ -117,24 +125,47 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     every = "print a line every N epochs (default: about twenty in all)"
     add("--every", metavar="N", type=types.count, help=every)
     add("--no-progress", action="store_true", help="no progress bar on a terminal")
+    ranks = "train on all processes that mpiexec has started together; each reads the data, and takes its part"
+    add("--distributed", action="store_true", help=ranks)
+    apart = "with --distributed, let processes do N steps each before they go on from the mean (default: 1)"
+    add("--sync-every", metavar="N", type=types.count, help=apart)
 
 
 def run(options: Options) -> None:
     """Train as the ``options`` say, tell, and write the files that are asked for."""
-    if options.save_state and not options.save:
-        raise CommandError("--save-state goes with --save", 2)
+    if options.sync_every and not options.distributed:
+        raise CommandError("--sync-every goes with --distributed", 2)
+    if not options.distributed:
+        _run(options, None, Alone())
+        return
+    comm = mpi().COMM_WORLD
+    try:
+        ranks = Ranks(comm)
+    except ValueError:
+        raise CommandError(
+            "--distributed needs several processes: mpiexec -n 2 fastbp train --distributed", 2
+        ) from None
+    if ranks.rank > 0:
+        sys.stdout = sys.stderr = None  # the first speaks for all, of errors too
+    ranks.together(lambda: _run(options, comm, ranks))
+
+
+def _run(options: Options, comm: Any, ranks: Alone) -> None:
+    for name in ("save_state", "save_every"):
+        if getattr(options, name) and not options.save:
+            raise CommandError(f"--{name.replace('_', '-')} goes with --save", 2)
     check_picture(options.plot)
     options, model, samples, data, state = _made(options)
     if options.patience and data.held is None:
         raise CommandError("--patience needs samples to validate with, and --validation 0 leaves none", 2)
     if options.save:
         model.check_room()
-    settings = fit_settings(options) | {"resume": state, "sample_weight": data.weights}
+    settings = fit_settings(options) | {"resume": state, "comm": comm, "sync_every": options.sync_every or 1}
     told = understood(model, samples, data)
     if options.data not in SETS and options.json != types.STDOUT:
         told_lines = lines(options.data, told, asked=options.loss is not None)
         print(*map(in_a_line, told_lines), sep="\n", flush=True)
-    _train(options, model, data, settings, told)
+    _train(options, model, data, settings, told, ranks)
 
 
 def _made(options: Options) -> tuple[Options, Model, Samples, Prepared, TrainingState | None]:
@@ -167,7 +198,9 @@ def _read(options: Options, missing: Collection[str]) -> tuple[Samples, Samples 
     return train, test
 
 
-def _train(options: Options, model: Model, data: Prepared, settings: dict[str, Any], told: dict[str, Any]) -> None:
+def _train(
+    options: Options, model: Model, data: Prepared, settings: dict[str, Any], told: dict[str, Any], ranks: Alone
+) -> None:
     asked = asdict(options)
     progress = Progress(
         model,
@@ -178,14 +211,22 @@ def _train(options: Options, model: Model, data: Prepared, settings: dict[str, A
         keeps_best=options.patience is not None,
     )
     progress.begin({"options": asked, "data": told})
+    callbacks: list[Callable[[History], object]] = [progress, Explosion(model, data)]
+    if options.save and options.save_every:
+        callbacks.append(partial(_save_now, options.save, options.save_every, options.save_state, model))
+    own, held = ranks.part_of(len(data.x)), data.held
+    if held is not None:
+        part = ranks.part_of(len(held[0]))
+        held = held[0][part], held[1][part]
     start = time.perf_counter()
     with install_listener("numba:compile", TimingListener()) as compiling:
         try:
             history = model.net.fit(
-                data.x,
-                data.t,
-                validation_data=data.held,
-                callbacks=[progress, Explosion(model, data)],
+                data.x[own],
+                data.t[own],
+                sample_weight=None if data.weights is None else data.weights[own],
+                validation_data=held,
+                callbacks=callbacks if ranks.rank == 0 else (),
                 progress=sys.stderr is not None and not options.no_progress,
                 **settings,
             )
@@ -201,12 +242,20 @@ def _train(options: Options, model: Model, data: Prepared, settings: dict[str, A
                 tell(f"what is trained so far is in {options.save}")
             raise
     seconds = time.perf_counter() - start
+    if ranks.rank > 0:
+        return  # the first has told and written
     totals = totals_of(progress, seconds, compiling.duration if compiling.done else 0.0)
     _write(options, model, history)
     progress.end(totals)
     if options.json != types.STDOUT:
         report = {"options": asked, "data": told, "epochs": progress.epochs, "totals": totals}
         write_report(options.json, report)
+
+
+def _save_now(path: str, every: int, with_state: bool, model: Model, history: History) -> None:
+    """Write the model as it is after each epoch that --save-every names."""
+    if len(history.loss) % every == 0:
+        model.save(path, history.state if with_state else None)
 
 
 def _write(options: Options, model: Model, history: History) -> None:

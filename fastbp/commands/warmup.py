@@ -18,11 +18,16 @@ import fastbp
 from fastbp import Affine, Sequential, Sigmoid, layers, losses
 from fastbp._show_config import cache
 from fastbp.activations import BY_NAME, named
+from fastbp.basics import _team
 from fastbp.basics._progress import Bar, silence, why_not_kept
 from fastbp.commands._options import Options
+from fastbp.kernels.shares import add_in_order
 from fastbp.losses._loss import LABELS
 from fastbp.optimizers import Optimizer
+from fastbp.programs._feed import Rows
+from fastbp.programs._program import Program
 from fastbp.programs._slices import LEAST_SLICES, SLICE_BYTES
+from fastbp.training._samples import Samples
 
 EXAMPLES = """\
 examples:
@@ -59,6 +64,7 @@ def work_in(dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{named(word)!r} in {dtype}", partial(_layer, partial(named, word), x)
     for cls in layers.CLASSES:
         yield f"{cls.__name__} in {dtype}", partial(_layer, partial(cls.of_width, 4, x.dtype), x)
+    yield f"ranks in {dtype}", partial(_ranks, x)
     for loss in losses.CLASSES:
         yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
     for optimizer in Optimizer.__subclasses__():
@@ -100,6 +106,15 @@ def _layer(make: Callable[[], Any], x: np.ndarray) -> None:
     net.predict(x)
     net.fit(x, t, batch_size=3, seed=0, progress=False, validation_data=(x, t))
     net.step(x, t)
+
+
+def _ranks(x: np.ndarray) -> None:
+    """What processes that train together compute beside what one does."""
+    net = Sequential([_affine(x)])
+    binding, t = net._binding(), np.zeros(len(x), int)
+    feed = Rows(Samples("x", x, 1.0), t, x[:0, 0], sliceable=False)
+    Program(binding, feed, binding.loss, None, len(x)).share(np.arange(2), len(x), 0, 0)
+    add_in_order(_team.address(), x[0].copy(), x.copy(), 1)
 
 
 def _loss(loss: type, x: np.ndarray) -> None:

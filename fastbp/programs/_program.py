@@ -11,14 +11,15 @@ import numpy as np
 from fastbp.basics import _team
 from fastbp.basics._address import address_of
 from fastbp.basics._pin import pin
-from fastbp.kernels.program import SEED, TRAINING_WORDS, train
+from fastbp.kernels.program import SEED, TRAINING_WORDS, WORDS, train
+from fastbp.kernels.shares import take_share
 from fastbp.programs._feed import Feed
 from fastbp.programs._listing import listing, plan_in_words
 from fastbp.programs._lowering import Lowering, Rule
 from fastbp.programs._operand import Operand
 from fastbp.programs._slices import Cuttable, lower_batch, rows_of_slice
 
-_COMPILED: set[np.dtype] = set()  # for which types ``train`` is
+_COMPILED: set[tuple[str, np.dtype]] = set()  # which of ``train`` and ``take_share`` are, for which types
 
 
 class Chain(Cuttable, Protocol):
@@ -122,6 +123,9 @@ class Program:
         self.lowering = Lowering(chain.vector, gradients, batch_size, fused_step=fused)
         self.whole, self.last = self.lowering.tables(1 if feed is None else feed.n_samples, step)
         self.is_sliced = slice_rows > 0
+        # For other numbers of rows. Others keep nothing of what they were written by: users' data and, in a circle, us.
+        self._write = step if update is None and between is None else None
+        self._of_rows = {self.batch_size: self.whole}
         self._one = chain.vector.dtype.type(1)
         self._words = np.zeros(TRAINING_WORDS, np.int64)
 
@@ -145,6 +149,33 @@ class Program:
         tables = self.whole, self.last
         return train(team, *tables, order, self.batch_size, shuffled, first, rates, losses, self._words, self._one)
 
+    def share(self, rows: np.ndarray, n_rows: int, number: int, seed: int) -> float:
+        """Leave in ``gradients`` what some samples give to the gradient of a batch; returns what they give to its loss.
+
+        Of a program of a feed and a loss alone, whose batches are not cut into slices. ``rows`` (R,) int64 are the
+        numbers of at most ``batch_size`` samples, also none; the batch has ``n_rows``. Masks follow from ``number`` and
+        ``seed``.
+        """
+        if not len(rows):
+            self.gradients.fill(0)
+            return 0.0
+        table = self._of_rows.get(len(rows))
+        if table is None:
+            assert self._write is not None
+            self.lowering.rows = len(rows)
+            self._write(self.lowering)
+            table = self._of_rows[len(rows)] = self.lowering.table()
+        return self._take_share(table, rows, n_rows, number, seed)
+
+    def _take_share(self, table: np.ndarray, rows: np.ndarray, *numbers: int) -> float:
+        team = _team.address_for(self.gradients.dtype)
+        return take_share(team, table, rows, *numbers, self._words, self._one)
+
+    def compile_share(self) -> None:
+        """Compile what ``share`` needs beside the operations, unless that is done."""
+        nothing = np.zeros((0, WORDS), np.int64), np.zeros(0, np.int64)
+        self._compile_once("share", lambda: self._take_share(*nothing, 1, 0, 0))
+
     def read(self, sources: Iterable[np.ndarray]) -> None:
         """Copy batches from these samples, targets and weights from now on, of the shapes and types of those before.
 
@@ -160,10 +191,13 @@ class Program:
 
     def compile(self) -> None:
         """Compile what ``run`` needs beside the operations, by a run of no step, unless that is done."""
-        dtype = self.gradients.dtype
-        if dtype not in _COMPILED:
-            self.run(np.zeros(1, np.int64), 0, np.zeros(0), np.zeros(0))
-            _COMPILED.add(dtype)
+        self._compile_once("train", lambda: self.run(np.zeros(1, np.int64), 0, np.zeros(0), np.zeros(0)))
+
+    def _compile_once(self, name: str, run: Callable[[], object]) -> None:
+        key = name, self.gradients.dtype
+        if key not in _COMPILED:
+            run()
+            _COMPILED.add(key)
 
     def listing(self, layers: Iterable[str], arrays: Mapping[str, np.ndarray]) -> str:
         """The program of the last batch in words; the layers are called so, and so are ``arrays`` that it reads."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastbp.sklearn._network import ROWS_AT_A_TIME, Network
 from fastbp.sklearn._steps import Steps
+from fastbp.training._ranks import Alone, Ranks
 
 
 class Objective:
@@ -26,13 +27,15 @@ class Objective:
         *,
         alpha: float,
         dtype: np.dtype,
+        ranks: Alone,
     ) -> None:
         n = X.shape[0]
         rows = min(n, ROWS_AT_A_TIME)
         steps = self._steps = Steps(network, X, y, sample_weight, batch_size=rows, alpha=0.0, dtype=dtype)
         weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
         sums = np.add.reduceat(weights, np.arange(0, n, rows))
-        self._shares, self._decay = sums / sums.sum(), alpha / sums.sum()
+        total = sum(ranks.gathered(sums.sum()))
+        self._ranks, self._shares, self._decay = ranks, sums / total, alpha / total
         steps.parameters[:] = np.arange(steps.parameters.size)
         matrices, biases = steps.weights()
         self._places = np.concatenate([a.ravel() for a in matrices + biases]).astype(np.intp)
@@ -45,6 +48,10 @@ class Objective:
         for batch, share in enumerate(self._shares):
             loss += share * steps.batch_gradient(batch)
             gradient += share * steps.gradients[self._places]
+        if isinstance(self._ranks, Ranks):
+            together = np.append(gradient, loss)
+            self._ranks.add_up(together)
+            gradient, loss = together[:-1], float(together[-1])
         weights = packed[: self._n_weights]
         gradient[: self._n_weights] += self._decay * weights
         return loss + 0.5 * self._decay * float(weights @ weights), gradient

@@ -17,7 +17,9 @@ from fastbp.programs._operand import Operand
 from fastbp.programs._program import Program, Update
 from fastbp.sklearn._network import Network, by_row
 from fastbp.sklearn._solver import Solver
+from fastbp.training._ranks import ALONE, Alone, Ranks
 from fastbp.training._samples import Samples
+from fastbp.training._shards import ShardedRows, Shards
 
 _NO_RATE = np.zeros(1)
 
@@ -34,10 +36,12 @@ class Steps:
     alpha : L2 penalty of the weights, divided by the sum of a batch's sample weights
     dropout, seed : probability to drop a hidden layer's output, and of what random numbers
     solver : moves the parameters at each step; without one, there is only the gradient
+    ranks : each with samples of its own; with several, there must be a solver
 
     Attributes
     ----------
-    order : (N,) int64, the samples in the order of an epoch; at first as they are given
+    shards : which samples are whose
+    order : (N,) int64, the samples of all ranks in the order of an epoch; at first as they are given
     per_epoch : batches of an epoch
     parameters, gradients : flat vectors
 
@@ -59,12 +63,14 @@ class Steps:
         dropout: float = 0.0,
         seed: int = 0,
         solver: Solver | None = None,
+        ranks: Alone = ALONE,
     ) -> None:
         self._n_layers, self._seed = len(network.coefs), seed
         self.net = network.sequential(dropout, dtype)
         binding = self.net._binding()
         self.parameters = binding.vector
-        self.n_samples = X.shape[0]
+        self.shards = Shards(ranks.gathered(X.shape[0]), ranks.rank)
+        self.n_samples = self.shards.total
         self.order = np.arange(self.n_samples)
         starts = np.arange(0, self.n_samples, batch_size)
         self.per_epoch = len(starts)
@@ -72,9 +78,10 @@ class Steps:
         self.losses = np.zeros(self.per_epoch)
         self._epochs, self._pace = 0, Pace()
         targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0).array
-        weights = as_weights(None, self.n_samples, dtype) if sample_weight is None else sample_weight.astype(dtype)
+        weights = as_weights(None, X.shape[0], dtype) if sample_weight is None else sample_weight.astype(dtype)
         # A batch's slices do not know the sum of its weights.
-        rows = Rows(_source(by_row(X), dtype), targets, weights, sliceable=sample_weight is None)
+        sliceable = sample_weight is None and not isinstance(ranks, Ranks)
+        rows = Rows(_source(by_row(X), dtype), targets, weights, sliceable=sliceable)
         loss = _Deviance(network)
 
         def penalty(p: Lowering) -> None:
@@ -83,8 +90,17 @@ class Steps:
                 p.emit(of.Penalty(W.ctypes.data, p.gradient_of(W), W.size, alpha, total, partial))
 
         update = None if solver is None else Update(solver, solver.first, solver.second)
-        self._program = Program(binding, rows, loss, update, batch_size, between=penalty)
-        self.gradients = self._program.gradients
+        self._program: Program | ShardedRows
+        if isinstance(ranks, Ranks) and update is not None:
+            gradient = _Share(
+                Program(binding, rows, loss, None, min(batch_size, X.shape[0])), ranks, weights, loss.total
+            )
+            self.gradients, states = gradient.gradients, (update.first, update.second)
+            moving = Program(binding, None, None, update, between=penalty, gradients=self.gradients)
+            self._program = ShardedRows(ranks, self.shards, binding, gradient, moving, states, batch_size, 1)
+        else:
+            self._program = Program(binding, rows, loss, update, batch_size, between=penalty)
+            self.gradients = self._program.gradients
 
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The matrices and biases of the layers: views of ``parameters``."""
@@ -124,6 +140,29 @@ class Steps:
         if not self._run(batch, _NO_RATE, self.losses[:1]):
             self.gradients.fill(np.nan)
         return float(self.losses[0])
+
+
+class _Share:
+    """The gradient of samples as their share of a batch's by weight, with what ``ShardedRows`` uses of a ``Program``.
+
+    ``total`` (1,) receives the sum of the batch's weights.
+    """
+
+    def __init__(self, program: Program, ranks: Ranks, weights: np.ndarray, total: np.ndarray) -> None:
+        self._program, self._ranks, self._weights, self._total = program, ranks, weights, total
+        self.gradients, self.compile_share = program.gradients, program.compile_share
+
+    def share(self, rows: np.ndarray, n_rows: int, number: int, seed: int) -> float:
+        """As ``Program.share``."""
+        loss = self._program.share(rows, n_rows, number, seed)  # with weights, the mean by those of the rows here
+        if not self._weights.size:
+            self._total[0] = n_rows
+            return loss
+        own = float(self._weights[rows].sum(dtype=np.float64))
+        total = self._total[0] = sum(self._ranks.numbers(own))
+        part = own / total if total else 0.0
+        self.gradients *= self.gradients.dtype.type(part)
+        return loss * part
 
 
 class _Deviance:

@@ -20,6 +20,7 @@ from fastbp.sklearn._network import Network
 from fastbp.sklearn._solver import Solver
 from fastbp.sklearn._sparse import checked
 from fastbp.sklearn._steps import Steps
+from fastbp.training._ranks import ALONE, Alone, on_all_ranks
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -41,12 +42,54 @@ class Training(Fitted):
     validation_loss_curve_: Any
     _optimizer: Solver
 
+    _ranks: Alone = ALONE
+
+    @on_all_ranks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, comm: Any = None) -> Any:
+        """Train on samples ``X`` (N, I), an array or a sparse matrix, and targets ``y``, as scikit-learn's does.
+
+        Parameters
+        ----------
+        X : array or sparse matrix
+            (N, I) samples.
+        y : array
+            (N,) or (N, K) targets.
+        sample_weight : (N,) array or None
+            What the loss of each sample counts.
+        comm : mpi4py communicator or None
+            Train on its ranks together, each with samples of its own, as ``Sequential.fit`` does. All need the same
+            parameters, a number as ``random_state`` among them, the same classes, and all or none have weights.
+            What is held out for ``early_stopping`` is a part of each rank's samples.
+
+        Returns
+        -------
+        self
+        """
+        if comm is ALONE:
+            return super().fit(X, y, sample_weight)
+        self._ranks = comm
+        try:
+            self._ranks.agree(lambda: {"sample_weight": sample_weight is None} | self._settings())
+            return super().fit(X, y, sample_weight)
+        finally:
+            self.__dict__.pop("_ranks", None)
+
+    def _settings(self) -> dict[str, str]:
+        """What has to be the same on all ranks."""
+        told = "progress", "verbose", "random_state"
+        return {name: repr(value) for name, value in self.get_params().items() if name not in told}
+
     def _validate_input(self, X: Any, *args: Any, **kwargs: Any) -> tuple[Any, np.ndarray]:
         X, y = super()._validate_input(checked(X), *args, **kwargs)
         if getattr(self, "loss", None) == "poisson" and np.min(y) < 0:
             raise ValueError(f"y must be at least 0 for loss='poisson', got {np.min(y)}")
         if self.dtype is not None:
             X = X.astype(self.dtype, copy=False)
+        classes = getattr(self, "classes_", None)
+        classes = classes.tolist() if isinstance(classes, np.ndarray) else classes
+        self._ranks.agree(
+            lambda: {"number of features": X.shape[1], "number of outputs": y.shape[1:], "list of classes": classes}
+        )
         # Views, whose shapes and types nobody else can set; those of a sparse matrix are so already.
         return X[...] if isinstance(X, np.ndarray) else X, y[...]
 
@@ -70,6 +113,10 @@ class Training(Fitted):
                 "class_weight='balanced' needs to know all samples, which partial_fit does not: pass a dict, as "
                 "sklearn.utils.class_weight.compute_class_weight makes it"
             )
+        if isinstance(class_weight, str) and self._ranks.size > 1:
+            raise ValueError(
+                "class_weight='balanced' needs to know all samples, of which ranks have parts: pass a dict"
+            )
         weights = compute_sample_weight(class_weight, self._label_binarizer.inverse_transform(y))
         return weights if sample_weight is None else weights * sample_weight
 
@@ -86,6 +133,7 @@ class Training(Fitted):
                 f"layers {layer_units}: fit without warm_start begins anew"
             )
         network.check(X, y)
+        self._ranks.agree(lambda: {"start by random_state": np.concatenate([W.ravel() for W in network.coefs])})
         return network
 
     @told
@@ -96,7 +144,7 @@ class Training(Fitted):
         weights = self._with_class_weight(y, sample_weight)
         # SciPy's vector is float64: so is the arithmetic, unless float32 was asked for.
         dtype = np.dtype(self.dtype or np.float64)
-        objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype)
+        objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype, ranks=self._ranks)
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
         super()._fit_lbfgs(objective, y, weights, *rest)  # which hands its first argument on, in place of samples
         if self.dtype is not None:
@@ -121,7 +169,8 @@ class Training(Fitted):
         held_out = None
         if self.early_stopping:
             X, y, sample_weight, held_out = self._split(X, y, sample_weight, incremental)
-        n_samples = X.shape[0]
+        n_samples = sum(self._ranks.gathered(X.shape[0]))
+        seed = self._random_state.randint(2**31) + (self._optimizer.steps << 31) if self.dropout else 0
         steps = Steps(
             network,
             X,
@@ -131,8 +180,9 @@ class Training(Fitted):
             alpha=self.alpha,
             dtype=dtype,
             dropout=self.dropout,
-            seed=self._random_state.randint(2**31) + (self._optimizer.steps << 31) if self.dropout else 0,
+            seed=self._ranks.of_first(seed),
             solver=self._optimizer,
+            ranks=self._ranks,
         )
         self.coefs_, self.intercepts_ = steps.weights()
         try:
@@ -196,17 +246,19 @@ class Training(Fitted):
         self.n_iter_, self.converged_ = 0, False
         solver = self._optimizer
         steps.compile()
-        with Bar(max_iter, "epoch", wanted=self.progress) as bar:
+        if not self.shuffle:
+            steps.order = steps.shards.order()
+        with Bar(max_iter, "epoch", wanted=self.progress and self._ranks.rank == 0) as bar:
             for _ in range(max_iter):
                 if self.shuffle:
                     permutation = np.arange(steps.n_samples)
                     self._random_state.shuffle(permutation)
-                    steps.order = steps.order[permutation]
+                    steps.order = steps.order[self._ranks.of_first(permutation)]
                 self.loss_ = steps.epoch(solver.rates(steps.per_epoch))
                 self.n_iter_ += 1
                 self.t_ += steps.n_samples
                 self.loss_curve_.append(self.loss_)
-                if self.verbose:
+                if self.verbose and self._ranks.rank == 0:
                     print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
                 if not np.isfinite(self.loss_) and held_out is None:
                     raise ValueError(NOT_FINITE)
@@ -237,7 +289,7 @@ class Training(Fitted):
             score, loss = self._validate(self._network_of(coefs, intercepts), *held_out)
             self.validation_scores_.append(score)
             self.validation_loss_curve_.append(loss)
-            if self.verbose:
+            if self.verbose and self._ranks.rank == 0:
                 print(f"Validation score: {score:f}")
             worse = score < self.best_validation_score_ + self.tol
             if score > self.best_validation_score_:
@@ -251,6 +303,11 @@ class Training(Fitted):
     ) -> tuple[float, float]:
         """Accuracy or R2, not a number where outputs are not finite, and loss of samples that are held out."""
         outputs, loss = network.evaluate(X, y, sample_weight)
+        if self._ranks.size > 1:
+            total = len(y) if sample_weight is None else float(sample_weight.sum())
+            loss = self._ranks.mean({"loss": loss}, total)["loss"]
+            outputs, y = (np.concatenate(self._ranks.gathered(part)) for part in (outputs, y))
+            sample_weight = None if sample_weight is None else np.concatenate(self._ranks.gathered(sample_weight))
         if not np.isfinite(outputs).all():
             return float("nan"), loss
         if not is_classifier(self):
@@ -273,6 +330,6 @@ class Training(Fitted):
             then = "Learning rate too small. Stopping."
         else:
             then = "Stopping."
-        if self.verbose:
+        if self.verbose and self._ranks.rank == 0:
             print(what, then)
         return not lowered

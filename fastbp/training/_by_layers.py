@@ -44,10 +44,10 @@ class ByLayers:
     ----------
     binding : the network as it is
     passing : the claim of whoever passes through its layers
-    update : what moves the parameters
+    update : what moves the parameters; None leaves it at their gradients
     """
 
-    def __init__(self, binding: Binding, passing: Claim, update: Update) -> None:
+    def __init__(self, binding: Binding, passing: Claim, update: Update | None) -> None:
         self._binding, self._passing = binding, passing
         self._update = Program(binding, None, None, update)
         self._gradients = binding.views_of(self._update.gradients)
@@ -120,6 +120,31 @@ class ByLayers:
                     setattr(layer, attribute, self._arrays[name])
 
 
+class ShareByLayers(ByLayers):
+    """Gradients of samples of a data set, with what ``ShardedRows`` uses of a ``Program``.
+
+    Attributes
+    ----------
+    gradients : (P,)
+    """
+
+    def __init__(self, passing: Claim, binding: Binding, data: tuple[Samples, np.ndarray, np.ndarray]) -> None:
+        super().__init__(binding, passing, None)
+        self.gradients, self._data = self._update.gradients, data
+
+    def share(self, rows: np.ndarray, n_rows: int, number: int, seed: int) -> float:
+        """As ``Program.share``."""
+        if not len(rows):
+            self.gradients.fill(0)
+            return 0.0
+        loss = self.step(*_batch(self._data, rows, self.gradients.dtype), 0.0, number, seed)
+        self.gradients *= self.gradients.dtype.type(len(rows) / n_rows)
+        return loss * len(rows) / n_rows
+
+    def compile_share(self) -> None:
+        """Compile nothing: layers in Python are run as they are."""
+
+
 class RowsByLayers(ByLayers):
     """Steps over a data set, with what runs use of a ``RowsProgram``."""
 
@@ -153,20 +178,26 @@ class RowsByLayers(ByLayers):
 
         None is done with parameters or buffers that are no longer finite, of which layers might complain.
         """
-        samples, t, weights = self._data
         per_epoch = -(-len(order) // self._batch_size)
         for s, rate in enumerate(rates):
             epoch, batch = divmod(first + s, per_epoch)
             if shuffled and batch == 0:
                 shuffle_order(order, seed, epoch)
             rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            x = samples.rows(rows, self._dtype)
-            losses[s] = self.step(x, t[rows], weights[rows] if weights.size else weights, rate, first + s, seed)
+            losses[s] = self.step(*_batch(self._data, rows, self._dtype), rate, first + s, seed)
             if not math.isfinite(losses[s]):
                 return s
             if not self._binding.is_finite():
                 return s + 1
         return len(rates)
+
+
+def _batch(
+    data: tuple[Samples, np.ndarray, np.ndarray], rows: np.ndarray, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples, targets and weights of these rows."""
+    samples, t, weights = data
+    return samples.rows(rows, dtype), t[rows], weights[rows] if weights.size else weights
 
 
 def _gradient(layer: Any, attribute: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,14 +6,21 @@ import numpy as np
 
 from fastbp.basics import _arguments
 from fastbp.losses._loss import Loss
+from fastbp.training._ranks import Alone
 
 
 def with_class_weight(
-    weights: np.ndarray, class_weight: Mapping[int, float] | str, loss: Loss, targets: np.ndarray, n_outputs: int
+    weights: np.ndarray,
+    class_weight: Mapping[int, float] | str,
+    loss: Loss,
+    targets: np.ndarray,
+    n_outputs: int,
+    ranks: Alone,
 ) -> np.ndarray:
     """``weights`` of samples, (N,) or without elements for none, times those of their classes.
 
-    ``targets`` are in the form of ``loss.as_targets``. Raises ValueError where they are no class labels.
+    ``targets`` are in the form of ``loss.as_targets``; what is balanced is the samples of all ``ranks``. Raises
+    ValueError where they are no class labels.
     """
     n_classes = loss.n_classes(n_outputs)
     labels = None if targets.ndim == 2 and n_classes == n_outputs else loss.labels_in(targets)
@@ -23,7 +30,8 @@ def with_class_weight(
         )
     if isinstance(class_weight, str):
         _arguments.choice("class_weight", class_weight, ["balanced"])
-        by_class = _balanced(labels, n_classes)
+        counts = ranks.gathered(np.bincount(labels, minlength=n_classes))
+        by_class = _balanced(np.sum(counts, axis=0))
     elif isinstance(class_weight, Mapping):
         by_class = _given(class_weight, n_classes, float(np.finfo(weights.dtype).max))
     else:
@@ -33,10 +41,9 @@ def with_class_weight(
     return (per_sample * weights if weights.size else per_sample).astype(weights.dtype)
 
 
-def _balanced(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weights with which every class that is there counts alike, and the samples N together."""
-    counts = np.bincount(labels, minlength=n_classes)
-    return len(labels) / (np.count_nonzero(counts) * np.maximum(1, counts))
+def _balanced(counts: np.ndarray) -> np.ndarray:
+    """Weights with which every class that is there counts alike, and the samples N together, by their ``counts``."""
+    return counts.sum() / (np.count_nonzero(counts) * np.maximum(1, counts))
 
 
 def _given(class_weight: Mapping[int, float], n_classes: int, largest: float) -> np.ndarray:

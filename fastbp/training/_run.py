@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastbp._binding import Binding
 from fastbp.basics import _arguments
 from fastbp.basics._claim import in_training
 from fastbp.basics._pace import Pace
@@ -22,9 +23,11 @@ from fastbp.training._by_layers import RowsByLayers
 from fastbp.training._class_weight import with_class_weight
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
+from fastbp.training._ranks import Alone, Ranks
 from fastbp.training._retreat import Retreat
 from fastbp.training._rows import RowsProgram
 from fastbp.training._samples import Samples
+from fastbp.training._shards import ShardedRows, Shards, until_sync
 from fastbp.training._stepper import seed_of
 from fastbp.training.history import History, TrainingState
 
@@ -50,25 +53,29 @@ class Run:
         clip_norm: float | None,
         resume: TrainingState | None,
         accuracy: bool = False,
+        ranks: Alone,
+        sync_every: int,
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
+        self.ranks, self._sync_every = ranks, sync_every
         self.binding = binding = net._binding()
         self.dtype = self.parameters.dtype
         self.columns, self.n_outputs = binding.n_inputs, binding.n_outputs
         samples.check_columns(self.columns, "x")
         self.scale = samples.scale
-        self.n_samples = len(samples.array)
-        if self.n_samples == 0:
+        own = len(samples.array)
+        if own == 0:
             raise ValueError("x must hold at least one sample, got none")
+        self.shards = Shards(ranks.gathered(own), ranks.rank)
+        self.n_samples = self.shards.total
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
         self.last_step = epochs * self.per_epoch
         self._limit = clip_norm or 0.0
-        shape = self.n_samples, self.n_outputs
-        targets = binding.loss.as_targets(t, shape, self.dtype)
-        weights = as_weights(sample_weight, self.n_samples, self.dtype)
+        targets = binding.loss.as_targets(t, (own, self.n_outputs), self.dtype)
+        weights = as_weights(sample_weight, own, self.dtype)
         if class_weight is not None:
-            weights = with_class_weight(weights, class_weight, net.loss_layer, targets, self.n_outputs)
+            weights = with_class_weight(weights, class_weight, net.loss_layer, targets, self.n_outputs, ranks)
         self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
         if accuracy:
             net.loss_layer.must_be_of_classes("accuracy")
@@ -78,14 +85,14 @@ class Run:
         self._data = samples, targets, weights
         self.program = self._made()
         self.first, self.second = self.program.states
-        self.seed = seed_of(seed)
+        self.seed = ranks.of_first(seed_of(seed))
         self.step, self.partial_loss = 0, 0.0
         self.resume = self._checked(resume)
         self._first_rate: float | None = None
         self.best_loss, self.waited = math.inf, 0
         self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
-        self.order, self._epoch_of_order = np.arange(self.n_samples), -1
+        self.order, self._epoch_of_order = self.shards.order(), -1
         self._retreat = Retreat(self.vectors)
 
     @property
@@ -150,9 +157,11 @@ class Run:
             self.best_parameters = state.best_parameters.copy()
             self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
 
-    def _made(self) -> RowsProgram | RowsByLayers:
+    def _made(self) -> RowsProgram | RowsByLayers | ShardedRows:
         """The program of the layers as they are, or what does its work where it cannot be written."""
         of = self.binding, self._data, self.optimizer, self._limit, self.batch_size
+        if isinstance(self.ranks, Ranks):
+            return ShardedRows.of(self.ranks, self.shards, self.net._passing, *of, self._sync_every)
         return RowsByLayers(self.net._passing, *of) if self.binding.unlowered else RowsProgram.of(*of)
 
     def _follow(self) -> None:
@@ -161,7 +170,8 @@ class Run:
         Raises RuntimeError where the run cannot go on with them, ValueError where parameters are read-only.
         """
         binding = self.net._binding()
-        if binding is not self.binding:
+        if self.ranks.any(binding is not self.binding):
+            self.ranks.agree(lambda: of_network(binding))
             if not binding.fits(self.binding):
                 raise RuntimeError(
                     "the layers were changed while fit was running: arrays of the same shapes and numbers such as a "
@@ -190,7 +200,7 @@ class Run:
         self._first_rate = None
         for step in range(self.step + len(rates), self.step + steps):
             rates.append(self.optimizer.lr_at(step, step // self.per_epoch))
-        return np.array(rates)
+        return self.ranks.of_first(np.array(rates))
 
     def state(self) -> TrainingState:
         """A copy of where the run is."""
@@ -221,15 +231,16 @@ class Run:
         retreat.prepare(self)
         start = time.perf_counter()
         done = self.execute(rates, losses)
-        seconds = time.perf_counter() - start
+        seconds = self.ranks.of_first(time.perf_counter() - start)  # all ranks go on with as many steps
         pace.took(seconds, steps)
         self.step += done
         retreat.went(rates[:done], seconds)
         if done < steps:
             self._fail(f"the loss is {losses[done]}")
-        if look or retreat.is_far:
+        is_far = self.ranks.of_first(retreat.is_far)
+        if look or is_far:
             self._look()
-        if retreat.is_far:
+        if is_far:
             retreat.forget()
         return losses
 
@@ -256,10 +267,11 @@ class Run:
 
     def _reason(self, epoch: int, batch: int) -> str:
         """What is to blame for a step that came to no finite loss or parameters, and the way out."""
-        order = np.arange(self.n_samples)
+        order = self.shards.order()
         if self.shuffle:
             shuffle_order(order, self.seed, epoch)
-        if flaw := self.part.flaw(order[batch * self.batch_size : (batch + 1) * self.batch_size]):
+        own = self.shards.own(order[batch * self.batch_size : (batch + self._sync_every) * self.batch_size])
+        if flaw := self.ranks.first_said(self.part.flaw(own)):
             return f"{flaw}: fill it in, or leave the row out"
         for name, p in self.net.params.items():
             p = np.atleast_1d(p)
@@ -302,14 +314,16 @@ class Run:
         self.program.compile()  # so that the bar tells of steps alone
         if patience is not None and self.best_loss in self.history.val_loss:
             self.history.best_epoch = self.history.val_loss.index(self.best_loss)
-        by_epoch = validation is not None or bool(callbacks) or self.accuracy
+        called = self.ranks.any(bool(callbacks))  # also where only other ranks have any
+        by_epoch = validation is not None or called or self.accuracy
         pace, stopped = Pace(), patience is not None and self.waited >= patience
-        with Bar(self.last_step, "step", done=self.step) as bar:
+        with Bar(self.last_step, "step", done=self.step, wanted=self.ranks.rank == 0) as bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
                 n = min(self.last_step - self.step, pace.steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
+                n = min(self.last_step - self.step, self._to_sync(n))
                 done = self.step + n
                 losses = self._advance(n, pace, done == self.last_step or (by_epoch and done % self.per_epoch == 0))
                 finished = self._record(losses)
@@ -317,12 +331,13 @@ class Run:
                 if finished:
                     stopped = self._measure(validation, patience)
                     now = time.perf_counter()
-                    self.history.seconds += [(now - epoch_start) / finished] * finished
+                    seconds = self.ranks.of_first(now - epoch_start)
+                    self.history.seconds += [seconds / finished] * finished
                     epoch_start = now
-                    for callback in callbacks:
-                        self._retreat.forget()
-                        stopped = callback(self.history) is True or stopped
+                    if called:
+                        stopped = self._call(callbacks) or stopped
                 self._follow()
+        self.ranks.agree(self._parameters_and_buffers)
         self.history.state = self.state()
         self.program.leave()
         if patience is not None and self.best_parameters.size:
@@ -330,10 +345,26 @@ class Run:
             self.buffers[...] = self.best_buffers
         return self.history
 
+    def _call(self, callbacks: list[Callable[[History], object]]) -> bool:
+        """Call them, and return whether one of any rank has the run end."""
+        self._retreat.forget()
+        self.history.state = self.state()
+        stopping = [callback(self.history) is True for callback in callbacks]
+        self.ranks.agree(self._parameters_and_buffers)
+        return self.ranks.any(any(stopping))
+
+    def _parameters_and_buffers(self) -> dict[str, np.ndarray]:
+        return {"vector of parameters": self.parameters, "vector of buffers": self.buffers}
+
+    def _to_sync(self, steps: int) -> int:
+        """At least ``steps``, so many that all ranks have the same parameters after the last."""
+        last = (self.step + steps - 1) % self.per_epoch
+        return steps - 1 + until_sync(last, self.per_epoch, self._sync_every)
+
     def _measure(self, validation: Part | None, patience: int | None) -> bool:
         """Record what the network has come to by the end of an epoch; returns whether patience has run out."""
         if self.accuracy:
-            self.history.accuracy.append(self.part.measured()["accuracy"])
+            self.history.accuracy.append(self._measured(self.part)["accuracy"])
         if validation is None:
             return False
         loss = self._validate(validation)
@@ -348,14 +379,20 @@ class Run:
 
     def _validate(self, validation: Part) -> float:
         """Measure and record; returns the loss. FloatingPointError where it is not finite because the data are not."""
-        measured = validation.measured()
+        measured = self._measured(validation)
         loss = measured["loss"]
-        if not math.isfinite(loss) and (flaw := validation.flaw(np.arange(len(validation)))):
+        if not math.isfinite(loss) and (flaw := self._flaw_in(validation)):
             when = f"after epoch {len(self.history.loss)}"
             raise FloatingPointError(f"the validation loss is {loss} {when}; in the validation data, {flaw}")
         for name, value in measured.items():
             getattr(self.history, f"val_{name}").append(value)
         return loss
+
+    def _measured(self, part: Part) -> dict[str, float]:
+        return self.ranks.mean(part.measured(), len(part))
+
+    def _flaw_in(self, part: Part) -> str:
+        return self.ranks.first_said(part.flaw(np.arange(len(part))))
 
     def _record(self, losses: np.ndarray) -> int:
         """Add up the losses of the steps just done; returns how many epochs they finished."""
@@ -371,6 +408,12 @@ class Run:
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
         self.partial_loss = float(sums[-1]) if rest else 0.0
         return finished
+
+
+def of_network(binding: Binding) -> dict[str, Any]:
+    """What has to be the same of a network on all ranks."""
+    layers = [(name, repr(layer)) for name, layer in zip(binding.names, binding.layers, strict=True)]
+    return {"network": (layers, repr(binding.loss), binding.vector.dtype), "vector of parameters": binding.vector}
 
 
 def _or_empty(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:

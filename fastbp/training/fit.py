@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _progress, _team
+from fastbp.kernels._jit import kind
 from fastbp.losses._loss import as_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.training._by_layers import tell
 from fastbp.training._part import Part
-from fastbp.training._run import Run
+from fastbp.training._ranks import Alone, on_all_ranks
+from fastbp.training._run import Run, of_network
 from fastbp.training._samples import Samples
 from fastbp.training.history import History, TrainingState
 
 
-@_progress.told_if(lambda *args, progress=True, **others: progress)
+@_progress.told_if(lambda *args, progress=True, comm=None, **others: progress and getattr(comm, "rank", 0) == 0)
+@on_all_ranks
 def fit(
     net: Network,
     x: ArrayLike,
@@ -43,6 +46,8 @@ def fit(
     patience: int | None = None,
     max_steps: int | None = None,
     resume: TrainingState | None = None,
+    comm: Any = None,
+    sync_every: int = 1,
 ) -> History:
     """Train the network in compiled code, and return what became of it.
 
@@ -102,6 +107,17 @@ def fit(
         The ``state`` of an earlier History: go on from there, to the same bits as without a stop. Where patience had
         run out, nothing is left to do.
 
+    comm : mpi4py communicator or None
+        Train on its ranks together, ``MPI.COMM_WORLD`` for all that ``mpiexec`` has started. Each passes a shard of the
+        samples as ``x``, ``t`` and ``sample_weight``, likewise ``validation_data``, and all else alike; each ends with
+        the same network and History, for which see "Training on several machines". The whole is the shards one after
+        the other: a step's batch is ``batch_size`` samples of it, of which each rank computes those that it has.
+        ``threads=None`` divides the cores among the ranks that share them. Callbacks are called on every rank that has
+        any, with the same History.
+    sync_every : int
+        With ``comm``: how many steps a rank does by the gradient of its own samples before all go on from the mean of
+        their parameters; 1 for one gradient of all ranks at each step.
+
     Returns
     -------
     history : History
@@ -110,7 +126,10 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        For arguments out of range and data that do not fit; nothing has changed then.
+        For arguments out of range and data that do not fit; nothing has changed then. With ``comm``, for what differs
+        from rank to rank and must not. What a rank raises is raised on all.
+    ImportError
+        With ``comm``, without mpi4py (the extra ``mpi``).
     FloatingPointError
         Where a loss or a parameter is no longer finite, naming epoch and batch, and the element of ``x`` or ``t`` that
         was not, also of the validation data; the network has the last finite parameters.
@@ -120,6 +139,32 @@ def fit(
     BufferError
         From whoever closes or resizes memory that ``x``, ``t`` or the weights lie in while this runs.
     """
+    ranks: Alone = comm  # which on_all_ranks has made of it
+    optimizer, sync_every = get_optimizer(optimizer), _arguments.integer("sync_every", sync_every, 1)
+    if sync_every > 1 and ranks.size == 1:
+        raise ValueError(f"sync_every is of ranks that train together: it goes with comm, got {sync_every}")
+    ranks.agree(
+        lambda: {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "optimizer": optimizer.settings(),
+            "validation part": (validation_data is None, validation_split),
+            "shuffle": shuffle,
+            "seed": seed,
+            "accuracy": accuracy,
+            "scale": net.scale if scale is None else scale,
+            "class_weight": class_weight,
+            "clip_norm": clip_norm,
+            "patience": patience,
+            "max_steps": max_steps,
+            "sync_every": sync_every,
+            "state to resume": None if resume is None else vars(resume),
+            "machine code": kind(),
+            **of_network(net._binding()),
+        }
+    )
+    if x is None and ranks.size > 1:
+        raise TypeError("x must be this rank's shard of the samples, got None: with comm, each rank passes one")
     samples = Samples("x", x, net.scale if scale is None else _arguments.real("scale", scale, above=0))
     held = None
     if validation_split is not None:
@@ -132,7 +177,7 @@ def fit(
         t,
         epochs=_arguments.integer("epochs", epochs, 0),
         batch_size=_arguments.integer("batch_size", batch_size, 1),
-        optimizer=get_optimizer(optimizer),
+        optimizer=optimizer,
         shuffle=_arguments.flag("shuffle", shuffle),
         seed=_integer_or_none("seed", seed, 0),
         sample_weight=sample_weight,
@@ -140,6 +185,8 @@ def fit(
         clip_norm=None if clip_norm is None else _arguments.real("clip_norm", clip_norm, above=0),
         resume=resume,
         accuracy=_arguments.flag("accuracy", accuracy),
+        ranks=ranks,
+        sync_every=sync_every,
     )
     max_steps = _integer_or_none("max_steps", max_steps, 0)
     if max_steps is not None:
@@ -152,9 +199,9 @@ def fit(
         raise ValueError("patience needs validation_data or validation_split, whose loss it goes by")
     callbacks = _callables(callbacks)
     _arguments.flag("progress", progress)  # told_if goes by it
-    threads = _integer_or_none("threads", threads, 1)
+    threads = ranks.threads(_integer_or_none("threads", threads, 1))
     run.check_rate()
-    tell(net, stacklevel=3)
+    tell(net, stacklevel=4)
     return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 

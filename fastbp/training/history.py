@@ -38,7 +38,7 @@ class History:
         The index in ``val_loss`` of its lowest, the epoch whose weights ``patience`` keeps and restores; None without
         patience, and before the first epoch's end.
     state : TrainingState or None
-        Where the run stopped, for ``fit(resume=...)``.
+        Where the run stopped, for ``fit(resume=...)``; in a callback, where it is.
     """
 
     loss: list[float] = field(default_factory=list)
