@@ -23,6 +23,7 @@ from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
+from fastbp.kernels.convolution import Convolution
 from fastbp.kernels.gemm import LINEAR, RELU
 from fastbp.kernels.instructions import OPERATIONS
 from fastbp.kernels.plan import Plan, plan_product
@@ -133,7 +134,7 @@ class Lowering:
         self._kept: list[tuple[np.ndarray, object]] = []
         self._instructions: list[Any] = []
         self.instructions: list[Any] = []  # of the last table
-        self.functions: dict[int, str] = {}  # names by address
+        self.functions: dict[int, str] = {}  # and plans of images: names by address
         self.plans: dict[int, tuple[Plan, np.ndarray]] = {}  # by their addresses
         self._passes: list[tuple[Passed, Backward]] = []
         self._included: list[Lowering] = []
@@ -175,6 +176,12 @@ class Lowering:
         """Address of an array that has to live as long as the program."""
         self._kept.append((array, pin("an array in use", array)))
         return array_address(array)
+
+    def keep_as(self, name: str, array: np.ndarray) -> int:
+        """As ``keep``, of what is called so in words."""
+        address = self.keep(array)
+        self.functions[address] = name
+        return address
 
     def source(self, array: np.ndarray) -> int:
         """Address of what batches are copied from, kept as by ``keep``, but among the ``sources``."""
@@ -226,7 +233,7 @@ class Lowering:
         last: Any = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
         may = of_output or self.predicts
-        within = may and isinstance(last, of.AffineForward) and last.y == y and last.function == LINEAR
+        within = may and isinstance(last, (of.AffineForward, Convolution)) and last.y == y and last.function == LINEAR
         function = RELU if within and layer.in_registers else self.function(layer.kernel)
         if within:
             self._instructions[-1] = last._replace(function=function, number=number)

@@ -58,10 +58,11 @@ class Run:
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
         self.ranks, self._sync_every = ranks, sync_every
+        net._learn_shape(samples)
         self.binding = binding = net._binding()
         self.dtype = self.parameters.dtype
-        self.columns, self.n_outputs = binding.n_inputs, binding.n_outputs
-        samples.check_columns(self.columns, "x")
+        self.n_outputs = binding.n_outputs
+        binding.check_samples("x", samples.shape)
         self.scale = samples.scale
         own = len(samples.array)
         if own == 0:
