@@ -159,7 +159,7 @@ class Sequential(Network):
                 binding = self._last_binding
             stepper = self._stepper
             if stepper is None or stepper.binding is not binding or stepper.given is not optimizer:
-                tell(self, stacklevel=2)
+                tell(self)
                 stepper = self._stepper = Stepper.going_on(stepper, binding, optimizer, self._passing)
             return stepper.step(x, t, self._scale, sample_weight, clip_norm, seed)
         finally:

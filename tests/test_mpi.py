@@ -1,42 +1,17 @@
 """Training by several processes, started as a user starts them. What they check is in ``mpi_checks``."""
 
-import importlib.util
 import json
-import os
-import shutil
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from isolation import isolated
+from ranks import HERE, needs_mpi, started
 from small_nets import examples, small
 
 from fastbp import load_checkpoint
 from fastbp.cli import main
-
-MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-needs_mpi = pytest.mark.skipif(
-    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None,
-    reason="needs mpi4py and an mpiexec: the extra mpi",
-)
-HERE = Path(__file__).parent
-# Open MPI starts nothing as root, and no more ranks than there are cores, unless it is told to. MPICH's ranks wait for
-# others on a core that these could have, unless it is told that ranks are many.
-FOR_FEW_CORES = dict.fromkeys(("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"), "1") | {
-    "PRTE_MCA_rmaps_default_mapping_policy": ":OVERSUBSCRIBE",
-    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
-}
-
-
-def started(n_ranks, *command, seconds=240):
-    """The ended run of ``n_ranks`` of Python with this command."""
-    folders = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | FOR_FEW_CORES | {"PYTHONPATH": folders, "NUMBA_NUM_THREADS": "1"}
-    command = [MPIEXEC, "-n", str(n_ranks), sys.executable, *map(str, command)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
 
 
 @needs_mpi

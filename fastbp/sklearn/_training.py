@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fastbp.basics._progress import Bar
+from fastbp.basics._warn import warn
 from fastbp.sklearn._alone import alone
 from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective
@@ -188,7 +188,7 @@ class Training(Fitted):
         try:
             self._epochs(steps, held_out, 1 if incremental else self.max_iter, incremental)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=7)
+            warn("Training interrupted by user.")
         if held_out is not None and (self.converged_ or not incremental):
             self.coefs_, self.intercepts_ = self._best_coefs, self._best_intercepts
             if incremental:
@@ -212,9 +212,7 @@ class Training(Fitted):
         if batch_size == "auto":
             return min(200, n_samples)
         if batch_size > n_samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=8
-            )
+            warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return min(batch_size, n_samples)
 
     def _split(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> tuple[Any, ...]:
@@ -266,17 +264,16 @@ class Training(Fitted):
                 solver.end_epoch(self.t_)
                 bar.advance(loss=self.loss_)
                 if not np.isfinite(self.loss_):
-                    warnings.warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning, stacklevel=8)
+                    warn(f"{NOT_FINITE} The best weights are kept.", ConvergenceWarning)
                     break
                 if self._no_improvement_count > self.n_iter_no_change and self._is_stopping():
                     self.converged_ = True
                     break
                 if self.n_iter_ == max_iter and not incremental:
-                    warnings.warn(
+                    warn(
                         f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
                         "converged yet.",
                         ConvergenceWarning,
-                        stacklevel=8,
                     )
 
     def _count_improvement(self, steps: Steps, held_out: tuple[Any, ...] | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from fastbp._binding import Binding
 from fastbp.basics import _check
 from fastbp.basics._claim import Claim
+from fastbp.basics._warn import warn
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.network import Network
@@ -22,14 +22,13 @@ from fastbp.training._samples import Samples
 _ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
 
 
-def tell(net: Network, stacklevel: int) -> None:
+def tell(net: Network) -> None:
     """Warn, once a network, where it is trained layer by layer."""
     names = net._last_binding.unlowered
     if names and not net._told_by_layers:
-        warnings.warn(
+        warn(
             f"{', '.join(names)} cannot be compiled, having no method lower of its own: the network is trained layer "
             "by layer in Python",
-            stacklevel=stacklevel + 1,
         )
         net._told_by_layers = True
 

@@ -132,12 +132,14 @@ class Ranks(Alone):
         raise RuntimeError(f"the ranks are no longer at the same place of the run: {places}")
 
     def gathered(self, value: V) -> list[V]:
-        self._meet(_TELLS)
-        return self._comm.allgather(value)
+        with uninterrupted():  # so that all do both
+            self._meet(_TELLS)
+            return self._comm.allgather(value)
 
     def of_first(self, value: V) -> V:
-        self._meet(_TELLS)
-        return self._comm.bcast(value)
+        with uninterrupted():
+            self._meet(_TELLS)
+            return self._comm.bcast(value)
 
     def any(self, flag: bool) -> bool:
         return max(self._meet(_TELLS, bool(flag))) > 0
@@ -174,14 +176,17 @@ class Ranks(Alone):
     def add_up(self, vector: np.ndarray) -> None:
         """Have ``vector``, which is of one size and type on all ranks, be the sum of all, in the order of the ranks.
 
-        Each rank adds up a piece: it receives that of all others, and sends them the sum. Two thirds of a microsecond
-        a kilobyte, and as much memory as the vector has.
+        Each rank adds up a piece: it receives that of all others, and sends them the sum.
         """
+        self.make_room(vector).add_up(self._comm, vector)
+
+    def make_room(self, vector: np.ndarray) -> _Room:
+        """What ``add_up`` needs for such vectors, as much memory as one has: made before a step, no step lacks it."""
         key = vector.size, vector.dtype
         room = self._rooms.get(key)
         if room is None:
             room = self._rooms[key] = _Room(self, vector)
-        room.add_up(self._comm, vector)
+        return room
 
 
 class _Room:

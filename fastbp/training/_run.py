@@ -93,7 +93,7 @@ class Run:
         self.best_loss, self.waited = math.inf, 0
         self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
-        self.order, self._epoch_of_order = self.shards.order(), -1
+        self.order, self._epoch_of_order = self._order_of(-1), -1
         self._retreat = Retreat(self.vectors)
 
     @property
@@ -268,9 +268,7 @@ class Run:
 
     def _reason(self, epoch: int, batch: int) -> str:
         """What is to blame for a step that came to no finite loss or parameters, and the way out."""
-        order = self.shards.order()
-        if self.shuffle:
-            shuffle_order(order, self.seed, epoch)
+        order = self._order_of(epoch)
         own = self.shards.own(order[batch * self.batch_size : (batch + self._sync_every) * self.batch_size])
         if flaw := self.ranks.first_said(self.part.flaw(own)):
             return f"{flaw}: fill it in, or leave the row out"
@@ -279,6 +277,15 @@ class Run:
             if place := place_of(name, p, np.arange(len(p)), self.dtype):
                 return f"{place} before this step"
         return "try a smaller learning rate"
+
+    def _order_of(self, epoch: int) -> np.ndarray:
+        """The samples in the order of an epoch; before the first, where they will be shuffled, in any."""
+        if not self.shuffle:
+            return self.shards.order()
+        order = np.arange(self.n_samples)
+        if epoch >= 0:
+            shuffle_order(order, self.seed, epoch)
+        return order
 
     def put_back(self, vectors: list[np.ndarray]) -> None:
         """Have the vectors be what they were."""
@@ -414,7 +421,11 @@ class Run:
 def of_network(binding: Binding) -> dict[str, Any]:
     """What has to be the same of a network on all ranks."""
     layers = [(name, repr(layer)) for name, layer in zip(binding.names, binding.layers, strict=True)]
-    return {"network": (layers, repr(binding.loss), binding.vector.dtype), "vector of parameters": binding.vector}
+    return {
+        "network": (layers, repr(binding.loss), binding.vector.dtype),
+        "vector of parameters": binding.vector,
+        "vector of buffers": binding.kept,
+    }
 
 
 def _or_empty(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:

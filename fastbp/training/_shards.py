@@ -94,6 +94,8 @@ class ShardedRows:
         vectors = binding.vector, binding.kept, *self.states
         self._vectors = [vector for vector in vectors if vector.size]
         self._copies = [np.empty_like(vector) for vector in self._vectors] if sync_every > 1 else []
+        for vector in (gradient.gradients, *self._vectors):
+            ranks.make_room(vector)
         self._added = np.zeros(1)  # what the update adds to a loss
 
     @classmethod

@@ -201,7 +201,7 @@ def fit(
     _arguments.flag("progress", progress)  # told_if goes by it
     threads = ranks.threads(_integer_or_none("threads", threads, 1))
     run.check_rate()
-    tell(net, stacklevel=4)
+    tell(net)
     return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 
