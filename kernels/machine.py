@@ -50,6 +50,9 @@ class Fixed(NamedTuple):
     half_parameters: int = 1 << 14
     slice_parts: int = 8
     predict_rows: int = 512
+    image_bytes: int = 256 << 10
+    group_bytes: int = 2 << 20
+    partial_elements: int = 1 << 20
 
 
 _Is = FixedNumber  # for a line each
@@ -78,6 +81,9 @@ FIXED_NUMBERS = {
     "half_parameters": _Is("parameters", "up to which it is, since their gradients are added up", "step"),
     "slice_parts": _Is("parts", "that have the slices: they even out threads that do not always run", "rows"),
     "predict_rows": _Is("rows", "of a block at the least: as fast as many, and computed as many are", "predict"),
+    "image_bytes": _Is("bytes", "of rows of an image that a convolution copies at once: into the second cache", "conv"),
+    "group_bytes": _Is("bytes", "of images over which the gradient of filters is added up in registers", "conv"),
+    "partial_elements": _Is("elements", "of all parts of the gradient of filters, which are added up", "conv"),
 }
 
 FIXED = Fixed()

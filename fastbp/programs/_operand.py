@@ -1,5 +1,6 @@
 """What passes from layer to layer while a program is written."""
 
+import math
 from dataclasses import dataclass
 
 from fastbp.kernels.gemm import LINEAR, NOTHING
@@ -28,9 +29,8 @@ class Operand:
 
     @property
     def columns(self) -> int:
-        """Numbers in a sample that is a row."""
-        (columns,) = self.shape
-        return columns
+        """Numbers in a sample."""
+        return math.prod(self.shape)
 
     def take_slope(self) -> Epilogue:
         """Take over what the gradient has to be put through; whoever made the numbers then leaves it out."""

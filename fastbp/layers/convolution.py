@@ -1,0 +1,199 @@
+"""Convolution as a layer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _check, _team
+from fastbp.basics._address import address_of
+from fastbp.basics._arguments import shown
+from fastbp.basics._attributes import remembered, setting
+from fastbp.kernels import convolution as of
+from fastbp.kernels.convolution import correlate, gradient_of_filters
+from fastbp.kernels.convolution_plan import Shape, elements_of_parts, forward, input_gradient, weight_gradient
+from fastbp.kernels.gemm import LINEAR, NOTHING
+from fastbp.layers._images import as_image_shape, as_images, pad_setting, stride_setting, window_on
+from fastbp.layers._layer import Layer
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import NO_EPILOGUE, Operand
+
+PLAIN = LINEAR, NOTHING
+
+
+class Convolution(Layer):
+    """Images times filters at each place, plus a bias: the book's layer, ``torch.nn.Conv2d``.
+
+    ``y[n, f, i, j] = b[f] + sum over c, k, l of W[f, c, k, l] x[n, c, stride i + k - pad, stride j + l - pad]``, where
+    ``x`` is 0 around the images. The parameters are kept by reference: what is written into them in place counts at the
+    next call.
+
+    Parameters
+    ----------
+    W : (F, C, KH, KW) array of real numbers
+        F filters for images of C channels.
+    b : (F,) array of real numbers, or None
+        None for a layer without bias.
+    stride : int of at least 1
+        Pixels from one place of the filters to the next, down and to the right.
+    pad : int of at least 0
+        Zeros around the images.
+
+    Attributes
+    ----------
+    x : (N, C, H, W) array or None
+        The images of the last ``forward``; None before the first.
+    dW : (F, C, KH, KW) array or None
+        The gradient of ``W`` from the last ``backward``; None before the first.
+    db : (F,) array or None
+        The gradient of ``b``.
+    """
+
+    parameters = ("W", "b")
+    remembers = ("_last",)
+
+    stride: int = setting(stride_setting)
+    pad: int = setting(pad_setting)
+    x: np.ndarray | None = remembered(0)
+    _last: tuple[np.ndarray | None] = (None,)
+
+    def __init__(self, W: np.ndarray, b: np.ndarray | None, stride: int = 1, pad: int = 0) -> None:
+        if isinstance(W, (int, float, np.number)):
+            raise TypeError(f"W must be an array (filters, channels, height, width), got {shown(W)}")
+        self.W = W
+        self.b = b
+        self.stride, self.pad = stride, pad
+        self.dW: np.ndarray | None = None
+        self.db: np.ndarray | None = None
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return the convolution of the images ``x``.
+
+        Parameters
+        ----------
+        x : (N, C, H, W) array of real numbers
+
+        Returns
+        -------
+        out : (N, F, OH, OW) array
+            OH = (H + 2 pad - KH) // stride + 1, and OW likewise. Of the dtype of NumPy's arithmetic on ``x``, ``W`` and
+            ``b``, float64 for integers.
+
+        Raises
+        ------
+        ValueError
+            For ``x`` of other dimensions or channels, and filters larger than the padded images.
+        TypeError
+            For what is no array of real numbers.
+        """
+        images = as_images(x)
+        W, b = self.checked_parameters()
+        shape = self._shape(images.shape[1:], W)
+        dtype = _check.result_type(images, W, b)
+        kind = _check.computed_in(dtype)
+        # All of these are this call's own views or copies, or new: they stay until it returns.
+        inputs, W, b = (_check.ready(array, kind) for array in (images, W, b))
+        out = np.empty((len(images), shape.filters, *shape.places), kind)
+        plan = forward(shape, kind)
+        at = address_of(plan), address_of(inputs), address_of(W), address_of(b) if b.size else NOTHING
+        correlate(_team.address(), *at, address_of(out), len(images), PLAIN, kind.type(1))
+        self._last = (images,)
+        return _check.of_type(out, dtype)
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return the gradient with respect to ``x``, and set ``dW`` and ``db``.
+
+        ``dout`` has the shape of the last ``forward``'s result. ``x`` and ``W`` are taken as they are now. Raises
+        ValueError where shapes do not fit, RuntimeError before the first ``forward``, TypeError for what is no array of
+        real numbers.
+        """
+        (given,) = self._last
+        if given is None:
+            raise _check.not_before_forward(self)
+        images, dout = as_images(given), _check.as_real("dout", dout)
+        W, _ = self.checked_parameters()
+        shape = self._shape(images.shape[1:], W)
+        _check.same_shape("dout", dout, (len(images), shape.filters, *shape.places), "the output")
+        kind = _check.computed_in(_check.result_type(dout, images, W))
+        x, d, filters = (_check.ready(array, kind) for array in (images, dout, W))
+        dx, dW, db = np.empty(x.shape, kind), np.empty(W.shape, kind), np.empty(len(W), kind)
+        team, one, n_images = _team.address(), kind.type(1), len(images)
+        for plan in input_gradient(shape, kind):
+            at = address_of(plan), address_of(d), address_of(filters), NOTHING, address_of(dx)
+            correlate(team, *at, n_images, PLAIN, one)
+        plan = weight_gradient(shape, kind)
+        partial = np.empty(elements_of_parts(plan, n_images), kind)
+        sums = address_of(plan), address_of(x), address_of(d), address_of(partial)
+        gradient_of_filters(team, *sums, n_images, one, False, address_of(dW), address_of(db))
+        self.dW = _check.of_type(dW, _check.result_type(images, dout))
+        self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
+        return _check.of_type(dx, _check.result_type(dout, W))
+
+    def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """``W`` (F, C, KH, KW) and ``b`` (F,) as they are now, in arrays of their own; b is empty where there is none.
+
+        Raises ValueError where they do not fit, TypeError for what is no array of real numbers.
+        """
+        W, given = _check.as_real("W", self.W), self.b
+        if W.ndim != 4 or not W.size:
+            raise ValueError(
+                f"W must have four dimensions, (filters, channels, height, width), none of them 0, got shape {W.shape}"
+            )
+        if given is None:
+            return W, np.empty(0, W.dtype)
+        b = _check.as_real("b", given)
+        if b.shape != W.shape[:1]:
+            raise ValueError(f"b must have one element for each filter of W of shape {W.shape}, got shape {b.shape}")
+        return W, b
+
+    def _shape(self, image: tuple[int, ...], W: np.ndarray) -> Shape:
+        """Of the convolution of images (C, H, W); ValueError where they do not fit."""
+        channels, height, width = as_image_shape(image)
+        if channels != W.shape[1]:
+            raise ValueError(f"W of shape {W.shape} is for images of {W.shape[1]} channels, got {channels}")
+        window_on(image, W.shape[2:], self.pad, "a filter")
+        return Shape(channels, height, width, W.shape[0], *W.shape[2:], self.stride, self.pad)
+
+    def checked(self) -> tuple[np.ndarray | None, ...]:
+        """``W`` (F, C, KH, KW) and ``b`` (F,) or None, as they are now; see ``checked_parameters``."""
+        W, b = self.checked_parameters()
+        return W, b if b.size else None
+
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(F, OH, OW), for images (C, H, W)."""
+        W, _ = self.checked_parameters()
+        return W.shape[0], *self._shape(shape, W).places
+
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the convolution; the gradient with respect to ``x`` is put through the slope of ``x`` at once."""
+        own_W, own_b = self.checked_parameters()
+        W, b = p.place_of(own_W), p.place_of(own_b) if own_b.size else NOTHING
+        shape, n_images = self._shape(x.shape, own_W), p.rows
+        out = shape.filters, *shape.places
+        y = p.buffer((self, "y"), int(np.prod(out)))
+        p.emit(of.Convolution(x.address, W, b, y, n_images, p.keep(forward(shape, p.dtype)), LINEAR, 0.0))
+
+        def backward(dy: int, wanted: bool) -> int:
+            dx = p.buffer((self, "dx"), x.columns) if wanted else NOTHING
+            if wanted:
+                plans = input_gradient(shape, p.dtype)
+                slope = x.take_slope() if len(plans) == 1 else NO_EPILOGUE
+                for plan in plans:
+                    p.emit(of.ConvolutionInputGradient(dy, W, dx, n_images, p.keep(plan), *slope))
+            plan = weight_gradient(shape, p.dtype)
+            partial = p.array((self, "partial"), (elements_of_parts(plan, p.most_rows),))
+            place = p.place_of if p.fused_step else p.gradient_of
+            dW, db = place(own_W), place(own_b) if own_b.size else NOTHING
+            p.emit(
+                of.ConvolutionWeightGradient(
+                    x.address, dy, dW, db, n_images, p.keep(plan), partial, p.adds, p.fused_step
+                )
+            )
+            return dx
+
+        p.on_backward(self, backward)
+        return Operand(y, out)
+
+    def __repr__(self) -> str:
+        bias = "" if self.b is not None else ", without bias"
+        return f"Convolution{np.shape(self.W)}"[:-1] + f", stride={self.stride}, pad={self.pad}{bias})"

@@ -1,0 +1,67 @@
+"""Images as rows, as a layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _check
+from fastbp.layers._layer import Layer
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
+
+
+class Flatten(Layer):
+    """Samples of any shape as rows of numbers, ``torch.nn.Flatten``.
+
+    An Affine flattens what it gets by itself; this says where, and gives the gradient its shape back.
+    """
+
+    remembers = ("_last",)
+    torch = "Flatten", {}
+
+    _last: tuple[int, ...] | None = None  # the shape of x
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Return ``x`` (N, ...) as (N, I), a view where one will do.
+
+        Raises ValueError for fewer than two dimensions, TypeError for what is no array of real numbers.
+        """
+        x = _check.as_real("x", x)
+        if x.ndim < 2:
+            raise ValueError(f"x must have at least two dimensions, samples and what is in them, got shape {x.shape}")
+        self._last = x.shape
+        return x.reshape(len(x), math.prod(x.shape[1:]))
+
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """Return ``dout`` (N, I) in the shape that ``x`` came in.
+
+        Raises ValueError unless it has as many rows and columns, RuntimeError before the first ``forward``, TypeError
+        for what is no array of real numbers.
+        """
+        shape = self._last
+        if shape is None:
+            raise _check.not_before_forward(self)
+        dout = _check.as_real("dout", dout)
+        _check.same_shape("dout", dout, (shape[0], math.prod(shape[1:])), "the output")
+        return dout.reshape(shape)
+
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(I,), for samples with I numbers in all."""
+        return (math.prod(shape),)
+
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write nothing: rows of a program are flat as it is."""
+
+        def backward(dy: int, wanted: bool) -> int:
+            return dy
+
+        p.on_backward(self, backward)
+        return Operand(x.address, (x.columns,), x.take_slope())
+
+    def onnx(self, node: Any, x: str) -> str:
+        """ONNX's Flatten."""
+        return node("Flatten", x)
