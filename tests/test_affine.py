@@ -274,10 +274,10 @@ def test_gradients_of_parameters_alone_have_the_same_bits(order, dtype):
     x, W, b, dout = (rng.standard_normal(shape).astype(dtype) for shape in ((6, 5), (5, 3), (3,), (6, 3)))
     W = np.asarray(W, order=order)
     whole, alone = fastbp.Affine(W, b), fastbp.Affine(W, b)
-    for given in (x, x[0], x.astype(np.int64)):  # the first is compiled by the last, and then taken at once
+    for inputs in (x, x[0], x.astype(np.int64)):  # the first is compiled by the last, and then taken at once
         for layer in (whole, alone):
-            layer.forward(given)
-        rows = dout if given.ndim == 2 else dout[0]
+            layer.forward(inputs)
+        rows = dout if inputs.ndim == 2 else dout[0]
         whole.backward(rows)
         for _ in range(2):
             alone.dW = alone.db = None
