@@ -30,6 +30,7 @@ RUNS = {
         ["slow", "fast", "results"],
     ),
     "ch06_overfit": ({"train_num": 200, "epochs": 4, **HIDDEN}, ["results"]),
+    "ch06_random_search": ({"train_num": 250, "epochs": 3, "trials": 2, "shown": 2, **HIDDEN}, ["results"]),
     "ch07_train": (
         {"train_num": 200, "test_num": 40, "epochs": 2, "hidden_size": 10, "weight_file": "'trained.pkl'"},
         ["train_acc_list", "test_acc_list"],
@@ -42,7 +43,6 @@ RUNS = {
     ),
     "ch08_half_float": ({"test_num": 10}, ["accuracy", "half_accuracy"]),
     "ch08_misclassified": ({"test_num": 10, "shown": 4}, ["found"]),
-    "ch06_random_search": ({"train_num": 250, "epochs": 3, "trials": 2, "shown": 2, **HIDDEN}, ["results"]),
 }
 
 
