@@ -13,13 +13,15 @@ from fastbp.basics._attributes import setting
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import normalization as of
 from fastbp.kernels.columns import shape_of_partial
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.normalization import (
     MEAN,
     SCALE,
     STATISTICS,
     VAR,
-    batch_normalization,
-    batch_normalization_back,
+    batch_normalization_backward,
+    batch_normalization_forward,
+    move_averages,
     normalize_by,
 )
 from fastbp.layers._columns import ColumnLayer
@@ -28,6 +30,8 @@ from fastbp.layers.affine import Affine
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
+FORWARD = Entry(batch_normalization_forward, "NK K K number IK ODK:double -> NK NK")
+BACKWARD = Entry(batch_normalization_backward, "NK NK K IK ODK:double integer -> NK K K")
 ONE_SAMPLE = (
     "BatchNormalization expects at least two samples while training, got x of shape {}: one sample is its own mean, so "
     "that the output is beta and no gradient goes further"
@@ -123,8 +127,30 @@ class BatchNormalization(ColumnLayer):
         TypeError
             For what is no array of real numbers.
         """
-        out, self._last = self._passed(x, train_flg)
+        out = self._trained(x) if train_flg else None
+        if out is None:
+            out, self._last = self._passed(x, train_flg)
         return out
+
+    def _trained(self, x: ArrayLike) -> np.ndarray | None:
+        """What a training pass returns, where all is as the kernel takes it and may be written to; else None."""
+        given = x, self.gamma, self.running_mean, self.running_var
+        if any(type(array) is not np.ndarray for array in given):
+            return None
+        rows, gamma, *running = map(_check.own_view, given)
+        if rows.ndim != 2 or len(rows) < 2 or running[1].min(initial=0) < 0:
+            return None
+        for array in running:
+            if array.shape != rows.shape[1:] or array.dtype != rows.dtype or not array.flags.carray:
+                return None
+        statistics, partial = np.empty((STATISTICS, rows.shape[1]), rows.dtype), np.empty(shape_of_partial(*rows.shape))
+        made = FORWARD.call(_team.address, rows, gamma, self.beta, self.eps, statistics, partial)
+        if made is None:
+            return None
+        z, y = made
+        move_averages(statistics, *running, self.momentum)
+        self._last = z, statistics, False, rows.shape
+        return y
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` normalised by the running statistics, without touching what the last ``forward`` left."""
@@ -135,8 +161,8 @@ class BatchNormalization(ColumnLayer):
         gamma, beta, running_mean, running_var = self._taken("beta", *self.buffers)
         x, rows, dtype = self._rows(x, (gamma, beta))
         kind = rows.dtype
-        y, z, statistics = np.empty_like(rows), np.empty_like(rows), np.empty((STATISTICS, len(gamma)), kind)
-        team, gamma, beta = _team.current().address, _check.ready(gamma, kind), _check.ready(beta, kind)
+        statistics = np.empty((STATISTICS, len(gamma)), kind)
+        gamma, beta = _check.ready(gamma, kind), _check.ready(beta, kind)
         # All of these are this call's own views or copies, or new: they stay until it returns.
         if train_flg:
             if not len(rows):
@@ -144,12 +170,13 @@ class BatchNormalization(ColumnLayer):
             if len(rows) == 1:  # where torch raises; the book's own check of gradients does it
                 warnings.warn(ONE_SAMPLE.format(x.shape), RuntimeWarning, stacklevel=3)
             partial = np.empty(shape_of_partial(*rows.shape))
-            batch_normalization(team, rows, self.eps, gamma, beta, statistics, z, y, partial)
+            z, y = FORWARD(_team.address, rows, gamma, beta, self.eps, statistics, partial)
             self._move("running_mean", running_mean, statistics[MEAN])
             self._move("running_var", running_var, statistics[VAR])
         else:
             statistics[MEAN], statistics[SCALE] = running_mean, 1 / np.sqrt(running_var + self.eps)
-            normalize_by(team, rows, statistics, gamma, beta, z, y)
+            y, z = np.empty_like(rows), np.empty_like(rows)
+            normalize_by(_team.current().address, rows, statistics, gamma, beta, z, y)
         return _check.of_type(y.reshape(x.shape), dtype), (z, statistics, not train_flg, x.shape)
 
     def _move(self, name: str, running: np.ndarray, batch: np.ndarray) -> None:
@@ -161,10 +188,25 @@ class BatchNormalization(ColumnLayer):
         else:
             setattr(self, name, moved.astype(_check.result_type(running)))
 
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """As that of every layer with a number for each column: see ``ColumnLayer``."""
+        last = self._last
+        if last is not None and len(last[-1]) == 2:
+            z, statistics, constant, shape = last
+            partial = np.zeros(shape_of_partial(*shape))  # read where there are no rows
+            made = BACKWARD.call(_team.address, dout, z, self.gamma, statistics.copy(), partial, int(constant))
+            if made is not None:
+                dx, self.dgamma, self.dbeta = made
+                return dx
+        return super().backward(dout)
+
     def _back(self, last: tuple[Any, ...], d: np.ndarray, factor: np.ndarray, *rest: Any) -> None:
         z, statistics, constant, _ = last
+        partial, _, _, *gradients = rest
         own = np.array(statistics, d.dtype)  # in which the kernel works
-        batch_normalization_back(_team.current().address, d, _check.ready(z, d.dtype), factor, own, constant, *rest)
+        made = BACKWARD(_team.address, d, _check.ready(z, d.dtype), factor, own, partial, int(constant))
+        for array, result in zip((d, *gradients), made, strict=True):
+            array[...] = result
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer; the running statistics move with the backward pass, after the loss.
