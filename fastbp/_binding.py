@@ -26,6 +26,10 @@ from fastbp.losses._loss import Loss
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
+NO_SHAPE = (
+    "the size of the images is not known yet: the network takes it from the first that predict, fit or step get, or is "
+    "told by in_shape=(channels, height, width)"
+)
 NO_PARAMETERS = "layers must hold at least one Affine, or another layer with parameters"
 
 
@@ -73,6 +77,7 @@ class Binding:
     ----------
     layers, loss : the network's, by their names; they are checked, and their parameters become views of ``vector``
     before : the network's binding until now; its vector stays where no parameter is another
+    in_shape : the shape of an input sample; None where the layers say it, or it is not known yet
 
     Attributes
     ----------
@@ -85,14 +90,22 @@ class Binding:
     predicts : whether all have instructions of what they predict
     remembered : the attributes of each layer's object, and the name of one that a forward leaves there
     layers, loss : copies that nobody else has, with views of the vectors
-    n_inputs, n_outputs : columns of the network's input and of its scores
+    in_shape : of an input sample; None where it is not known yet
+    n_inputs, n_outputs : numbers in an input sample and in its scores
     shapes : of an output sample of each layer
     programs : of it, which those who train leave to those who train next, by what they are for
 
-    Raises TypeError and ValueError where layers are no network.
+    Raises TypeError and ValueError where layers are no network, and ValueError from what asks for the last four while
+    the shape of a sample is not known.
     """
 
-    def __init__(self, layers: Mapping[str, Any], loss: Any, before: Binding | None = None) -> None:
+    def __init__(
+        self,
+        layers: Mapping[str, Any],
+        loss: Any,
+        before: Binding | None = None,
+        in_shape: tuple[int, ...] | None = None,
+    ) -> None:
         self.vector: np.ndarray
         self.kept: np.ndarray
         self.params: Params
@@ -130,19 +143,54 @@ class Binding:
         ]
         *self.layers, self.loss = map(_made_again, (*self.live, loss))
         self._give_views(arrays)
-        said = [layer.n_inputs for layer in self.layers if layer.n_inputs is not None]
-        if not said:
-            raise ValueError(f"no layer says by n_inputs how many inputs there are, of {', '.join(layers)}")
-        self.n_inputs = said[0]
-        self.shapes: list[tuple[int, ...]] = []
-        shape: tuple[int, ...] = (self.n_inputs,)
-        for name, layer in zip(layers, self.layers, strict=True):
-            try:
-                shape = layer.out_shape(shape)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-            self.shapes.append(shape)
-        self.n_outputs = math.prod(shape)
+        self.in_shape = self._said_by_layers() if in_shape is None else in_shape
+        self._shapes: list[tuple[int, ...]] = []
+        shape = self.in_shape
+        if shape is not None:
+            for name, layer in zip(layers, self.layers, strict=True):
+                try:
+                    shape = layer.out_shape(shape)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+                self._shapes.append(shape)
+
+    def _said_by_layers(self) -> tuple[int, ...] | None:
+        """The shape of an input sample, as the first layer says that does; None where one before takes images."""
+        for layer in self.layers:
+            if layer.takes_images:
+                return None
+            if layer.n_inputs is not None:
+                return (layer.n_inputs,)
+        raise ValueError(f"no layer says by n_inputs how many inputs there are, of {', '.join(self._of)}")
+
+    @property
+    def n_inputs(self) -> int:
+        if self.in_shape is None:
+            raise ValueError(NO_SHAPE)
+        return math.prod(self.in_shape)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        if self.in_shape is None:
+            raise ValueError(NO_SHAPE)
+        return self._shapes
+
+    @property
+    def n_outputs(self) -> int:
+        return math.prod(self.shapes[-1])
+
+    def check_samples(self, name: str, shape: tuple[int, ...]) -> None:
+        """ValueError unless an array ``name`` of that ``shape`` holds input samples, as they are or as rows.
+
+        Images of one channel may come without it.
+        """
+        own, n = self.in_shape, self.n_inputs
+        given = shape[1:]
+        if own is None or len(own) == 1 or len(given) < 2:
+            if math.prod(given) != n:
+                raise ValueError(f"{name} has {math.prod(given)} elements a sample, the network has {n} inputs")
+        elif given not in (own, own[own[0] == 1 :]):
+            raise ValueError(f"{name} has samples of shape {given}, the network takes images {own}")
 
     def learn_to_look(self) -> None:
         """Look at arrays and settings by compiled code from now on, where a call is a matter of microseconds."""
@@ -252,7 +300,8 @@ class Binding:
 
     def forward(self, p: Lowering, x: int) -> Operand:
         """Write the forward pass for the rows at ``x``, and hang the backward passes on ``p``; returns the scores."""
-        operand = Operand(x, (self.n_inputs,))
+        assert self.in_shape is not None
+        operand = Operand(x, self.in_shape)
         for p.place, layer in enumerate(self.layers):
             operand = layer.lower(p, operand)
         return operand

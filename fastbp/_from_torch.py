@@ -9,10 +9,11 @@ from fastbp.basics import _arguments
 from fastbp.basics._tensor import as_array
 from fastbp.files.architecture import KINDS
 from fastbp.layers.affine import Affine
+from fastbp.layers.flatten import Flatten
 from fastbp.sequential import Sequential
 
 _BY_MODULE: dict[str, Any] = {cls.torch[0]: cls for cls in KINDS}  # a layer by its class of torch.nn
-_NO_LAYERS = ("Identity", "Flatten")  # an Affine takes any sample as a row
+_NO_LAYERS = ("Identity",)
 
 
 def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) -> Sequential:
@@ -23,8 +24,9 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
     Parameters
     ----------
     source : torch.nn.Sequential or mapping
-        A Sequential, nested ones too, of Linear, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten and the activations
-        that are layers here, after the scale that ``to_torch`` may have put first; or a state dict: a mapping from
+        A Sequential, nested ones too, of Linear, Dropout, BatchNorm1d, LayerNorm, Conv2d, BatchNorm2d, MaxPool2d,
+        AvgPool2d, Identity, Flatten and the activations that are layers here, after the scale that ``to_torch`` may
+        have put first; or a state dict: a mapping from
         names to tensors or arrays, ``NAME.weight`` (outputs, inputs) and ``NAME.bias`` (outputs,). Its layers come in
         the mapping's order, but by number where all names are numbers.
     activation : str or None
@@ -52,7 +54,10 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
     if activation is not None:
         raise TypeError("activation goes with a state dict: a module has its own")
     scale, source = _scale_of(nn, source)
-    return Sequential(_layers(nn, source, type(source).__name__), loss, scale=scale)
+    layers = _layers(nn, source, type(source).__name__)
+    if not any(layer.takes_images for layer in layers):  # an Affine takes any sample as a row
+        layers = [layer for layer in layers if not isinstance(layer, Flatten)]
+    return Sequential(layers, loss, scale=scale)
 
 
 def _scale_of(nn: Any, module: Any) -> tuple[float, Any]:
@@ -73,7 +78,7 @@ def _layers(nn: Any, module: Any, name: str) -> list[Any]:
     if type(module) is getattr(nn, kind, None) or type(module).__module__ == "fastbp.layers._torch_modules":
         if kind in _BY_MODULE:
             return [_BY_MODULE[kind].from_module(module)]
-        if kind in _NO_LAYERS and (kind != "Flatten" or (module.start_dim, module.end_dim) == (1, -1)):
+        if kind in _NO_LAYERS:
             return []
     raise TypeError(
         f"{name} is {module!r:.80}; supported are Sequential, {', '.join((*_BY_MODULE, *_NO_LAYERS))} "

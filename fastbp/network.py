@@ -29,6 +29,7 @@ class Network:
     Letters in shapes: N samples, I inputs, K outputs.
     """
 
+    _in_shape: tuple[int, ...] | None = None  # of what older pickles hold, too
     _told_by_layers = False  # whether it has been told that it is trained layer by layer
     _predict_is_kept: ClassVar[bool] = False  # whether ``predict`` leaves in the layers what ``backward`` needs
 
@@ -37,7 +38,14 @@ class Network:
         if cls.loss is not Network.loss or cls.gradient is not Network.gradient:  # which may go through predict
             cls._predict_is_kept = True
 
-    def __init__(self, layers: Iterable[Any], loss: Any = None, *, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        layers: Iterable[Any],
+        loss: Any = None,
+        *,
+        scale: float = 1.0,
+        in_shape: tuple[int, ...] | None = None,
+    ) -> None:
         self.layers: OrderedDict[str, Any] = OrderedDict()
         numbers: dict[str, int] = {}
         if isinstance(layers, str) or not isinstance(layers, Iterable):
@@ -48,11 +56,12 @@ class Network:
             self.layers[f"{kind}{numbers[kind]}"] = layer
         self.loss_layer = loss_layer(loss)
         self.scale = scale
+        self._in_shape = None if in_shape is None else _as_shape(in_shape)
         self._begin_afresh()
 
     def _begin_afresh(self) -> None:
         self._training, self._passing = Claim(), Claim()
-        self._last_binding = Binding(self.layers, self.loss_layer)
+        self._last_binding = Binding(self.layers, self.loss_layer, None, self._in_shape)
         self._predictor: Predictor | None = None
 
     def _binding(self) -> Binding:
@@ -64,8 +73,29 @@ class Network:
                     "a layer of a network in training in another thread, its arrays or its settings were replaced: "
                     "wait until that training has taken it up between two steps, or write into the arrays in place"
                 )
-            binding = self._last_binding = Binding(self.layers, self.loss_layer, binding)
+            binding = self._last_binding = Binding(self.layers, self.loss_layer, binding, self._in_shape)
         return binding
+
+    @property
+    def in_shape(self) -> tuple[int, ...] | None:
+        """The shape of an input sample: (I,), or (C, H, W) of images.
+
+        Of a network for images it is None until it was set, by ``in_shape`` or by the first images that ``predict``,
+        ``fit``, ``step``, ``loss`` or ``gradient`` were given.
+        """
+        return self._binding().in_shape
+
+    @in_shape.setter
+    def in_shape(self, shape: tuple[int, ...]) -> None:
+        own = _as_shape(shape)
+        self._binding()
+        self._last_binding = Binding(self.layers, self.loss_layer, self._last_binding, own)
+        self._in_shape = own
+
+    def _learn_shape(self, x: Any) -> None:
+        """Take the size of images from the first that come."""
+        if self._last_binding.in_shape is None and (shape := np.shape(x))[1:] and len(shape) == 4:
+            self.in_shape = shape[1:]
 
     def _bound(self) -> np.ndarray:
         """The flat vector of the parameters."""
@@ -135,6 +165,13 @@ class Network:
 
     def _scaled(self, x: ArrayLike) -> Any:
         """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
+        self._learn_shape(x)
+        own = self._last_binding.in_shape
+        if own is not None and len(own) > 1:
+            x = _check.as_real("x", x)
+            if x.ndim > 1 and x.shape[1:] != own:
+                self._last_binding.check_samples("x", x.shape)
+                x = x.reshape(len(x), *own)
         if self.scale == 1:
             return x
         x = _check.as_real("x", x)
@@ -184,6 +221,7 @@ class Network:
     def _predicted(self, x: ArrayLike) -> np.ndarray:
         """What ``predict`` returns, for what it was not called with before."""
         held = pin("x", x)
+        self._learn_shape(x)
         binding = self._binding_that_predicts()
         if binding is None:
             way = self._scores if self._predict_is_kept else self._passed
@@ -226,6 +264,11 @@ class Network:
         joins = self._scale != 1 or first.parameters or first.buffers  # x and numbers of that dtype at once
         if (_check.result_type(x, binding.vector) if joins else x.dtype) != dtype or not x.size:
             return None
+        if binding.in_shape is None:
+            return None
+        if len(binding.in_shape) > 1:
+            binding.check_samples("x", x.shape)
+            return x.reshape(len(x), -1) if x.ndim > 1 else None
         if x.ndim == 1:  # one sample, unless it is as many of one number, for the first layer or a later one
             x = x[None] if (1,) not in ((binding.n_inputs,), *binding.shapes[:-1]) else x
         elif x.ndim > 2:
@@ -356,3 +399,10 @@ class Network:
         for layer in self.layers.values():
             out = layer.predict(out) if layer.draws else layer.forward(out)
         return self.loss_layer.forward(out, t)
+
+
+def _as_shape(shape: Any) -> tuple[int, ...]:
+    """What ``in_shape`` was set to, checked."""
+    if not isinstance(shape, (tuple, list)) or len(shape) not in (1, 3):
+        raise ValueError(f"in_shape must be (channels, height, width), or (inputs,), got {_arguments.shown(shape)}")
+    return tuple(_arguments.integer(f"in_shape[{n}]", size, 1) for n, size in enumerate(shape))

@@ -39,12 +39,15 @@ class Sequential(Network):
     Parameters
     ----------
     layers : iterable of layers
-        In their order, at least one of them an Affine. Their parameters become views of one flat vector, of the dtype
-        that NumPy's promotion makes of them all.
+        In their order, at least one of them with parameters. Their parameters become views of one flat vector, of the
+        dtype that NumPy's promotion makes of them all.
     loss : loss layer, str or None
         A loss layer, or one of ``mlp``'s words for it; SoftmaxWithLoss(eps=0) if None.
     scale : float above 0
         What every element of ``x`` is multiplied by before the first layer, 1 / 255 for bytes.
+    in_shape : (C, H, W) or None
+        The size of the images that a network with Convolution or pooling takes; None to take it from the first images
+        that it is given. With it, images may also come as rows of C H W numbers, and those of one channel without it.
 
     Attributes
     ----------
@@ -56,6 +59,8 @@ class Sequential(Network):
         ``W1``, ``b1``, ``W2``, ...; writing into these arrays trains, and a dict assigned is written into them.
     scale : float
         What ``x`` is multiplied by; may be set, and ``fit(scale=...)`` sets it.
+    in_shape : tuple of int or None
+        The shape of an input sample, None while that of images is not known; may be set.
 
     Examples
     --------
@@ -149,6 +154,9 @@ class Sequential(Network):
             binding = self._last_binding
             if not binding.is_of(self.layers, self.loss_layer):  # asked here, at each step, it costs a call less
                 binding = self._binding()
+            if binding.in_shape is None:
+                self._learn_shape(x)
+                binding = self._last_binding
             stepper = self._stepper
             if stepper is None or stepper.binding is not binding or stepper.given is not optimizer:
                 tell(self, stacklevel=2)

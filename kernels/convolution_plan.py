@@ -11,7 +11,8 @@ one go, which follows from the shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -131,10 +132,9 @@ def refuse(needed: int) -> None:
         )
 
 
-def _band(rows: int, bytes_of: Iterable[int]) -> int:
-    """How many rows of places are done at once: as many as fit, of so many bytes for 1, 2, ... rows."""
-    fits = [n for n, needed in zip(range(1, rows + 1), bytes_of, strict=False) if needed <= IMAGE_BYTES]
-    return fits[-1] if fits else 1
+def _band(rows: int, bytes_of: Callable[[int], int]) -> int:
+    """How many of so many rows of places are done at once: as many as fit, of so many bytes each number of them."""
+    return max(1, bisect_right(range(1, rows + 1), IMAGE_BYTES, key=bytes_of))
 
 
 def _correlation(
@@ -166,13 +166,15 @@ def _correlation(
     for in_place in (True, False) if lies_as_it_must else (False,):
         direct = step == 1 and out_size == height * width and (width % lanes == 0 or (in_place and p.pitch == width))
 
-        def needed(band: int, in_place: bool = in_place, direct: bool = direct) -> int:
-            panel = 0 if direct else MOST_ROWS * (band * p.pitch + VECTORS * lanes)
-            return item * max(0 if in_place else planes_of(band).image, panel)
-
-        if direct and needed(height) > IMAGE_BYTES:
+        if direct and (0 if in_place else item * p.image) > IMAGE_BYTES:
             direct = False  # what a band has in common with the one before must not be written twice
-        band = _band(height, (needed(n, direct=direct) for n in range(1, height + 1)))
+        panel = 0 if direct else MOST_ROWS
+
+        def needed(band: int, in_place: bool = in_place, panel: int = panel) -> int:
+            copied = 0 if in_place else planes_of(band).image
+            return item * max(copied, panel * (band * p.pitch + VECTORS * lanes))
+
+        band = _band(height, needed)
         if (band - 1) * p.pitch + width >= lanes:
             break
     copied = not in_place
@@ -308,7 +310,7 @@ def weight_gradient(s: Shape, dtype: np.dtype) -> np.ndarray:
         x, d = planes_of(band)
         return item * ((not x_in_place) * x.image + (not d_in_place) * d.image)
 
-    band = height if x_in_place else _band(height, map(needed, range(1, height + 1)))
+    band = height if x_in_place else _band(height, needed)
     x, d = planes_of(band)
     refuse(needed(band))
     if x_in_place:

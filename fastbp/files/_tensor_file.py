@@ -150,8 +150,8 @@ def _check_table(table: dict[str, Any], size: int) -> None:
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(dtype, str) or dtype not in ITEM_SIZES:
             raise ModelFileError(f"{name!r:.80} must be of {' or '.join(ITEM_SIZES)}, got {dtype!r:.80}")
-        if not _are_sizes(shape) or len(shape) > 2:
-            raise ModelFileError(f"the shape of {name!r:.80} must be at most two sizes, got {shape!r:.80}")
+        if not _are_sizes(shape) or len(shape) > 4:
+            raise ModelFileError(f"the shape of {name!r:.80} must be at most four sizes, got {shape!r:.80}")
         if not _are_sizes(offsets) or len(offsets) != 2:
             raise ModelFileError(f"the offsets of {name!r:.80} must be two sizes, got {offsets!r:.80}")
         if offsets[1] - offsets[0] != math.prod(shape) * ITEM_SIZES[dtype]:

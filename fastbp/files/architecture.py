@@ -7,6 +7,7 @@ argument's name; an array is described by its shape. This is a description of ``
     {"class": "Affine", "W": [64, 50], "b": [50]}
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ import numpy as np
 from fastbp import activations, layers, losses
 from fastbp.basics._attributes import arguments_of
 from fastbp.layers._layer import Layer, Numbering
+from fastbp.layers.affine import Affine
+from fastbp.layers.flatten import Flatten
 from fastbp.network import Network
 
-KINDS: tuple[type[Layer], ...] = (*layers.CLASSES, *activations.CLASSES)
+KINDS: tuple[type[Layer], ...] = (*layers.CLASSES, *layers.OF_IMAGES, *activations.CLASSES)
 LAYERS = {cls.__name__: cls for cls in KINDS}
 LOSSES: dict[str, type] = {cls.__name__: cls for cls in losses.CLASSES}
 
@@ -71,10 +74,12 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
 
 @dataclass(frozen=True)
 class Step:
-    """A layer as an export writes it, and the names of its arrays by the attributes that they are."""
+    """A layer as an export writes it, the names of its arrays by the attributes that they are, and samples' shapes."""
 
     layer: Any
     arrays: Mapping[str, str] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    out_shape: tuple[int, ...] = ()
 
     def argument(self, name: str) -> Any:
         """An argument of the layer's constructor, or an activation's number: an array's name, a float, or None."""
@@ -104,11 +109,14 @@ def predicting(net: Network) -> tuple[list[Step], dict[str, np.ndarray]]:
             continue
         folded = layer.folded(layers[-1]) if layers else None
         layers[-1:] = [folded] if folded is not None else [*layers[-1:], layer]
+    shape = (net.n_inputs,) if net.in_shape is None else net.in_shape
     steps: list[Step] = []
     arrays: dict[str, np.ndarray] = {}
     numbering = Numbering()
     for layer in layers:
+        if isinstance(layer, Affine) and len(shape) > 1:  # which flattens by itself here, and nowhere else
+            steps.append(Step(Flatten(), {}, shape, (math.prod(shape),)))
         own = {ours: name for ours, name in numbering(layer).items() if getattr(layer, ours) is not None}
-        steps.append(Step(layer, own))
+        steps.append(Step(layer, own, shape, shape := layer.out_shape(shape)))
         arrays |= {name: getattr(layer, ours) for ours, name in own.items()}
     return steps, arrays

@@ -52,6 +52,8 @@ def save(
     }
     if net.scale != 1:  # without it, older versions can read the file, and older files are read
         description["scale"] = float(net.scale)
+    if binding.in_shape is not None and len(binding.in_shape) > 1:
+        description["in_shape"] = list(binding.in_shape)
     if state is not None:
         if not isinstance(state, TrainingState):
             raise TypeError(f"state must be the state of a History, got {state!r}")
@@ -79,7 +81,7 @@ def read(path: str | os.PathLike, kind: Callable[..., N]) -> tuple[N, TrainingSt
 def _read(
     description: dict[str, Any], tensors: dict[str, np.ndarray], kind: Callable[..., N]
 ) -> tuple[N, TrainingState | None, dict[str, Any]]:
-    _check_names("the description", description, ("dtype", "layers", "loss", "state", "extra"), ("scale",))
+    _check_names("the description", description, ("dtype", "layers", "loss", "state", "extra"), ("scale", "in_shape"))
     dtype, state, extra = description["dtype"], description["state"], description["extra"]
     if dtype not in [kind.name for kind in _check.FLOATS]:
         raise ValueError(f"dtype is {dtype!r:.80}")
@@ -97,7 +99,8 @@ def _read(
     resumed = None if state is None else _state(state, taken)
     if tensors:
         raise ValueError(f"there are tensors of no layer: {', '.join(tensors):.80}, {NEWER}")
-    net = kind(layers, loss, scale=scale)
+    options = {} if "in_shape" not in description else {"in_shape": description["in_shape"]}
+    net = kind(layers, loss, scale=scale, **options)
     if resumed is not None:
         _check_vectors(resumed, net._binding())
     return net, resumed, extra

@@ -14,6 +14,7 @@ from fastbp.files._interface import PLAIN, Interface
 from fastbp.files._source import c_string, comment, hex_number, number_lines
 from fastbp.files.architecture import Step, predicting
 from fastbp.layers._activation import Activation
+from fastbp.layers.flatten import Flatten
 from fastbp.layers.softmax import Softmax
 from fastbp.network import Network
 from fastbp.views import _summary
@@ -63,6 +64,7 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, own = predicting(net)
+    layers = [step for step in layers if not isinstance(step.layer, Flatten)]  # rows of a C array are flat
     fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, layers, interface))
     functions = dict(map(_function, layers))
     fields["proba"] = fields["proba_declared"] = ""
@@ -112,7 +114,7 @@ def _function(step: Step) -> tuple[str, str]:
         return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {text}\n}}\n"
     if isinstance(step.layer, Softmax):
         return f"{step.layer.word}_of", f"\nstatic void {step.layer.word}_of(size_t n, REAL *x)\n{{\n    {text}\n}}\n"
-    taken = [f"size_t {size}, " for size in _sizes(text)] + ["const REAL *x, "]
+    taken = [f"size_t {size}, " for size in _sizes(step)] + ["const REAL *x, "]
     for name in step.arguments_in(text):
         is_number = isinstance(step.argument(name), float)
         taken.append(f"REAL {name}, " if is_number else f"const REAL *{name}, ")
@@ -120,15 +122,16 @@ def _function(step: Step) -> tuple[str, str]:
     return name, f"\nstatic void {name}({''.join(taken)}REAL *y)\n{{\n{text}}}\n"
 
 
-def _sizes(text: str) -> dict[str, int]:
-    """Which of the numbers of inputs and outputs a function's ``text`` needs, by their places among these."""
-    return {name: place for place, name in enumerate(("n_inputs", "n_outputs")) if name in text}
+def _sizes(step: Step) -> dict[str, int]:
+    """The sizes that a layer's function needs, by name."""
+    sizes = step.layer.sizes(step.shape, step.out_shape)
+    return {name: size for name, size in sizes.items() if re.search(rf"\b{name}\b", step.layer.c)}
 
 
-def _call(step: Step, sizes: tuple[int, int], real: Any, x: str, y: str) -> str:
+def _call(step: Step, real: Any, x: str, y: str) -> str:
     """The call of a layer's function from ``x`` to ``y``."""
     text = step.layer.c
-    given: list[Any] = [sizes[place] for place in _sizes(text).values()] + [x]
+    given: list[Any] = [*_sizes(step).values(), x]
     for name in step.arguments_in(text):
         value = step.argument(name)
         given.append("NULL" if value is None else f"{hex_number(real(value))}@f" if isinstance(value, float) else value)
@@ -158,7 +161,7 @@ def _strings(name: str, texts: Sequence[str | int]) -> str:
 def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
     """The statements that compute ``scores`` of one row of ``x``."""
     real, n_rows, last = net.dtype.type, 0, sum(not isinstance(step.layer, Activation) for step in layers)
-    x, shape = "x", (net.n_inputs,)
+    x, shape = "x", layers[0].shape
     steps = []
     taken = "x[i]"
     if interface.inputs is not None:
@@ -171,7 +174,7 @@ def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
     result = "scores" if interface.outputs is None else f"h{last}"
     for step in layers:
         n = math.prod(shape)
-        shape = step.layer.out_shape(shape)
+        shape = step.out_shape
         if isinstance(step.layer, Activation):  # in place
             number = f", {hex_number(real(step.layer.number))}@f" if step.arguments_in(step.layer.c) else ""
             steps += [f"for (size_t i = 0; i < {n}; i++)", f"    {x}[i] = {step.layer.word}_of({x}[i]{number});"]
@@ -180,7 +183,7 @@ def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
             given, x = x, result if n_rows == last else f"h{n_rows}"
             if x != "scores":
                 steps.append(f"REAL {x}[{math.prod(shape)}];")
-            steps.append(_call(step, (n, math.prod(shape)), real, given, x))
+            steps.append(_call(step, real, given, x))
     if interface.outputs is not None:
         n = math.prod(shape)
         steps += [f"for (size_t i = 0; i < {n}; i++)", f"    scores[i] = {x}[i] * output_std[i] + output_mean[i];"]

@@ -78,6 +78,8 @@ def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
         steps = ["((np.asarray(x, np.float64) - INPUT_MEAN) / INPUT_STD).astype(DTYPE)"]
     if net.scale != 1:
         steps.append(f"x * DTYPE({float(net.scale)!r})")
+    if len(shape := layers[0].shape) > 1:
+        steps.append(f"x.reshape(len(x), {', '.join(map(str, shape))})")
     for step in layers:
         text = step.layer.numpy
         arguments = {name: step.argument(name) for name in step.arguments_in(text)}

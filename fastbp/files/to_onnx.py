@@ -56,7 +56,7 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         constants["scale"] = np.array(net.scale, dtype)
         x = add("Mul", [x, "scale"], "x_scaled", "Scale")
     for place, step in enumerate(layers, 1):
-        step.layer.onnx(partial(node, f"{type(step.layer).__name__}{place}"), x)
+        step.layer.onnx_on(partial(node, f"{type(step.layer).__name__}{place}"), x, step.shape)
         x = "scores" if place == len(layers) and interface.outputs is None else f"y{place}"
         nodes[-1].output[0] = x
     if interface.outputs is not None:
@@ -72,12 +72,12 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         outputs["probabilities"] = number
 
     used = {name for made in nodes for name in made.input}
-    n_inputs, n_outputs = net.n_inputs, net.n_outputs
+    shapes = {"x": layers[0].shape, "scores": layers[-1].out_shape}
     graph = helper.make_graph(
         nodes,
         "fastbp",
-        [helper.make_tensor_value_info("x", number if interface.inputs is None else double, ["N", n_inputs])],
-        [helper.make_tensor_value_info(name, kind, ["N", n_outputs]) for name, kind in outputs.items()],
+        [helper.make_tensor_value_info("x", number if interface.inputs is None else double, ["N", *shapes["x"]])],
+        [helper.make_tensor_value_info(name, kind, ["N", *shapes["scores"]]) for name, kind in outputs.items()],
         [numpy_helper.from_array(array, name) for name, array in constants.items() if name in used],
     )
     model = helper.make_model(

@@ -15,6 +15,7 @@ from fastbp.basics import _check
 from fastbp.basics._extra import needed
 from fastbp.basics._tensor import as_array
 from fastbp.files.architecture import LAYERS, known
+from fastbp.layers.affine import Affine
 from fastbp.network import Network
 
 
@@ -23,7 +24,13 @@ def to_torch(net: Network) -> Any:
     torch = needed("torch", "torch")
     for layer in net.layers.values():
         known(layer, LAYERS)
-    modules = {str(place): layer.to_module(torch.nn) for place, layer in enumerate(net.layers.values())}
+    modules: dict[str, Any] = {}
+    shape = (net.n_inputs,) if net.in_shape is None else net.in_shape
+    for place, layer in enumerate(net.layers.values()):
+        if isinstance(layer, Affine) and len(shape) > 1:  # by name, so that the layers keep their numbers
+            modules[f"flatten{place}"] = torch.nn.Flatten()
+        modules[str(place)] = layer.module_on(torch.nn, shape)
+        shape = layer.out_shape(shape)
     if net.scale != 1:
         from fastbp.layers._torch_modules import Scale
 
@@ -36,7 +43,7 @@ def to_torch(net: Network) -> Any:
 
 def state_dict(net: Network) -> dict[str, np.ndarray]:
     """Copies of parameters and buffers by PyTorch's names; see ``Sequential.state_dict``."""
-    arrays = {name: np.array(array.T, order="C") for name, array in _arrays(net)}
+    arrays = {name: np.array(_turned(array), order="C") for name, array in _arrays(net)}
     return arrays | {name: np.array(0) for name in _unused(net)}
 
 
@@ -49,9 +56,14 @@ def load_state_dict(net: Network, state: Mapping[str, ArrayLike]) -> None:
         raise ValueError(f"state must have the names {list(own)}: it lacks {missing}, and has {unknown}")
     given = {name: as_array(name, value) for name, value in state.items() if name in own}
     for name, array in given.items():
-        _check.same_shape(name, array, own[name].T.shape, "the parameter")
+        _check.same_shape(name, array, _turned(own[name]).shape, "the parameter")
     for name, array in given.items():
-        own[name][...] = array.T
+        own[name][...] = _turned(array)
+
+
+def _turned(array: np.ndarray) -> np.ndarray:
+    """An array in torch's layout of one here, and the other way round: a matrix is the other's transpose."""
+    return array.T if array.ndim == 2 else array
 
 
 def _arrays(net: Network) -> Iterator[tuple[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -89,11 +90,12 @@ class Layer:
     parameters: tuple[str, ...] = ()  # in the order of the flat vector
     buffers: tuple[str, ...] = ()
     remembers: ClassVar[tuple[str, ...]] = ()
+    takes_images: ClassVar[bool] = False  # whether a sample is an image (C, H, W), whose size it does not know
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
-    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for ``n_inputs`` and
-    # ``n_outputs``; REAL is the type of the numbers there, and ``@f`` ends the names of mathematical functions.
+    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for the ``sizes``; REAL is
+    # the type of the numbers there, and ``@f`` ends the names of mathematical functions.
     torch: ClassVar[tuple[str, dict[str, str]]]
     torch_unused: ClassVar[tuple[str, ...]] = ()  # integers in its state dict that mean nothing here
     numpy: str
@@ -185,10 +187,22 @@ class Layer:
         """
         raise NotImplementedError
 
+    def onnx_on(self, node: Any, x: str, shape: tuple[int, ...]) -> str:
+        """``onnx`` for input samples of that shape."""
+        return self.onnx(node, x)
+
+    def sizes(self, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, int]:
+        """The sizes that ``c`` may ask for by name, for samples of these shapes."""
+        return {"n_inputs": math.prod(shape), "n_outputs": math.prod(out_shape)}
+
     def to_module(self, nn: Any) -> Any:
         """The module of torch.nn that does the same, its arrays still to come."""
         name, arguments = self.torch
         return getattr(nn, name)(**{theirs: getattr(self, ours) for theirs, ours in arguments.items()})
+
+    def module_on(self, nn: Any, shape: tuple[int, ...]) -> Any:
+        """``to_module`` for input samples of that shape."""
+        return self.to_module(nn)
 
     @classmethod
     def from_module(cls, module: Any) -> Layer:

@@ -39,3 +39,11 @@ class ColumnScale(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.factor)}{'' if self.trained else ', trained=False'}"
+
+
+class MaxPool2d(torch.nn.MaxPool2d):
+    """torch's, with zeros around the images, which count as numbers do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        around = torch.nn.functional.pad(x, [self.padding] * 4)
+        return torch.nn.functional.max_pool2d(around, self.kernel_size, self.stride)

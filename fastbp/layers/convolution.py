@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,21 @@ from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._arguments import shown
 from fastbp.basics._attributes import remembered, setting
+from fastbp.basics._tensor import as_array
 from fastbp.kernels import convolution as of
 from fastbp.kernels.convolution import correlate, gradient_of_filters
 from fastbp.kernels.convolution_plan import Shape, elements_of_parts, forward, input_gradient, weight_gradient
 from fastbp.kernels.gemm import LINEAR, NOTHING
-from fastbp.layers._images import as_image_shape, as_images, pad_setting, stride_setting, window_on
+from fastbp.layers._images import (
+    as_image_shape,
+    as_images,
+    as_one,
+    c_of_windows,
+    pad_setting,
+    sizes_of_windows,
+    stride_setting,
+    window_on,
+)
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import NO_EPILOGUE, Operand
@@ -53,6 +64,20 @@ class Convolution(Layer):
 
     parameters = ("W", "b")
     remembers = ("_last",)
+    takes_images = True
+
+    torch = "Conv2d", {"weight": "W", "bias": "b"}
+    numpy = """\
+stride, pad = int(stride), int(pad)
+    x = np.pad(x, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, W.shape[2:], (2, 3))[:, :, ::stride, ::stride]
+    y = np.tensordot(windows, W, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    return y if b is None else y + b[:, None, None]"""
+    c = c_of_windows(
+        "b ? b[n] : 0",
+        ("0", "channels"),
+        "found += value * W[((n * channels + c) * window_height + k) * window_width + l];",
+    )
 
     stride: int = setting(stride_setting)
     pad: int = setting(pad_setting)
@@ -184,8 +209,9 @@ class Convolution(Layer):
         W, b = p.place_of(own_W), p.place_of(own_b) if own_b.size else NOTHING
         shape, n_images = self._shape(x.shape, own_W), p.rows
         out = shape.filters, *shape.places
-        y = p.buffer((self, "y"), int(np.prod(out)))
-        p.emit(of.Convolution(x.address, W, b, y, n_images, p.keep(forward(shape, p.dtype)), LINEAR, 0.0))
+        said = "x".join(map(str, shape[:6])) + f",stride={shape.stride},pad={shape.pad}"
+        y = p.buffer((self, "y"), math.prod(out))
+        p.emit(of.Convolution(x.address, W, b, y, n_images, p.keep_as(said, forward(shape, p.dtype)), LINEAR, 0.0))
 
         def backward(dy: int, wanted: bool) -> int:
             dx = p.buffer((self, "dx"), x.columns) if wanted else NOTHING
@@ -193,20 +219,42 @@ class Convolution(Layer):
                 plans = input_gradient(shape, p.dtype)
                 slope = x.take_slope() if len(plans) == 1 else NO_EPILOGUE
                 for plan in plans:
-                    p.emit(of.ConvolutionInputGradient(dy, W, dx, n_images, p.keep(plan), *slope))
+                    at = p.keep_as(said, plan)
+                    p.emit(of.ConvolutionInputGradient(dy, W, dx, n_images, at, *slope))
             plan = weight_gradient(shape, p.dtype)
             partial = p.array((self, "partial"), (elements_of_parts(plan, p.most_rows),))
             place = p.place_of if p.fused_step else p.gradient_of
             dW, db = place(own_W), place(own_b) if own_b.size else NOTHING
-            p.emit(
-                of.ConvolutionWeightGradient(
-                    x.address, dy, dW, db, n_images, p.keep(plan), partial, p.adds, p.fused_step
-                )
-            )
+            at = p.keep_as(said, plan)
+            p.emit(of.ConvolutionWeightGradient(x.address, dy, dW, db, n_images, at, partial, p.adds, p.fused_step))
             return dx
 
         p.on_backward(self, backward)
         return Operand(y, out)
+
+    def sizes(self, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, int]:
+        """Those of images, filters and output."""
+        return sizes_of_windows(shape, out_shape, self.W.shape[2:], self.stride, self.pad)
+
+    def onnx(self, node: Any, x: str) -> str:
+        """ONNX's Conv, whose filters are as here."""
+        bias = [] if self.b is None else [self.b]
+        return node("Conv", x, self.W, *bias, strides=[self.stride] * 2, pads=[self.pad] * 4)
+
+    def to_module(self, nn: Any) -> Any:
+        """A Conv2d without memory of its own: its arrays are assigned."""
+        n_filters, channels, *size = self.W.shape
+        options = {"stride": self.stride, "padding": self.pad, "bias": self.b is not None}
+        return nn.Conv2d(channels, n_filters, tuple(size), device="meta", **options)
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        """From a Conv2d; TypeError for groups, dilation, other than zeros around, and strides that differ."""
+        plain = module.groups == 1 and as_one(module, "dilation") == 1 and module.padding_mode == "zeros"
+        if not plain or isinstance(module.padding, str):
+            raise TypeError(f"{module!r} has groups, dilation or padding that Convolution does not have")
+        bias = None if module.bias is None else as_array("bias", module.bias)
+        return cls(as_array("weight", module.weight), bias, as_one(module, "stride"), as_one(module, "padding"))
 
     def __repr__(self) -> str:
         bias = "" if self.b is not None else ", without bias"

@@ -22,6 +22,11 @@ class Flatten(Layer):
 
     remembers = ("_last",)
     torch = "Flatten", {}
+    numpy = "x.reshape(len(x), np.prod(x.shape[1:], dtype=int))"
+    c = """\
+    for (size_t i = 0; i < n_inputs; i++)
+        y[i] = x[i];
+"""
 
     _last: tuple[int, ...] | None = None  # the shape of x
 
@@ -61,6 +66,13 @@ class Flatten(Layer):
 
         p.on_backward(self, backward)
         return Operand(x.address, (x.columns,), x.take_slope())
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        """From a Flatten of all but the samples; TypeError for another."""
+        if (module.start_dim, module.end_dim) != (1, -1):
+            raise TypeError(f"{module!r} flattens other than what is in a sample, which Flatten does not")
+        return cls()
 
     def onnx(self, node: Any, x: str) -> str:
         """ONNX's Flatten."""

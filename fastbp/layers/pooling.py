@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,34 @@ from fastbp.kernels.pooling import (
     max_pooling_back,
     pool_plan,
 )
-from fastbp.layers._images import as_image_shape, as_images, pad_setting, stride_setting, window_on
+from fastbp.layers._images import (
+    as_image_shape,
+    as_images,
+    as_one,
+    as_pair,
+    c_of_windows,
+    pad_setting,
+    sizes_of_windows,
+    stride_setting,
+    window_on,
+)
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
+
+# In NumPy.
+WINDOWS = """\
+size, stride, pad = (int(pool_h), int(pool_w)), int(stride), int(pad)
+    x = np.pad(x, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, (2, 3))[:, :, ::stride, ::stride]
+"""
 
 
 class _Pooling(Layer):
     """Images (N, C, H, W) to (N, C, OH, OW), one number for each window of ``pool_h`` x ``pool_w`` pixels."""
 
     remembers = ("_last",)
+    takes_images = True
 
     pool_h: int = setting(stride_setting)
     pool_w: int = setting(stride_setting)
@@ -53,9 +72,14 @@ class _Pooling(Layer):
         """The plan for images (C, H, W)."""
         return pool_plan(*shape[1:], (self.pool_h, self.pool_w), self.stride, self.pad, dtype)
 
-    @classmethod
-    def of_width(cls, n: int, dtype: np.dtype) -> Layer:
-        return cls(1, 1)
+    def sizes(self, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, int]:
+        """Those of images, windows and output."""
+        return sizes_of_windows(shape, out_shape, (self.pool_h, self.pool_w), self.stride, self.pad)
+
+    def _kept_plan(self, p: Lowering, shape: tuple[int, ...]) -> int:
+        """The address of the plan for images (C, H, W) in a program."""
+        name = f"{self.pool_h}x{self.pool_w},stride={self.stride},pad={self.pad}"
+        return p.keep_as(name, self._plan(shape, p.dtype))
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -85,6 +109,12 @@ class MaxPooling(_Pooling):
     arg_max : (N, C, OH, OW) array of integers, or None
         Which number of its window was the largest, counted from 0 row by row.
     """
+
+    torch = "MaxPool2d", {}
+    numpy = WINDOWS + "    return windows.max(axis=(4, 5))"
+    c = c_of_windows(
+        "0", ("n", "n + 1"), "if (k + l == 0 || value > found || value != value)\n" + " " * 32 + "found = value;"
+    )
 
     x: np.ndarray | None = remembered(0)
     arg_max: np.ndarray | None = remembered(1)
@@ -136,7 +166,7 @@ class MaxPooling(_Pooling):
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the pooling, which keeps where the largest numbers are."""
         out, n_planes = self.out_shape(x.shape), p.rows * x.shape[0]
-        n, plan = int(np.prod(out)), p.keep(self._plan(x.shape, p.dtype))
+        n, plan = math.prod(out), self._kept_plan(p, x.shape)
         y = p.buffer((self, "y"), n)
         places = p.buffer((self, "places"), n, dtype_of_places(self.pool_h, self.pool_w))
         p.emit(of.MaxPooling(x.address, y, places, n_planes, plan))
@@ -148,6 +178,33 @@ class MaxPooling(_Pooling):
 
         p.on_backward(self, backward)
         return Operand(y, out)
+
+    def onnx_on(self, node: Any, x: str, shape: tuple[int, ...]) -> str:
+        """ONNX's MaxPool; zeros around an image, which that has not, a Conv with filters of one 1 puts there."""
+        if self.pad:
+            x = node("Conv", x, np.ones((shape[0], 1, 1, 1)), group=shape[0], pads=[self.pad] * 4)
+        return node("MaxPool", x, kernel_shape=[self.pool_h, self.pool_w], strides=[self.stride] * 2)
+
+    def to_module(self, nn: Any) -> Any:
+        """A MaxPool2d, with zeros around the images one of fastbp's own."""
+        window, options = (self.pool_h, self.pool_w), {"stride": self.stride, "padding": self.pad}
+        if not self.pad:
+            return nn.MaxPool2d(window, **options)
+        from fastbp.layers._torch_modules import MaxPool2d
+
+        return MaxPool2d(window, **options)
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        """From a MaxPool2d; TypeError for dilation, rounding up, indices, and padding, which is not zeros there."""
+        pad = as_one(module, "padding")
+        own = not type(module).__module__.startswith("torch.")
+        if module.ceil_mode or module.return_indices or as_one(module, "dilation") != 1 or (pad and not own):
+            raise TypeError(
+                f"{module!r} has dilation, ceil_mode, return_indices or padding that MaxPooling does not have "
+                "(around an image, MaxPooling has zeros)"
+            )
+        return cls(*as_pair("kernel_size", module.kernel_size), as_one(module, "stride"), pad)
 
 
 class AveragePooling(_Pooling):
@@ -162,6 +219,10 @@ class AveragePooling(_Pooling):
     pad : int of at least 0
         Zeros around the images.
     """
+
+    torch = "AvgPool2d", {}
+    numpy = WINDOWS + "    return windows.mean(axis=(4, 5))"
+    c = c_of_windows("0", ("n", "n + 1"), "found += value;", "found / (REAL)(window_height * window_width)")
 
     _last: tuple[int, ...] | None = None  # the shape of x
 
@@ -202,7 +263,7 @@ class AveragePooling(_Pooling):
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the pooling."""
         out, n_planes = self.out_shape(x.shape), p.rows * x.shape[0]
-        plan, y = p.keep(self._plan(x.shape, p.dtype)), p.buffer((self, "y"), int(np.prod(out)))
+        plan, y = self._kept_plan(p, x.shape), p.buffer((self, "y"), math.prod(out))
         p.emit(of.AveragePooling(x.address, y, n_planes, plan))
 
         def backward(dy: int, wanted: bool) -> int:
@@ -212,3 +273,22 @@ class AveragePooling(_Pooling):
 
         p.on_backward(self, backward)
         return Operand(y, out)
+
+    def onnx(self, node: Any, x: str) -> str:
+        """ONNX's AveragePool, which counts the zeros."""
+        window, options = [self.pool_h, self.pool_w], {"strides": [self.stride] * 2, "pads": [self.pad] * 4}
+        return node("AveragePool", x, kernel_shape=window, count_include_pad=1, **options)
+
+    def to_module(self, nn: Any) -> Any:
+        """An AvgPool2d."""
+        return nn.AvgPool2d((self.pool_h, self.pool_w), stride=self.stride, padding=self.pad)
+
+    @classmethod
+    def from_module(cls, module: Any) -> Layer:
+        """From an AvgPool2d; TypeError for rounding up, a divisor of its own, and zeros that do not count."""
+        pad = as_one(module, "padding")
+        if module.ceil_mode or module.divisor_override or (pad and not module.count_include_pad):
+            raise TypeError(
+                f"{module!r} has ceil_mode, a divisor or padding that does not count: AveragePooling has none of these"
+            )
+        return cls(*as_pair("kernel_size", module.kernel_size), as_one(module, "stride"), pad)

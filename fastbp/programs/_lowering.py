@@ -134,7 +134,7 @@ class Lowering:
         self._kept: list[tuple[np.ndarray, object]] = []
         self._instructions: list[Any] = []
         self.instructions: list[Any] = []  # of the last table
-        self.functions: dict[int, str] = {}  # names by address
+        self.functions: dict[int, str] = {}  # and plans of images: names by address
         self.plans: dict[int, tuple[Plan, np.ndarray]] = {}  # by their addresses
         self._passes: list[tuple[Passed, Backward]] = []
         self._included: list[Lowering] = []
@@ -167,6 +167,12 @@ class Lowering:
         """Address of an array that has to live as long as the program."""
         self._kept.append((array, pin("an array in use", array)))
         return array_address(array)
+
+    def keep_as(self, name: str, array: np.ndarray) -> int:
+        """As ``keep``, of what is called so in words."""
+        address = self.keep(array)
+        self.functions[address] = name
+        return address
 
     def source(self, array: np.ndarray) -> int:
         """Address of what batches are copied from, kept as by ``keep``, but among the ``sources``."""

@@ -12,9 +12,10 @@ Letters in shapes: N samples, I inputs, O outputs, K classes.
 
 from fastbp.basics.gradient import numerical_gradient
 from fastbp.layers.arithmetic import AddLayer, MulLayer
-from fastbp.reference import activations, functions, layers, losses, networks
+from fastbp.reference import activations, functions, images, layers, losses, networks
 from fastbp.reference.activations import *  # noqa: F403 (what there is, its module says)
 from fastbp.reference.functions import *  # noqa: F403
+from fastbp.reference.images import *  # noqa: F403
 from fastbp.reference.layers import *  # noqa: F403
 from fastbp.reference.losses import *  # noqa: F403
 from fastbp.reference.networks import *  # noqa: F403
@@ -22,6 +23,7 @@ from fastbp.reference.networks import *  # noqa: F403
 __all__ = [
     *activations.__all__,
     *functions.__all__,
+    *images.__all__,
     *layers.__all__,
     *losses.__all__,
     *networks.__all__,

@@ -86,7 +86,7 @@ class ByLayers:
         self, layers: list[Any], x: np.ndarray, t: np.ndarray, weights: np.ndarray, number: int, seed: int
     ) -> float:
         """The loss of a batch, whose gradient, if it is finite, then stands before the update."""
-        out: Any = x
+        out: Any = x.reshape(len(x), *(self._binding.in_shape or x.shape[1:]))
         for place, layer in enumerate(layers):
             layer.sow(seed, place, number)
             out = layer.forward(out)

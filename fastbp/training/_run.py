@@ -52,10 +52,11 @@ class Run:
         accuracy: bool = False,
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
+        net._learn_shape(samples)
         self.binding = binding = net._binding()
         self.dtype = self.parameters.dtype
-        self.columns, self.n_outputs = binding.n_inputs, binding.n_outputs
-        samples.check_columns(self.columns, "x")
+        self.n_outputs = binding.n_outputs
+        binding.check_samples("x", samples.shape)
         self.scale = samples.scale
         self.n_samples = len(samples.array)
         if self.n_samples == 0:

@@ -45,11 +45,6 @@ class Samples:
         with np.errstate(over="ignore", invalid="ignore"):
             return self.array[rows].astype(dtype, copy=False) * dtype.type(self.scale)
 
-    def check_columns(self, columns: int, name: str) -> None:
-        """ValueError unless a sample has ``columns`` elements."""
-        if self.array.shape[1] != columns:
-            raise ValueError(f"{name} has {self.array.shape[1]} elements a sample, the network has {columns} inputs")
-
     def split(self, n: int) -> tuple[Samples, Samples]:
         """The first ``n`` and the others."""
         first, rest = copy.copy(self), copy.copy(self)

@@ -136,6 +136,8 @@ class Stepper:
         binding.learn_to_look()
         self.binding, self.given, self.optimizer, self.passing = binding, given, get_optimizer(given), passing
         dtype = binding.vector.dtype
+        shape = binding.in_shape
+        self._images = shape if shape is not None and len(shape) > 1 else None
         self._one, self._keeps = dtype.type(1), bool(binding.kept.size)
         self._team: _team.Team | None = None  # the last that knew the product
         self.first, self.second = self.optimizer.new_states(binding.vector.size, dtype)
@@ -175,6 +177,8 @@ class Stepper:
         if self._schedule:
             self._set_rate(self.optimizer.lr_at(self.steps, 0))
         batch, loss, given = self._batch, None, x
+        if self._images is not None and type(x) is np.ndarray and x.shape[1:] == self._images:
+            x = x.reshape(len(x), self.binding.n_inputs)
         is_plain = sample_weight is None and clip_norm is None and seed is None
         if batch is not None and batch.enter is not None and is_plain and scale == 1:
             loss = batch.enter(self._ready_team(), x, t)
@@ -250,7 +254,8 @@ class Stepper:
         binding, dtype = self.binding, self.binding.vector.dtype
         x = _check.as_real("x", x)
         if x.ndim != 2 or x.shape[1] != binding.n_inputs or len(x) == 0:
-            raise ValueError(f"x must be (N, {binding.n_inputs}), of at least one sample, got shape {x.shape}")
+            expected = ", ".join(map(str, binding.in_shape or ()))
+            raise ValueError(f"x must be (N, {expected}), of at least one sample, got shape {x.shape}")
         targets = binding.loss.as_targets(t, (len(x), binding.n_outputs), dtype)
         weights = as_weights(sample_weight, len(x), dtype)
         key = len(x), targets.ndim, bool(weights.size), limit

@@ -180,7 +180,7 @@ def _validation(run: Run, data: Any) -> tuple[Samples, np.ndarray]:
         raise ValueError(f"validation_data must be (x, t), got {len(data)} things")
     x, t = data
     samples = Samples("validation_data[0]", x, run.scale)
-    samples.check_columns(run.columns, "validation_data[0]")
+    run.binding.check_samples("validation_data[0]", samples.shape)
     if len(samples.array) == 0:
         raise ValueError("validation_data must hold at least one sample, got none")
     return samples, run.net.loss_layer.as_targets(t, (len(samples.array), run.n_outputs), run.dtype)
