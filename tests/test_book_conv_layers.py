@@ -5,21 +5,13 @@ import pickle
 
 import numpy as np
 import pytest
-from strategies import FLOATS, LAYOUTS, assert_same_bits, assert_within, eps
+from strategies import FLOATS, GEOMETRIES, LAYOUTS, assert_same_bits, assert_within, eps
 
 from fastbp.book import layers
 from fastbp.layers.convolution import Convolution
 from fastbp.layers.pooling import MaxPooling
 from fastbp.reference.book import layers as plain
 
-GEOMETRIES = [  # images, filters or windows, stride, pad
-    ((2, 3, 6, 5), (3, 2), 1, 0),
-    ((1, 1, 9, 9), (3, 3), 2, 1),
-    ((3, 2, 5, 5), (5, 5), 1, 2),
-    ((2, 2, 4, 4), (2, 2), 3, 0),
-    ((1, 1, 1, 1), (1, 1), 1, 0),
-    ((2, 1, 8, 3), (2, 3), 5, 2),
-]
 geometries = pytest.mark.parametrize(("shape", "size", "stride", "pad"), GEOMETRIES)
 FILTERS = 4
 
