@@ -9,6 +9,7 @@ if not _Path(__file__).with_name("kernels").is_dir():
     __path__.append(str(_Path(__file__).resolve().parents[1]))
 
 from fastbp import activations, layers, losses, optimizers, schedules
+from fastbp._convnet import convnet
 from fastbp._load import Checkpoint, load, load_checkpoint
 from fastbp._mlp import mlp
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
@@ -49,6 +50,7 @@ __all__ = [
     "TableModel",
     "TrainingState",
     "TwoLayerNet",
+    "convnet",
     "cross_entropy_error",
     "datasets",
     "from_torch",

@@ -155,10 +155,10 @@ class Binding:
                 self._shapes.append(shape)
 
     def _said_by_layers(self) -> tuple[int, ...] | None:
-        """The shape of an input sample, as the first layer says that does; None where one before takes images."""
+        """The shape of an input sample, as the first layer says that does; None where there are layers for images."""
+        if any(layer.takes_images for layer in self.layers):
+            return None
         for layer in self.layers:
-            if layer.takes_images:
-                return None
             if layer.n_inputs is not None:
                 return (layer.n_inputs,)
         raise ValueError(f"no layer says by n_inputs how many inputs there are, of {', '.join(self._of)}")

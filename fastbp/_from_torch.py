@@ -12,7 +12,8 @@ from fastbp.layers.affine import Affine
 from fastbp.layers.flatten import Flatten
 from fastbp.sequential import Sequential
 
-_BY_MODULE: dict[str, Any] = {cls.torch[0]: cls for cls in KINDS}  # a layer by its class of torch.nn
+# A layer by its class of torch.nn.
+_BY_MODULE: dict[str, Any] = {name: cls for cls in KINDS for name in (cls.torch[0], *cls.torch_too)}
 _NO_LAYERS = ("Identity",)
 
 

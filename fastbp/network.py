@@ -56,7 +56,7 @@ class Network:
             self.layers[f"{kind}{numbers[kind]}"] = layer
         self.loss_layer = loss_layer(loss)
         self.scale = scale
-        self._in_shape = None if in_shape is None else _as_shape(in_shape)
+        self._in_shape = None if in_shape is None else as_shape(in_shape)
         self._begin_afresh()
 
     def _begin_afresh(self) -> None:
@@ -87,7 +87,7 @@ class Network:
 
     @in_shape.setter
     def in_shape(self, shape: tuple[int, ...]) -> None:
-        own = _as_shape(shape)
+        own = as_shape(shape)
         self._binding()
         self._last_binding = Binding(self.layers, self.loss_layer, self._last_binding, own)
         self._in_shape = own
@@ -401,7 +401,7 @@ class Network:
         return self.loss_layer.forward(out, t)
 
 
-def _as_shape(shape: Any) -> tuple[int, ...]:
+def as_shape(shape: Any) -> tuple[int, ...]:
     """What ``in_shape`` was set to, checked."""
     if not isinstance(shape, (tuple, list)) or len(shape) not in (1, 3):
         raise ValueError(f"in_shape must be (channels, height, width), or (inputs,), got {_arguments.shown(shape)}")

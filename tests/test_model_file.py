@@ -33,6 +33,10 @@ EXAMPLES = {  # of each layer and loss, arguments that are not the defaults
     ),
     "LayerNormalization": lambda: fastbp.LayerNormalization(np.full(3, 2.0), np.full(3, 0.5), 1e-3),
     "Scale": lambda: fastbp.Scale(np.full(3, 2.0), np.full(3, 0.5), trained=False),
+    "Flatten": fastbp.Flatten,
+    "Convolution": lambda: fastbp.Convolution(np.ones((3, 2, 3, 2)), None, stride=2, pad=1),
+    "MaxPooling": lambda: fastbp.MaxPooling(2, 3, stride=1, pad=1),
+    "AveragePooling": lambda: fastbp.AveragePooling(3, 3, stride=2, pad=1),
     "Dropout": lambda: fastbp.Dropout(0.25, seed=2**63 - 1),
     "SoftmaxWithLoss": lambda: fastbp.SoftmaxWithLoss(eps=1e-7, label_smoothing=0.1),
     "SigmoidWithLoss": fastbp.SigmoidWithLoss,
@@ -51,6 +55,9 @@ def path(tmp_path):
 def example(layer=None, loss=None, dtype=np.float64):
     rng = np.random.default_rng(0)
     first = fastbp.Affine(rng.standard_normal((4, 3)).astype(dtype), rng.standard_normal(3).astype(dtype))
+    if layer is not None and layer.takes_images:
+        n = int(np.prod(layer.out_shape((2, 5, 4))))
+        return fastbp.Sequential([layer, fastbp.Affine(np.ones((n, 2), dtype), None)], loss, in_shape=(2, 5, 4))
     layers = [first] if layer is None else [first, layer]
     return fastbp.Sequential([*layers, fastbp.Affine(rng.standard_normal((3, 2)).astype(dtype), None)], loss)
 
@@ -67,6 +74,7 @@ def assert_same_network(got, expected):
     ):
         for name in ("slope", "alpha", "approximate", "p", "seed", "eps", "label_smoothing", "delta"):
             assert getattr(a, name, None) == getattr(b, name, None)
+    assert got.in_shape == expected.in_shape
     assert list(got.params) == list(expected.params)
     for name, array in got.params.items():
         assert_same_bits(array, expected.params[name])

@@ -195,7 +195,7 @@ class Gain(ColumnLayer):
         tree / "fastbp/layers/__init__.py",
         imported=("from fastbp.layers.layer_normalization", "from fastbp.layers.gain import Gain\n"),
         listed=("LayerNormalization, Scale)", "Gain, "),
-        names=('"LayerNormalization", "Scale"]', '"Gain", '),
+        names=('    "LayerNormalization",', '    "Gain",\n'),
     )
     put(
         tree / "fastbp/reference/layers.py",

@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 
 import fastbp
-from fastbp import Affine, Sequential, Sigmoid, layers, losses
+from fastbp import (
+    Affine,
+    AveragePooling,
+    BatchNormalization,
+    Convolution,
+    Flatten,
+    MaxPooling,
+    Sequential,
+    Sigmoid,
+    layers,
+    losses,
+)
 from fastbp._show_config import cache
 from fastbp.activations import BY_NAME, named
 from fastbp.basics._progress import Bar, silence, why_not_kept
@@ -59,6 +70,7 @@ def work_in(dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{named(word)!r} in {dtype}", partial(_layer, partial(named, word), x)
     for cls in layers.CLASSES:
         yield f"{cls.__name__} in {dtype}", partial(_layer, partial(cls.of_width, 4, x.dtype), x)
+    yield f"layers for images in {dtype}", partial(_images, x.dtype)
     for loss in losses.CLASSES:
         yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
     for optimizer in Optimizer.__subclasses__():
@@ -100,6 +112,20 @@ def _layer(make: Callable[[], Any], x: np.ndarray) -> None:
     net.predict(x)
     net.fit(x, t, batch_size=3, seed=0, progress=False, validation_data=(x, t))
     net.step(x, t)
+
+
+def _images(dtype: np.dtype) -> None:
+    """Layers for images, layer by layer and compiled, of windows that a byte can and cannot tell the places of."""
+    x, t = np.ones((8, 1, 17, 17), dtype), np.zeros(8, int)
+    W, one = np.full((2, 1, 3, 3), 0.1, dtype), np.ones(2, dtype)
+    for pool in (MaxPooling(2, 2), MaxPooling(17, 16, 1), AveragePooling(3, 3, 2)):
+        layers = [Convolution(W, one, pad=1), BatchNormalization(one, one), pool, Flatten()]
+        n = int(np.prod(pool.out_shape((2, 17, 17))))
+        net = Sequential([*layers, Affine(np.full((n, 2), 0.1, dtype), None)])
+        net.gradient(x, t)
+        net.loss(x, t)  # layer by layer, with the running statistics
+        net.predict(x)
+        net.fit(x, t, batch_size=3, seed=0, progress=False)
 
 
 def _loss(loss: type, x: np.ndarray) -> None:

@@ -90,7 +90,7 @@ class ColumnLayer(Layer):
         dtype = _check.result_type(dout, kept, factor)
         kind = _check.computed_in(dtype)
         d = np.array(dout, kind, order="C").reshape(kept.shape)
-        gradients, partial = np.empty((2, len(factor)), kind), np.zeros(shape_of_partial(*d.shape))
+        gradients, partial = np.empty((2, len(factor)), kind), np.zeros(shape_of_partial(*d.shape[:2]))
         # All of these are this call's own copies, or new: they stay until it returns.
         self._back(last, d, _check.ready(factor, kind), partial, kind.type(1), False, *gradients)
         for name, gradient in zip(type(self).parameters, gradients, strict=True):

@@ -97,6 +97,7 @@ class Layer:
     # (N, K), or the body of a function; in C the body of a function for a row, which may ask for the ``sizes``; REAL is
     # the type of the numbers there, and ``@f`` ends the names of mathematical functions.
     torch: ClassVar[tuple[str, dict[str, str]]]
+    torch_too: ClassVar[tuple[str, ...]] = ()  # other classes of torch.nn that it is made of
     torch_unused: ClassVar[tuple[str, ...]] = ()  # integers in its state dict that mean nothing here
     numpy: str
     c: str

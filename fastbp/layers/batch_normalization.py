@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
+from fastbp.basics._address import address_of
 from fastbp.basics._attributes import setting
 from fastbp.basics._tensor import as_array
+from fastbp.kernels import channels as of_images
 from fastbp.kernels import normalization as of
+from fastbp.kernels.channels import normalize_channels, normalize_channels_back, normalize_channels_by
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.kernels.entry import Entry
+from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.normalization import (
     MEAN,
     SCALE,
@@ -27,6 +32,7 @@ from fastbp.kernels.normalization import (
 from fastbp.layers._columns import ColumnLayer
 from fastbp.layers._layer import Layer
 from fastbp.layers.affine import Affine
+from fastbp.layers.convolution import Convolution
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
@@ -38,16 +44,23 @@ ONE_SAMPLE = (
 )
 
 
+def is_by_channel(shape: tuple[int, ...], n: int) -> bool:
+    """Whether samples of that shape are images that ``n`` numbers normalise by channel."""
+    return len(shape) == 3 and shape[0] == n
+
+
 class BatchNormalization(ColumnLayer):
     """Columns of mean 0 and variance 1 over the batch, times ``gamma``, plus ``beta``: the book's layer.
 
     ``gamma (x - mean) / sqrt(var + eps) + beta`` (Ioffe & Szegedy 2015), with the mean and the mean squared deviation
-    of each column of the batch while training, and with the running ones when testing.
+    of each column of the batch while training, and with the running ones when testing. Images (N, C, H, W) are
+    normalised by channel, over all pixels, where ``gamma`` has a number for each channel, as by
+    ``torch.nn.BatchNorm2d``; where it has one for each pixel, they are rows, as in the book.
 
     Parameters
     ----------
     gamma, beta : (K,) array of real numbers
-        For samples of K numbers; kept by reference.
+        For samples of K numbers, or images of K channels; kept by reference.
     momentum : float in 0..1
         What stays of the running statistics at each training pass: ``running = momentum running + (1 - momentum)
         batch``. PyTorch's momentum is 1 less this, and its running variance that of a sample, N / (N - 1) of this one.
@@ -75,10 +88,16 @@ class BatchNormalization(ColumnLayer):
 
     torch = "BatchNorm1d", {"weight": "gamma", "bias": "beta"} | {name: name for name in buffers}
     torch_unused = ("num_batches_tracked",)
-    numpy = "(x - running_mean) * (gamma / np.sqrt(running_var + eps)) + beta"
+    torch_too = ("BatchNorm2d",)
+    numpy = """\
+shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
+    factor = (gamma / np.sqrt(running_var + eps)).reshape(shape)
+    return (x - running_mean.reshape(shape)) * factor + beta.reshape(shape)"""
     c = """\
-    for (size_t o = 0; o < n_outputs; o++)
-        y[o] = (x[o] - running_mean[o]) * (gamma[o] / sqrt@f(running_var[o] + eps)) + beta[o];
+    for (size_t o = 0; o < n_outputs; o++) {
+        const size_t k = o / area;
+        y[o] = (x[o] - running_mean[k]) * (gamma[k] / sqrt@f(running_var[k] + eps)) + beta[k];
+    }
 """
 
     def __init__(
@@ -110,7 +129,7 @@ class BatchNormalization(ColumnLayer):
         Parameters
         ----------
         x : (N, K), (K,) or (N, C, H, W) array of real numbers
-            (K,) is a single sample; (N, C, H, W) has C H W = K, and its rows are flattened.
+            (K,) is a single sample; (N, C, H, W) has C = K, or C H W = K, where its rows are flattened.
         train_flg : bool
             Whether this is a training pass.
 
@@ -159,24 +178,39 @@ class BatchNormalization(ColumnLayer):
     def _passed(self, x: ArrayLike, train_flg: bool) -> tuple[np.ndarray, tuple[Any, ...]]:
         """The result for ``x``, and what ``backward`` needs of this pass."""
         gamma, beta, running_mean, running_var = self._taken("beta", *self.buffers)
-        x, rows, dtype = self._rows(x, (gamma, beta))
+        x = _check.as_real("x", x)
+        by_channel = is_by_channel(x.shape[1:], len(gamma))
+        if by_channel:
+            dtype = _check.result_type(x, gamma, beta)
+            rows = _check.ready(x.reshape(*x.shape[:2], -1) if x.size else x[:, :, 0], _check.computed_in(dtype))
+        else:
+            x, rows, dtype = self._rows(x, (gamma, beta))
         kind = rows.dtype
         statistics = np.empty((STATISTICS, len(gamma)), kind)
-        gamma, beta = _check.ready(gamma, kind), _check.ready(beta, kind)
+        team, gamma, beta = _team.current().address, _check.ready(gamma, kind), _check.ready(beta, kind)
         # All of these are this call's own views or copies, or new: they stay until it returns.
         if train_flg:
             if not len(rows):
                 raise ValueError(f"x must hold at least one sample while training, got shape {x.shape}")
-            if len(rows) == 1:  # where torch raises; the book's own check of gradients does it
+            if rows.size == len(gamma):  # where torch raises; the book's own check of gradients does it
                 warnings.warn(ONE_SAMPLE.format(x.shape), RuntimeWarning, stacklevel=3)
-            partial = np.empty(shape_of_partial(*rows.shape))
-            z, y = FORWARD(_team.address, rows, gamma, beta, self.eps, statistics, partial)
+            if by_channel:
+                y, z = np.empty_like(rows), np.empty_like(rows)
+                at, one = (address_of(z), address_of(y)), kind.type(1)
+                normalize_channels(team, address_of(rows), rows.shape, self.eps, gamma, beta, statistics, *at, one)
+            else:
+                partial = np.empty(shape_of_partial(*rows.shape))
+                z, y = FORWARD(_team.address, rows, gamma, beta, self.eps, statistics, partial)
             self._move("running_mean", running_mean, statistics[MEAN])
             self._move("running_var", running_var, statistics[VAR])
         else:
             statistics[MEAN], statistics[SCALE] = running_mean, 1 / np.sqrt(running_var + self.eps)
             y, z = np.empty_like(rows), np.empty_like(rows)
-            normalize_by(_team.current().address, rows, statistics, gamma, beta, z, y)
+            if by_channel:
+                at, one = (address_of(z), address_of(y)), kind.type(1)
+                normalize_channels_by(team, address_of(rows), rows.shape, gamma, beta, statistics, *at, one)
+            else:
+                normalize_by(team, rows, statistics, gamma, beta, z, y)
         return _check.of_type(y.reshape(x.shape), dtype), (z, statistics, not train_flg, x.shape)
 
     def _move(self, name: str, running: np.ndarray, batch: np.ndarray) -> None:
@@ -204,9 +238,22 @@ class BatchNormalization(ColumnLayer):
         z, statistics, constant, _ = last
         partial, _, _, *gradients = rest
         own = np.array(statistics, d.dtype)  # in which the kernel works
-        made = BACKWARD(_team.address, d, _check.ready(z, d.dtype), factor, own, partial, int(constant))
-        for array, result in zip((d, *gradients), made, strict=True):
-            array[...] = result
+        z = _check.ready(z, d.dtype)
+        if d.ndim == 3:
+            at = _team.current().address, address_of(d), address_of(z)
+            normalize_channels_back(*at, d.shape, factor, own, constant, *rest[1:])
+        else:
+            made = BACKWARD(_team.address, d, z, factor, own, partial, int(constant))
+            for array, result in zip((d, *gradients), made, strict=True):
+                array[...] = result
+
+    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """``shape``, which is that of images of as many channels as gamma is long, or has as many numbers in all."""
+        n = len(self._taken()[0])
+        if not is_by_channel(shape, n) and math.prod(shape) != n:
+            given = " x ".join(map(str, shape))
+            raise ValueError(f"gamma of shape ({n},) does not fit the {given} outputs of the layers before")
+        return shape
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the instructions of this layer; the running statistics move with the backward pass, after the loss.
@@ -214,23 +261,34 @@ class BatchNormalization(ColumnLayer):
         A prediction goes by the running statistics.
         """
         gamma, beta, *running = self._taken("beta", *self.buffers)
-        columns, at_gamma, at_beta = x.columns, p.place_of(gamma), p.place_of(beta)
-        y, z = p.buffer((self, "y"), columns), p.buffer((self, "z"), columns)
+        columns, at_gamma, at_beta = len(gamma), p.place_of(gamma), p.place_of(beta)
+        y, z = p.buffer((self, "y"), x.columns), p.buffer((self, "z"), x.columns)
+        by_channel = is_by_channel(x.shape, columns)
+        of_image = p.rows, columns, x.columns // columns
         statistics, at_running = p.array((self, "statistics"), (STATISTICS, columns)), [p.keep(a) for a in running]
         written, shape = (statistics, z, y), (p.rows, columns)
+        if p.predicts and by_channel:
+            given = x.address, at_gamma, at_beta, *at_running, statistics, y
+            p.emit(of_images.RunningChannelNormalization(*given, *of_image, self.eps))
+            return Operand(y, x.shape)
         if p.predicts:
             p.emit(of.RunningNormalization(x.address, at_gamma, at_beta, *at_running, *written, *shape, self.eps))
             return Operand(y, x.shape)
-        partial = self._partial(p, columns)
-        p.emit(of.BatchNormalization(x.address, at_gamma, at_beta, *written, *shape, self.eps, partial))
+        given = x.address, at_gamma, at_beta, *written
+        if by_channel:
+            partial = NOTHING
+            p.emit(of_images.ChannelNormalization(*given, *of_image, self.eps))
+        else:
+            partial = self._partial(p, columns)
+            p.emit(of.BatchNormalization(*given, *shape, self.eps, partial))
 
         def backward(dy: int, wanted: bool) -> int:
             dgamma, dbeta = self._targets(p, gamma, beta)
-            p.emit(
-                of.BatchNormalizationGradient(
-                    dy, z, at_gamma, statistics, dgamma, dbeta, *shape, partial, p.adds, p.fused_step
-                )
-            )
+            given, adds = (dy, z, at_gamma, statistics, dgamma, dbeta), (p.adds, p.fused_step)
+            if by_channel:
+                p.emit(of_images.ChannelNormalizationGradient(*given, *of_image, *adds))
+            else:
+                p.emit(of.BatchNormalizationGradient(*given, *shape, partial, *adds))
             p.emit(of.MovingAverages(statistics, *at_running, columns, self.momentum))
             return dy
 
@@ -238,27 +296,48 @@ class BatchNormalization(ColumnLayer):
         return Operand(y, x.shape)
 
     def folded(self, before: Layer) -> Layer | None:
-        """The Affine that predicts what an Affine ``before`` and then this layer do."""
-        if not isinstance(before, Affine):
+        """The Affine or Convolution that predicts what such a layer ``before`` and then this one do."""
+        if not isinstance(before, (Affine, Convolution)):
             return None
         W, b = before.checked_parameters()
         _, mean, var = (array.astype(np.float64) for array in self._taken(*self.buffers))
         factor = self.gamma / np.sqrt(var + self.eps)
-        shift = ((b if b.size else 0) - mean) * factor + self.beta
-        return Affine((W * factor).astype(W.dtype), shift.astype(W.dtype))
+        shift = (((b if b.size else 0) - mean) * factor + self.beta).astype(W.dtype)
+        if isinstance(before, Affine):
+            return Affine((W * factor).astype(W.dtype), shift)
+        if len(W) != len(factor):  # one for each pixel
+            return None
+        return Convolution((W * factor[:, None, None, None]).astype(W.dtype), shift, before.stride, before.pad)
+
+    def sizes(self, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, int]:
+        """Beside those of any layer the pixels of a channel."""
+        return super().sizes(shape, out_shape) | {"area": math.prod(shape) // len(self.gamma)}
+
+    def onnx_on(self, node: Any, x: str, shape: tuple[int, ...]) -> str:
+        """As ``onnx``, with arrays that fit images."""
+        gamma, beta, mean, var = self._taken("beta", *self.buffers)
+        own = (-1, 1, 1) if is_by_channel(shape, len(gamma)) else shape
+        mean, factor, beta = (array.reshape(own) for array in (mean, gamma / np.sqrt(var + self.eps), beta))
+        return node("Add", node("Mul", node("Sub", x, mean), factor), beta)
 
     def onnx(self, node: Any, x: str) -> str:
         """What ``predict`` computes, by operators that every runtime has in both types."""
-        factor = self.gamma / np.sqrt(self._taken("running_var")[1] + self.eps)
-        return node("Add", node("Mul", node("Sub", x, self.running_mean), factor), self.beta)
+        return self.onnx_on(node, x, (len(self.gamma),))
 
     def to_module(self, nn: Any) -> Any:
         """A BatchNorm1d, whose momentum is what 1 lacks of ours."""
-        return nn.BatchNorm1d(len(self.gamma), eps=self.eps, momentum=round(1 - self.momentum, 15), device="meta")
+        return self.module_on(nn, (len(self.gamma),))
+
+    def module_on(self, nn: Any, shape: tuple[int, ...]) -> Any:
+        """A BatchNorm1d or, by channel, a BatchNorm2d; TypeError for images that are rows here."""
+        if len(shape) > 1 and not is_by_channel(shape, len(self.gamma)):
+            raise TypeError(f"{self!r} takes images {shape} as rows, which no module of PyTorch does")
+        kind = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
+        return kind(len(self.gamma), eps=self.eps, momentum=round(1 - self.momentum, 15), device="meta")
 
     @classmethod
     def from_module(cls, module: Any) -> Layer:
-        """From a BatchNorm1d; TypeError for one without weights, running statistics or momentum."""
+        """From a BatchNorm1d or BatchNorm2d; TypeError for one without weights, running statistics or momentum."""
         arrays = {ours: getattr(module, theirs) for theirs, ours in cls.torch[1].items()}
         missing = [name for name, array in arrays.items() if array is None]
         if missing or module.momentum is None:

@@ -31,15 +31,15 @@ class Flatten(Layer):
     _last: tuple[int, ...] | None = None  # the shape of x
 
     def forward(self, x: ArrayLike) -> np.ndarray:
-        """Return ``x`` (N, ...) as (N, I), a view where one will do.
+        """Return ``x`` (N, ...) as (N, I), a view where one will do; (I,) is a single sample.
 
-        Raises ValueError for fewer than two dimensions, TypeError for what is no array of real numbers.
+        Raises ValueError for a number, TypeError for what is no array of real numbers.
         """
         x = _check.as_real("x", x)
-        if x.ndim < 2:
-            raise ValueError(f"x must have at least two dimensions, samples and what is in them, got shape {x.shape}")
+        if x.ndim == 0:
+            raise ValueError("x must have at least one dimension, got a number")
         self._last = x.shape
-        return x.reshape(len(x), math.prod(x.shape[1:]))
+        return x.reshape(_flat(x.shape))
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return ``dout`` (N, I) in the shape that ``x`` came in.
@@ -51,7 +51,7 @@ class Flatten(Layer):
         if shape is None:
             raise _check.not_before_forward(self)
         dout = _check.as_real("dout", dout)
-        _check.same_shape("dout", dout, (shape[0], math.prod(shape[1:])), "the output")
+        _check.same_shape("dout", dout, _flat(shape), "the output")
         return dout.reshape(shape)
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,3 +77,7 @@ class Flatten(Layer):
     def onnx(self, node: Any, x: str) -> str:
         """ONNX's Flatten."""
         return node("Flatten", x)
+
+
+def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
