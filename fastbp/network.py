@@ -16,7 +16,7 @@ from fastbp.basics._blocks import in_blocks
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
 from fastbp.basics.gradient import numerical_gradient
-from fastbp.layers._layer import Layer, gradients_of
+from fastbp.layers._layer import Layer, gradients_of, propagate
 from fastbp.losses import loss_layer
 from fastbp.programs._predictor import Predictor
 
@@ -368,9 +368,7 @@ class Network:
             for layer in layers:
                 out = layer.forward(out)
             loss.forward(out, t)
-            dout = loss.backward()
-            for layer in reversed(layers):
-                dout = layer.backward(dout)
+            propagate(layers, loss.backward())
             # Before another thread may use the same layers.
             names = gradients_of(tuple([(tuple(layer.parameters), tuple(layer.buffers)) for layer in layers]))
             gradients = {

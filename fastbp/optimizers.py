@@ -4,16 +4,18 @@ Each does what its namesake in torch.optim does. The names, and ``update``, are 
 Scratch"; where its formulas differ, the class says so.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from fastbp.basics import _check, _team
+from fastbp.basics._address import address_of
 from fastbp.basics._arguments import choice, real, shown
 from fastbp.kernels import optimizer as kernels
+from fastbp.kernels.gemm import NOTHING
 from fastbp.schedules import Schedule, replace
 
 __all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop", "get_optimizer"]
@@ -38,11 +40,40 @@ class _State:
     steps: int = 0
 
 
+class Moved(NamedTuple):
+    """A parameter, its gradient and its states, apart from their shape as the kernel takes them.
+
+    They belong to nobody else or are views, which keep arrays where they are. States that the optimizer does not have
+    are missing or without elements. ``steps`` counts those of the parameter, this one with them.
+    """
+
+    x: np.ndarray
+    dx: np.ndarray
+    states: Sequence[np.ndarray] = ()
+    steps: int = 1
+
+
+def take_step(moved: Iterable[Moved], kind: int, hyper: np.ndarray, lr: float, scale: float = 1.0) -> None:
+    """Have a ``kind`` of ``fastbp.kernels.optimizer`` move all of these, in one call for each type."""
+    tables: dict[np.dtype, list[tuple[int, ...]]] = {}
+    for x, dx, states, steps in moved:
+        first, second, *_ = *(address_of(state) if state.size else NOTHING for state in states), NOTHING, NOTHING
+        tables.setdefault(x.dtype, []).append((address_of(x), address_of(dx), first, second, x.size, steps))
+    team = _team.current().address
+    for dtype, table in tables.items():
+        kernels.optimizer_steps(team, kind, np.array(table, np.int64), hyper, lr, scale, dtype.type(1))
+
+
 def as_pair(key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
     """A parameter and its gradient as the kernel takes them, apart from their shape; a number becomes an array.
 
     Raises ValueError or TypeError where they are not what ``Optimizer.update`` takes.
     """
+    if type(param) is type(grad) is np.ndarray:
+        x, dx = param.view(), grad.view()
+        usual = x.dtype in _check.FLOATS and x.dtype == dx.dtype and x.shape == dx.shape
+        if usual and x.flags.carray and dx.flags.carray:
+            return x, dx
     name = f"params[{key!r}]"
     if isinstance(param, Real) and not isinstance(param, bool):
         x = np.array(param, _check.FLOAT32 if isinstance(param, np.float32) else _check.FLOAT64)
@@ -53,7 +84,7 @@ def as_pair(key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
     elif not param.flags.carray:
         raise ValueError(f"{name} must be C-contiguous, aligned and writable: it is changed in place")
     else:
-        x = np.asarray(param)
+        x = np.asarray(param).view()
     dx = _check.as_real(f"grads[{key!r}]", grad)
     _check.same_shape(f"grads[{key!r}]", dx, x.shape, name)
     return x, _check.ready(dx, x.dtype)
@@ -144,13 +175,13 @@ class Optimizer:
         if params.keys() != grads.keys():
             raise ValueError(f"grads must have the keys of params, {list(params)}, got {list(grads)}")
         work = [(key, *self._ready(key, params[key], grads[key])) for key in params]
-        lr, hyper, team = self.lr_at(self._steps, epoch), self.hyper(), _team.current().address
+        lr, moved = self.lr_at(self._steps, epoch), []
         for key, x, dx, state in work:
             self._states[key] = state
             state.steps += 1
-            # Views of the parameter and its gradient, which ``work`` keeps, and states that nobody else has.
-            arrays = x.reshape(-1), dx.reshape(-1), state.first, state.second
-            kernels.optimizer_step(team, self.kind, *arrays, hyper, lr, state.steps, 1.0)
+            moved.append(Moved(x, dx, (state.first, state.second), state.steps))
+        take_step(moved, self.kind, self.hyper(), lr)
+        for key, x, *_ in work:
             if not isinstance(params[key], np.ndarray):
                 params[key] = as_number(x, params[key])
         replace(self, _steps=self._steps + 1)

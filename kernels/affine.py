@@ -35,13 +35,31 @@ def affine_backward(team, operands, one):
     if not is_known(team, one):
         return 0
     dout, n_rows, n_outputs = operand(operands, 0)
-    x, _, n_columns = operand(operands, 1)
     w, n_inputs, _ = operand(operands, 2)
-    dx, dw, db = operand(operands, 4)[0], operand(operands, 5)[0], operand(operands, 6)[0]
+    dx = operand(operands, 4)[0]
     by_row, by_column = strides_of(operands, 2)
-    zeros, b = (NOTHING, 0), (dout, n_outputs, 1)
-    shape = n_rows, n_inputs, n_outputs
+    shape, zeros = (n_rows, n_inputs, n_outputs), (NOTHING, 0)
     gemm(team, shape, (dout, n_outputs, 1), (w, by_column, by_row), (dx, n_inputs), zeros, one, NO_EPILOGUE, 1)
+    _gradients(team, operands, 5, one)
+    return 1
+
+
+@kernel(by_address=True)
+def affine_gradients(team, operands, one):
+    """``affine_backward`` without dx: made are dw and db."""
+    if not is_known(team, one):
+        return 0
+    _gradients(team, operands, 4, one)
+    return 1
+
+
+@kernel
+def _gradients(team, operands, made, one):
+    """``dw`` and ``db`` of the operands of ``affine_backward``; they are those of number ``made`` and the next."""
+    dout, n_rows, n_outputs = operand(operands, 0)
+    x, _, n_columns = operand(operands, 1)
+    dw, db = operand(operands, made)[0], operand(operands, made + 1)[0]
+    zeros, b = (NOTHING, 0), (dout, n_outputs, 1)
     shape = n_columns, n_outputs, n_rows
     gemm(team, shape, (x, 1, n_columns), b, (dw, n_outputs), zeros, one, NO_EPILOGUE)
     if is_short(n_rows, n_outputs):
@@ -49,4 +67,3 @@ def affine_backward(team, operands, one):
     else:
         ones = (local(like(1, one)), 0, 0)
         gemm(team, (1, n_outputs, n_rows), ones, b, (db, 0), zeros, one, NO_EPILOGUE)
-    return 1

@@ -20,6 +20,7 @@ import numpy as np
 
 from ._jit import kernel
 from .columns import add_up_part, part_of_columns, partial_at, parts_of_columns, put_gradients, rate_of
+from .entry import integer, number, operand, rows_of, vector
 from .instructions import operands, operation
 from .memory import address, bits_of_float, like, matrix, store, view
 from .program import LOSS
@@ -157,6 +158,33 @@ def batch_normalization_back(team, d, z, factor, statistics, constant, partial, 
     for k in range(sums.size):
         off[k], along[k] = sums[k] * share * by[k], products[k] * share * by[k]
     spread(team, parts, package(_back_columns, (d, z, statistics)))
+
+
+@kernel(by_address=True)
+def batch_normalization_forward(team, given, one):
+    """``batch_normalization`` as an ``Entry``: x, factor, shift, eps, statistics, partial; made: z, y."""
+    x, statistics = rows_of(given, 0, one), rows_of(given, 4, one)
+    partial = partial_at(operand(given, 5)[0], x.shape[0], x.shape[1])
+    factor, shift, z, y = vector(given, 1, one), vector(given, 2, one), rows_of(given, 6, one), rows_of(given, 7, one)
+    batch_normalization(team, x, number(given, 3), factor, shift, statistics, z, y, partial)
+    return 1
+
+
+@kernel(by_address=True)
+def batch_normalization_backward(team, given, one):
+    """``batch_normalization_back`` as an ``Entry``: dy, z, factor, statistics, partial, constant; made: gradients."""
+    dy, z = rows_of(given, 0, one), rows_of(given, 1, one)
+    factor, statistics = vector(given, 2, one), rows_of(given, 3, one)
+    partial, dx = partial_at(operand(given, 4)[0], dy.shape[0], dy.shape[1]), rows_of(given, 6, one)
+    dfactor, dshift, rate = vector(given, 7, one), vector(given, 8, one), like(1, one)
+    for n in range(dx.shape[0]):
+        source, target = dy[n], dx[n]
+        for k in range(target.size):
+            target[k] = source[k]
+    batch_normalization_back(
+        team, dx, z, factor, statistics, integer(given, 5) != 0, partial, rate, False, dfactor, dshift
+    )
+    return 1
 
 
 @kernel

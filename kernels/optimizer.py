@@ -17,7 +17,7 @@ gradient times ``scale`` plus ``weight_decay p``; ``t`` counts steps from 1::
 import math
 
 from ._jit import kernel
-from .memory import address
+from .memory import address, view
 from .reduce import row_sum, sum_of_squares
 from .team import package, part_of, parts_of, spread
 
@@ -26,6 +26,10 @@ SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 # Entries of ``hyper``. The first is the momentum, RMSprop's decay or Adam's beta1; what an optimizer lacks is not read.
 MEMORY, BETA2, EPS, WEIGHT_DECAY = range(4)
 N_HYPER = 4
+
+# Columns of the table of ``optimizer_steps``: where a parameter, its gradient and its states are, of how many elements,
+# and the number of the step.
+PARAMS, GRADS, FIRST, SECOND, SIZE, STEP = range(6)
 
 # The loops below take a new state from a variable, not back out of its array: for all the compiler knows the arrays may
 # overlap, and a vector that was just stored across two cache lines is slow to load.
@@ -136,6 +140,26 @@ def optimizer_step(team, kind, params, grads, first, second, hyper, lr, step, sc
         shrink = 1.0 - lr * hyper[WEIGHT_DECAY]
     job = package(_part, (kind, params, grads, first, second, hyper, rate, root, shrink, scale))
     spread(team, parts_of(params.size), job)
+
+
+@kernel
+def optimizer_steps(team, kind, table, hyper, lr, scale, one):
+    """``optimizer_step`` for each of several parameters, one after the other: one call from Python for all.
+
+    Parameters
+    ----------
+    table : (M, 6) int64
+        A row a parameter, see PARAMS, ..., STEP; an address is 0 where the optimizer does not have that state.
+    one : float32 or float64
+        1 in the type of all arrays.
+
+    The others are those of ``optimizer_step``.
+    """
+    for m in range(len(table)):
+        row, n = table[m], table[m, SIZE]
+        params, grads = view(row[PARAMS], n, one), view(row[GRADS], n, one)
+        first, second = view(row[FIRST], n if row[FIRST] else 0, one), view(row[SECOND], n if row[SECOND] else 0, one)
+        optimizer_step(team, kind, params, grads, first, second, hyper, lr, row[STEP], scale)
 
 
 @kernel

@@ -10,6 +10,14 @@ SPECIALS = (0.0, -0.0, np.nan, np.inf, -np.inf, 1e-30, -1e-30, 1e30, -1e30)
 # None, one, around the widths of vectors and register tiles, and anything between.
 SIZES = st.one_of(st.sampled_from([0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]), st.integers(0, 40))
 SOME = SIZES.filter(bool)
+GEOMETRIES = [  # images, filter or window, stride, pad
+    ((2, 3, 6, 5), (3, 2), 1, 0),
+    ((1, 1, 9, 9), (3, 3), 2, 1),
+    ((3, 2, 5, 5), (5, 5), 1, 2),
+    ((2, 2, 4, 4), (2, 2), 3, 0),
+    ((1, 1, 1, 1), (1, 1), 1, 0),
+    ((2, 1, 8, 3), (2, 3), 5, 2),
+]
 FLOAT_DTYPES = st.sampled_from(FLOATS)
 SHAPES = st.one_of(
     st.just(()),

@@ -265,3 +265,37 @@ def test_layers_can_be_subclassed():
     assert_same_bits(layer.backward(dout), plain.backward(dout))
     assert layer.calls == 1
     assert pickle.loads(pickle.dumps(layer)).calls == 1
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("order", "CF")
+def test_gradients_of_parameters_alone_have_the_same_bits(order, dtype):
+    rng = np.random.default_rng(0)
+    x, W, b, dout = (rng.standard_normal(shape).astype(dtype) for shape in ((6, 5), (5, 3), (3,), (6, 3)))
+    W = np.asarray(W, order=order)
+    whole, alone = fastbp.Affine(W, b), fastbp.Affine(W, b)
+    for inputs in (x, x[0], x.astype(np.int64)):  # the first is compiled by the last, and then taken at once
+        for layer in (whole, alone):
+            layer.forward(inputs)
+        rows = dout if inputs.ndim == 2 else dout[0]
+        whole.backward(rows)
+        for _ in range(2):
+            alone.dW = alone.db = None
+            assert alone.leave_gradients(rows) is None
+            assert_same_bits(alone.dW, whole.dW)
+            assert_same_bits(alone.db, whole.db)
+    with pytest.raises(ValueError, match="dout must have the shape of the output"):
+        alone.leave_gradients(dout[:2])
+
+
+def test_a_younger_backward_is_what_a_network_goes_through():
+    class Doubled(fastbp.Affine):
+        def backward(self, dout):
+            return super().backward(2 * np.asarray(dout))
+
+    rng = np.random.default_rng(0)
+    W, x, t = rng.standard_normal((4, 3)), rng.standard_normal((5, 4)), np.arange(5) % 3
+    plain, doubled = (
+        fastbp.Sequential([cls(W.copy(), np.zeros(3))]).gradient(x, t) for cls in (fastbp.Affine, Doubled)
+    )
+    assert_same_bits(doubled["W1"], 2 * plain["W1"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from strategies import FLOATS, INTEGERS, LAYOUTS, assert_within, eps
+from strategies import FLOATS, GEOMETRIES, INTEGERS, LAYOUTS, assert_within, eps
 
 from fastbp.book import functions, gradient, util
 from fastbp.reference.book import functions as plain
@@ -11,14 +11,6 @@ from fastbp.reference.book import util as plain_util
 
 OF_ONE = ["identity_function", "step_function", "sigmoid", "sigmoid_grad", "relu", "relu_grad", "softmax"]
 SHAPES = [(5, 4), (4,), (2, 3, 4), (0, 3), ()]
-GEOMETRIES = [  # images, filter, stride, pad
-    ((2, 3, 6, 5), (3, 2), 1, 0),
-    ((1, 1, 7, 7), (3, 3), 2, 1),
-    ((3, 2, 5, 5), (5, 5), 1, 2),
-    ((2, 2, 4, 4), (2, 2), 3, 0),
-    ((1, 1, 1, 1), (1, 1), 1, 0),
-    ((2, 1, 8, 3), (2, 3), 5, 2),
-]
 geometries = pytest.mark.parametrize(("shape", "size", "stride", "pad"), GEOMETRIES)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from fastbp import datasets
+from fastbp.reference.book.deep_convnet import DeepConvNet
+from fastbp.reference.book.simple_convnet import SimpleConvNet
 
 SCRIPTS = Path(__file__).parents[1] / "docs" / "book"
 HIDDEN = {"hidden_size_list": [12, 10]}
@@ -29,12 +31,24 @@ RUNS = {
     ),
     "ch06_overfit": ({"train_num": 200, "epochs": 4, **HIDDEN}, ["results"]),
     "ch06_random_search": ({"train_num": 250, "epochs": 3, "trials": 2, "shown": 2, **HIDDEN}, ["results"]),
+    "ch07_train": (
+        {"train_num": 200, "test_num": 40, "epochs": 2, "hidden_size": 10, "weight_file": "'trained.pkl'"},
+        ["train_acc_list", "test_acc_list"],
+    ),
+    "ch07_gradient_check": ({}, ["slow", "fast"]),
+    "ch07_filters": ({"shown": 2}, ["before", "after", "edges"]),
+    "ch08_train": (
+        {"train_num": 20, "test_num": 10, "epochs": 1, "batch_size": 10, "weight_file": "'trained.pkl'"},
+        ["train_acc_list", "test_acc_list"],
+    ),
+    "ch08_half_float": ({"test_num": 10}, ["accuracy", "half_accuracy"]),
+    "ch08_misclassified": ({"test_num": 10, "shown": 4}, ["found"]),
 }
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, digits):
-    """The packaged digits as MNIST's files, and weights for chapter 3."""
+    """The packaged digits as MNIST's files, and weights for chapters 3, 7 and 8."""
     folder, (x, t) = tmp_path_factory.mktemp("mnist"), digits
     images = np.pad(np.kron(x.reshape(-1, 8, 8), np.ones((3, 3))) * 15, [(0, 0), (2, 2), (2, 2)]).astype(np.uint8)
     for stem, array in zip(datasets.IDX_FILES, (images[:1400], t[:1400], images[1400:], t[1400:]), strict=True):
@@ -44,6 +58,8 @@ def folder(tmp_path_factory, digits):
     weights = {f"W{n}": 0.1 * rng.standard_normal(sizes[n - 1 : n + 1]).astype(np.float32) for n in (1, 2, 3)}
     weights |= {f"b{n}": rng.standard_normal(sizes[n]).astype(np.float32) for n in (1, 2, 3)}
     (folder / "sample_weight.pkl").write_bytes(pickle.dumps(weights))
+    SimpleConvNet().save_params(folder / "params.pkl")
+    DeepConvNet().save_params(folder / "deep_convnet_params.pkl")
     return folder
 
 

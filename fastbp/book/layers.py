@@ -1,4 +1,4 @@
-"""The book's ``common/layers.py``: the layers of ``fastbp``, and its Dropout.
+"""The book's ``common/layers.py``: the layers of ``fastbp``, with what the book's have beside.
 
 ``BatchNormalization`` is fastbp's, whose defaults are the book's: eps 10e-7, and the running variance that of batches.
 """
@@ -11,7 +11,7 @@ from fastbp.basics import _check, _team
 from fastbp.book import functions
 from fastbp.book.functions import *  # noqa: F403 (as scripts that say import * get it from the book's module)
 from fastbp.book.util import col2im, im2col
-from fastbp.layers import dropout
+from fastbp.layers import convolution, dropout, pooling
 from fastbp.layers.affine import Affine
 from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.batch_normalization import BatchNormalization
@@ -22,8 +22,10 @@ __all__ = [
     "AddLayer",
     "Affine",
     "BatchNormalization",
+    "Convolution",
     "Dropout",
     "MulLayer",
+    "Pooling",
     "Relu",
     "Sigmoid",
     "SoftmaxWithLoss",
@@ -64,3 +66,43 @@ class Dropout(dropout.Dropout):
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x (1 - dropout_ratio)``, without touching the mask of the last ``forward``."""
         return self.forward(x, False)
+
+
+class Convolution(convolution.Convolution):
+    """fastbp's, with what the book's layer keeps beside, which is made when it is asked for."""
+
+    @property
+    def col(self) -> np.ndarray | None:
+        """``im2col`` of ``x``, (N OH OW, C FH FW); None before the first ``forward``."""
+        if self.x is None:
+            return None
+        filter_h, filter_w = self.W.shape[2:]
+        return im2col(self.x, filter_h, filter_w, self.stride, self.pad)
+
+    @property
+    def col_W(self) -> np.ndarray | None:
+        """The filters as they are now, a column each, (C FH FW, FN); None before the first ``forward``."""
+        return None if self.x is None else self.W.reshape(len(self.W), -1).T
+
+
+class Pooling(pooling.MaxPooling):
+    """fastbp's MaxPooling, with the book's stride and its order of ``arg_max``.
+
+    Parameters
+    ----------
+    pool_h, pool_w : int of at least 1
+        Size of a window.
+    stride : int of at least 1
+        Pixels from one window to the next, down and to the right.
+    pad : int of at least 0
+        Zeros around the images, which count as numbers do. (The book's own fails with any.)
+    """
+
+    def __init__(self, pool_h: int, pool_w: int, stride: int = 2, pad: int = 0) -> None:
+        super().__init__(pool_h, pool_w, stride, pad)
+
+    @property
+    def arg_max(self) -> np.ndarray | None:  # type: ignore[override]
+        """Which number of its window was the largest, by image, place and channel, (N OH OW C,); None at first."""
+        places = self._last[1]
+        return None if places is None else places.transpose(0, 2, 3, 1).reshape(-1).astype(np.intp)

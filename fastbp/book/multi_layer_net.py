@@ -6,12 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp.basics._arguments import choice, integer, real, shown
-from fastbp.basics._check import as_array
-from fastbp.basics.gradient import numerical_gradient
-from fastbp.book.layers import Affine, Relu, Sigmoid, SoftmaxWithLoss
+from fastbp.book._network import BookNetwork
+from fastbp.book.layers import Affine, Relu, Sigmoid
 
 __all__ = ["MultiLayerNet"]
 
@@ -19,8 +18,8 @@ ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
 GAINS = {"relu": 2.0, "he": 2.0, "sigmoid": 1.0, "xavier": 1.0}  # variance of the weights times the inputs of a unit
 
 
-class MultiLayerNet:
-    """Fully connected layers with ReLU or sigmoid between them, and softmax with its loss, in float64.
+class MultiLayerNet(BookNetwork):
+    """Fully connected layers with ReLU or sigmoid between them, and softmax with its loss.
 
     Parameters
     ----------
@@ -35,6 +34,8 @@ class MultiLayerNet:
         are drawn from ``np.random``, as in the book.
     weight_decay_lambda : float at least 0
         Half of this times the squares of all weights is part of the loss.
+    dtype : float64 or float32
+        Of the parameters, and so of all that is computed of samples of no wider type. The book's is float64.
 
     Attributes
     ----------
@@ -54,7 +55,10 @@ class MultiLayerNet:
         activation: str = "relu",
         weight_init_std: str | float = "relu",
         weight_decay_lambda: float = 0,
+        *,
+        dtype: DTypeLike = np.float64,
     ) -> None:
+        super().__init__(dtype)
         self.input_size = integer("input_size", input_size, 1)
         if isinstance(hidden_size_list, str) or not isinstance(hidden_size_list, Sequence):
             raise TypeError(f"hidden_size_list must be a list of integers, got {shown(hidden_size_list)}")
@@ -63,41 +67,30 @@ class MultiLayerNet:
         self.hidden_layer_num = len(self.hidden_size_list)
         self.weight_decay_lambda = real("weight_decay_lambda", weight_decay_lambda, 0)
         self.activation = choice("activation", activation, ACTIVATIONS)
-        self.params = self._initial_params(weight_init_std)
+        self._draw_all(weight_init_std)
         self.layers: OrderedDict[str, Any] = OrderedDict()
         for n in range(1, self.hidden_layer_num + 2):
             self.layers[f"Affine{n}"] = Affine(self.params[f"W{n}"], self.params[f"b{n}"])
             if n <= self.hidden_layer_num:
                 self.layers.update(self._between(n))
-        self.last_layer = SoftmaxWithLoss()
 
-    def _initial_params(self, weight_init_std: str | float) -> dict[str, np.ndarray]:
+    def _draw_all(self, weight_init_std: str | float) -> None:
         sizes = [self.input_size, *self.hidden_size_list, self.output_size]
-        params = {}
         for n, (inputs, outputs) in enumerate(pairwise(sizes), 1):
             if isinstance(weight_init_std, str):
                 gain = GAINS[choice("weight_init_std", weight_init_std.lower(), GAINS)]
                 scale = np.sqrt(gain / inputs)
             else:
                 scale = real("weight_init_std", weight_init_std, 0)
-            params[f"W{n}"] = scale * np.random.randn(inputs, outputs)
-            params[f"b{n}"] = np.zeros(outputs)
-        return params
+            self._draw(n, scale, (inputs, outputs), outputs)
 
     def _between(self, n: int) -> Iterator[tuple[str, Any]]:
         """The layers after the affine one of hidden layer ``n``, with their names."""
         yield f"Activation_function{n}", ACTIVATIONS[self.activation]()
 
-    def predict(self, x: ArrayLike) -> np.ndarray:
-        """Return the scores (N, K) of samples ``x`` (N, ...), before the softmax."""
-        scores: Any = x
-        for layer in self.layers.values():
-            scores = layer.forward(scores)
-        return scores
-
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the mean loss of samples ``x`` with labels or one-hot rows ``t``, and what weight decay adds to it."""
-        return self.last_layer.forward(self.predict(x), t) + self._penalty()
+        return super().loss(x, t) + self._penalty()
 
     def _penalty(self) -> float:
         if not self.weight_decay_lambda:
@@ -105,30 +98,9 @@ class MultiLayerNet:
         weights = (self.params[f"W{n}"] for n in range(1, self.hidden_layer_num + 2))
         return sum(self.weight_decay_lambda / 2 * np.sum(W**2) for W in weights)
 
-    def _loss_in_training(self, x: ArrayLike, t: ArrayLike) -> float:
-        return self.loss(x, t)
-
-    def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the share of samples whose highest score is that of their label ``t``, (N,) or one-hot (N, K).
-
-        Raises ValueError unless there is a target for each sample.
-        """
-        found, t = np.argmax(self.predict(x), axis=1), as_array("t", t)
-        labels = t if t.ndim == 1 else np.argmax(t, axis=1)
-        if labels.shape != found.shape:
-            raise ValueError(f"t must hold a target for each of the {len(found)} samples in x, got shape {t.shape}")
-        return np.sum(found == labels) / len(found)
-
-    def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
-        """Return the gradient of the training loss by each of ``params``, by central differences: slow."""
-        return {name: numerical_gradient(lambda _: self._loss_in_training(x, t), p) for name, p in self.params.items()}
-
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the training loss by each of ``params``, by backpropagation."""
-        self._loss_in_training(x, t)
-        dout = self.last_layer.backward()
-        for layer in reversed(self.layers.values()):
-            dout = layer.backward(dout)
+        self._propagate(x, t)
         grads = {}
         for n in range(1, self.hidden_layer_num + 2):
             affine = self.layers[f"Affine{n}"]

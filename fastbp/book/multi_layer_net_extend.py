@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp.basics._arguments import flag, real
 from fastbp.book.layers import BatchNormalization, Dropout
@@ -18,7 +18,7 @@ class MultiLayerNetExtend(MultiLayerNet):
 
     Parameters
     ----------
-    input_size, hidden_size_list, output_size, activation, weight_init_std, weight_decay_lambda
+    input_size, hidden_size_list, output_size, activation, weight_init_std, weight_decay_lambda, dtype
         As for ``MultiLayerNet``.
     use_dropout : bool
         Whether each activation is followed by the layer ``Dropout1``, ...
@@ -39,15 +39,19 @@ class MultiLayerNetExtend(MultiLayerNet):
         use_dropout: bool = False,
         dropout_ration: float = 0.5,
         use_batchnorm: bool = False,
+        *,
+        dtype: DTypeLike = np.float64,
     ) -> None:
         self.use_dropout, self.use_batchnorm = flag("use_dropout", use_dropout), flag("use_batchnorm", use_batchnorm)
         self.dropout_ration = real("dropout_ration", dropout_ration, 0, 1)
-        super().__init__(input_size, hidden_size_list, output_size, activation, weight_init_std, weight_decay_lambda)
+        sizes = input_size, hidden_size_list, output_size
+        super().__init__(*sizes, activation, weight_init_std, weight_decay_lambda, dtype=dtype)
 
     def _between(self, n: int) -> Iterator[tuple[str, Any]]:
         if self.use_batchnorm:
             size = self.hidden_size_list[n - 1]
-            gamma, beta = self.params[f"gamma{n}"], self.params[f"beta{n}"] = np.ones(size), np.zeros(size)
+            gamma, beta = np.ones(size, self.dtype), np.zeros(size, self.dtype)
+            self.params[f"gamma{n}"], self.params[f"beta{n}"] = gamma, beta
             yield f"BatchNorm{n}", BatchNormalization(gamma, beta)
         yield from super()._between(n)
         if self.use_dropout:
@@ -55,11 +59,7 @@ class MultiLayerNetExtend(MultiLayerNet):
 
     def predict(self, x: ArrayLike, train_flg: bool = False) -> np.ndarray:
         """Return the scores (N, K) of samples ``x`` (N, ...), before the softmax, of a training pass or not."""
-        scores: Any = x
-        for layer in self.layers.values():
-            depends = isinstance(layer, (BatchNormalization, Dropout))
-            scores = layer.forward(scores, train_flg) if depends else layer.forward(scores)
-        return scores
+        return self._scores(x, train_flg)
 
     def loss(self, x: ArrayLike, t: ArrayLike, train_flg: bool = False) -> float:
         """As that of ``MultiLayerNet``; of a training pass if ``train_flg``."""

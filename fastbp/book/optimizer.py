@@ -4,17 +4,16 @@ An optimizer's numbers may be set between two steps. What it remembers stands in
 None before the first update, as in the book.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastbp.basics import _team
 from fastbp.basics._arguments import real
 from fastbp.basics._attributes import setting
 from fastbp.kernels import optimizer as kernels
-from fastbp.optimizers import as_number, as_pair
+from fastbp.optimizers import Moved, as_number, as_pair, take_step
 
 __all__ = ["SGD", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop", "np"]
 
@@ -37,24 +36,22 @@ class _Optimizer:
         Arrays, of float32 or float64 and any shape, are written to; a number is replaced. Raises ValueError or
         TypeError, with nothing changed, where gradients are missing, or shapes or types do not fit.
         """
-        work = [(key, *self._taken(key, param, grads)) for key, param in params.items()]
+        work = {key: self._taken(key, param, grads) for key, param in params.items()}
         for state in self.states:
             if getattr(self, state) is None:
                 setattr(self, state, {})
+        for n, state in enumerate(self.states):
+            getattr(self, state).update((key, moved.states[n]) for key, moved in work.items())
         self._begin()
-        for key, x, dx, kept in work:
-            arrays = [x, dx, *kept]
-            for state, array in zip(self.states, kept, strict=True):
-                getattr(self, state)[key] = array
-            arrays += [np.empty(0, x.dtype)] * (4 - len(arrays))
-            self._step(partial(_stepped, [array.reshape(-1) for array in arrays]))
+        self._step(partial(_take, work.values()))
+        for key, moved in work.items():
             given = params[key]
             if not isinstance(given, np.ndarray):
-                params[key] = as_number(x, given)
+                params[key] = as_number(moved.x, given)
             elif not given.flags.carray:
-                given[...] = x
+                given[...] = moved.x
 
-    def _taken(self, key: Any, param: Any, grads: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    def _taken(self, key: Any, param: Any, grads: Mapping[Any, Any]) -> Moved:
         """A parameter, its gradient and its states in the form that the kernel takes, apart from their shape."""
         if key not in grads:
             raise ValueError(f"grads must have the keys of params, which has {key!r}, got {list(grads)}")
@@ -65,23 +62,23 @@ class _Optimizer:
         for state in self.states:
             array = (getattr(self, state) or {}).get(key)
             if array is None:
-                array = np.zeros_like(x)
-            elif (array.shape, array.dtype) != (x.shape, x.dtype) or not array.flags.carray:
+                array = np.zeros(x.shape, x.dtype)
+            elif array.shape != x.shape or array.dtype != x.dtype or not array.flags.carray:
                 before = f"{array.dtype} of shape {array.shape}"
                 raise ValueError(f"params[{key!r}] must be {before} as before, got {x.dtype} of shape {x.shape}")
             kept.append(array)
-        return x, dx, kept
+        return Moved(x, dx, kept)
 
     def _begin(self) -> None:
         """Count a step, where steps are counted."""
 
     def _step(self, take: Callable[..., None]) -> None:
-        """Call ``take`` for a parameter; see ``_stepped``."""
+        """Call ``take`` for the parameters; see ``_take``."""
         raise NotImplementedError
 
 
-def _stepped(
-    arrays: list[np.ndarray],
+def _take(
+    moved: Collection[Moved],
     kind: int,
     lr: float,
     memory: float = 0,
@@ -93,7 +90,7 @@ def _stepped(
     """A step of a ``kind`` of ``fastbp.kernels.optimizer``."""
     hyper = np.zeros(kernels.N_HYPER)
     hyper[[kernels.MEMORY, kernels.BETA2, kernels.EPS]] = memory, beta2, eps
-    kernels.optimizer_step(_team.current().address, kind, *arrays, hyper, lr, 1, scale)
+    take_step(moved, kind, hyper, lr, scale)
 
 
 class SGD(_Optimizer):

@@ -34,7 +34,7 @@ def shuffle_dataset(x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def conv_output_size(input_size: int, filter_size: int, stride: int = 1, pad: int = 0) -> float:
     """Return ``(input_size + 2 pad - filter_size) / stride + 1``: no whole number where the stride leaves a rest."""
-    _outputs("filter_size", input_size, filter_size, stride, pad)
+    places("filter_size", input_size, filter_size, stride, pad)
     return (input_size + 2 * pad - filter_size) / stride + 1
 
 
@@ -66,8 +66,8 @@ def im2col(input_data: ArrayLike, filter_h: int, filter_w: int, stride: int = 1,
     if images.ndim != 4:
         raise ValueError(f"input_data must be images (N, C, H, W), got shape {images.shape}")
     n, channels, height, width = images.shape
-    places_h = _outputs("filter_h", height, filter_h, stride, pad)
-    places_w = _outputs("filter_w", width, filter_w, stride, pad)
+    places_h = places("filter_h", height, filter_h, stride, pad)
+    places_w = places("filter_w", width, filter_w, stride, pad)
     padded = np.pad(images, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, (filter_h, filter_w), (2, 3))[:, :, ::stride, ::stride]
     rows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(n * places_h * places_w, channels * filter_h * filter_w)
@@ -85,8 +85,8 @@ def col2im(
     if len(input_shape) != 4:
         raise ValueError(f"input_shape must be that of images, (N, C, H, W), got {tuple(input_shape)}")
     n, channels, height, width = input_shape
-    places_h = _outputs("filter_h", height, filter_h, stride, pad)
-    places_w = _outputs("filter_w", width, filter_w, stride, pad)
+    places_h = places("filter_h", height, filter_h, stride, pad)
+    places_w = places("filter_w", width, filter_w, stride, pad)
     col, expected = as_real("col", col), (n * places_h * places_w, channels * filter_h * filter_w)
     if col.shape != expected:
         raise ValueError(f"col must be {expected} for images of shape {tuple(input_shape)}, got shape {col.shape}")
@@ -100,7 +100,7 @@ def col2im(
     return padded[:, :, pad : pad + height, pad : pad + width]
 
 
-def _outputs(name: str, size: int, filter_size: int, stride: int, pad: int) -> int:
+def places(name: str, size: int, filter_size: int, stride: int, pad: int) -> int:
     """How many places there are for a filter along one side of an image; ``name`` is that of its size there."""
     integer("stride", stride, 1)
     integer("pad", pad, 0)

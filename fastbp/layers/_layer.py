@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -46,6 +46,17 @@ def gradients_of(layers: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]) ->
     numbering = Numbering()
     names = [(parameters, numbering.of((*parameters, *buffers))) for parameters, buffers in layers]
     return [[(name, f"d{name}", called[name]) for name in parameters] for parameters, called in names]
+
+
+def propagate(layers: Sequence[Any], dout: Any) -> None:
+    """Put the gradient with respect to the last output back through ``layers``, which leave those of their parameters.
+
+    That with respect to the input of the first is not computed, where the first knows how.
+    """
+    first, *rest = layers
+    for layer in reversed(rest):
+        dout = layer.backward(dout)
+    getattr(first, "leave_gradients", first.backward)(dout)
 
 
 def _age(cls: type, name: str) -> int:
@@ -122,6 +133,10 @@ class Layer:
     def backward(self, dout: ArrayLike) -> Any:
         """Return the gradient with respect to ``x``, given that with respect to the output; leave the parameters'."""
         raise NotImplementedError
+
+    def leave_gradients(self, dout: ArrayLike) -> None:
+        """Leave the gradients of the parameters as ``backward`` does, where nobody asks for that of ``x``."""
+        self.backward(dout)
 
     def predict(self, x: ArrayLike) -> Any:
         """Return what ``forward`` returns outside training."""

@@ -11,7 +11,7 @@ from fastbp.basics._arguments import shown
 from fastbp.basics._attributes import remembered
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import instructions as of
-from fastbp.kernels.affine import affine_backward, affine_forward
+from fastbp.kernels.affine import affine_backward, affine_forward, affine_gradients
 from fastbp.kernels.entry import Entry
 from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.layers._layer import Layer
@@ -20,6 +20,7 @@ from fastbp.programs._operand import Operand
 
 FORWARD = Entry(affine_forward, "NI IO' O=None -> NO")
 BACKWARD = Entry(affine_backward, "NO NI IO' O=None -> NI IO O")
+GRADIENTS = Entry(affine_gradients, "NO NI IO' O=None -> IO O")
 BACKWARD_OF_ANY_WIDTH = Entry(affine_backward, "NO NJ IO' O=None -> NI JO O")
 
 
@@ -148,8 +149,22 @@ class Affine(Layer):
                 return dx
         return self._backward(dout)
 
-    def _backward(self, dout: ArrayLike) -> np.ndarray:
-        """``backward`` of what is not, or not yet, as the kernel takes it."""
+    def leave_gradients(self, dout: ArrayLike) -> None:
+        """Set ``dW`` and ``db`` as ``backward`` does, without the gradient with respect to ``x``."""
+        if type(self).backward is not Affine.backward:
+            return super().leave_gradients(dout)
+        x, shape, before, _, of_rows = self._last
+        if x is before and shape is of_rows:
+            made = GRADIENTS.call(_team.address, dout, x, self.W, self.b)
+            if made is not None:
+                self.dW, db = made
+                self.db = None if self.b is None else db
+                return None
+        self._backward(dout, wanted=False)
+        return None
+
+    def _backward(self, dout: ArrayLike, *, wanted: bool = True) -> Any:
+        """``backward`` of what is not, or not yet, as the kernel takes it; whether dx is ``wanted``."""
         given, shape, before, inputs, _ = self._last
         if given is None or shape is None:
             raise _check.not_before_forward(self)
@@ -162,13 +177,16 @@ class Affine(Layer):
         if given is not before or inputs.dtype != kind or inputs.shape != (x.shape if x.ndim == 2 else (1, x.size)):
             inputs = _check.as_rows(_check.ready(x, kind))
         rows = _check.as_rows(_check.ready(dout, kind))
-        backward = BACKWARD if inputs.shape[1] == len(W) else BACKWARD_OF_ANY_WIDTH
         _team.learn(kind)
-        dx, dW, db = backward(_team.address, rows, inputs, _weights(W, kind), None)
-        dx = _shaped(dx, shape, W)
+        arguments, fits, dx = (_team.address, rows, inputs, _weights(W, kind), None), inputs.shape[1] == len(W), None
+        if wanted or not fits:
+            dx, dW, db = (BACKWARD if fits else BACKWARD_OF_ANY_WIDTH)(*arguments)
+            dx = _check.of_type(_shaped(dx, shape, W), _check.result_type(dout, W))
+        else:
+            dW, db = GRADIENTS(*arguments)
         self.dW = _check.of_type(dW, _check.result_type(x, dout))
         self.db = None if self.b is None else _check.of_type(db, _check.result_type(dout))
-        return _check.of_type(dx, _check.result_type(dout, W))
+        return dx
 
     @classmethod
     def of_width(cls, n: int, dtype: np.dtype) -> Layer:

@@ -17,14 +17,16 @@ from fastbp.kernels import channels as of_images
 from fastbp.kernels import normalization as of
 from fastbp.kernels.channels import normalize_channels, normalize_channels_back, normalize_channels_by
 from fastbp.kernels.columns import shape_of_partial
+from fastbp.kernels.entry import Entry
 from fastbp.kernels.gemm import NOTHING
 from fastbp.kernels.normalization import (
     MEAN,
     SCALE,
     STATISTICS,
     VAR,
-    batch_normalization,
-    batch_normalization_back,
+    batch_normalization_backward,
+    batch_normalization_forward,
+    move_averages,
     normalize_by,
 )
 from fastbp.layers._columns import ColumnLayer
@@ -34,6 +36,8 @@ from fastbp.layers.convolution import Convolution
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
+FORWARD = Entry(batch_normalization_forward, "NK K K number IK ODK:double -> NK NK")
+BACKWARD = Entry(batch_normalization_backward, "NK NK K IK ODK:double integer -> NK K K")
 ONE_SAMPLE = (
     "BatchNormalization expects at least two samples while training, got x of shape {}: one sample is its own mean, so "
     "that the output is beta and no gradient goes further"
@@ -142,8 +146,30 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         TypeError
             For what is no array of real numbers.
         """
-        out, self._last = self._passed(x, train_flg)
+        out = self._trained(x) if train_flg else None
+        if out is None:
+            out, self._last = self._passed(x, train_flg)
         return out
+
+    def _trained(self, x: ArrayLike) -> np.ndarray | None:
+        """What a training pass returns, where all is as the kernel takes it and may be written to; else None."""
+        given = x, self.gamma, self.running_mean, self.running_var
+        if any(type(array) is not np.ndarray for array in given):
+            return None
+        rows, gamma, *running = map(_check.own_view, given)
+        if rows.ndim != 2 or len(rows) < 2 or running[1].min(initial=0) < 0:
+            return None
+        for array in running:
+            if array.shape != rows.shape[1:] or array.dtype != rows.dtype or not array.flags.carray:
+                return None
+        statistics, partial = np.empty((STATISTICS, rows.shape[1]), rows.dtype), np.empty(shape_of_partial(*rows.shape))
+        made = FORWARD.call(_team.address, rows, gamma, self.beta, self.eps, statistics, partial)
+        if made is None:
+            return None
+        z, y = made
+        move_averages(statistics, *running, self.momentum)
+        self._last = z, statistics, False, rows.shape
+        return y
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` normalised by the running statistics, without touching what the last ``forward`` left."""
@@ -160,7 +186,7 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         else:
             x, rows, dtype = self._rows(x, (gamma, beta))
         kind = rows.dtype
-        y, z, statistics = np.empty_like(rows), np.empty_like(rows), np.empty((STATISTICS, len(gamma)), kind)
+        statistics = np.empty((STATISTICS, len(gamma)), kind)
         team, gamma, beta = _team.current().address, _check.ready(gamma, kind), _check.ready(beta, kind)
         # All of these are this call's own views or copies, or new: they stay until it returns.
         if train_flg:
@@ -169,15 +195,17 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
             if rows.size == len(gamma):  # where torch raises; the book's own check of gradients does it
                 warnings.warn(ONE_SAMPLE.format(x.shape), RuntimeWarning, stacklevel=3)
             if by_channel:
+                y, z = np.empty_like(rows), np.empty_like(rows)
                 at, one = (address_of(z), address_of(y)), kind.type(1)
                 normalize_channels(team, address_of(rows), rows.shape, self.eps, gamma, beta, statistics, *at, one)
             else:
                 partial = np.empty(shape_of_partial(*rows.shape))
-                batch_normalization(team, rows, self.eps, gamma, beta, statistics, z, y, partial)
+                z, y = FORWARD(_team.address, rows, gamma, beta, self.eps, statistics, partial)
             self._move("running_mean", running_mean, statistics[MEAN])
             self._move("running_var", running_var, statistics[VAR])
         else:
             statistics[MEAN], statistics[SCALE] = running_mean, 1 / np.sqrt(running_var + self.eps)
+            y, z = np.empty_like(rows), np.empty_like(rows)
             if by_channel:
                 at, one = (address_of(z), address_of(y)), kind.type(1)
                 normalize_channels_by(team, address_of(rows), rows.shape, gamma, beta, statistics, *at, one)
@@ -194,14 +222,30 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         else:
             setattr(self, name, moved.astype(_check.result_type(running)))
 
+    def backward(self, dout: ArrayLike) -> np.ndarray:
+        """As that of every layer with a number for each column: see ``ColumnLayer``."""
+        last = self._last
+        if last is not None and len(last[-1]) == 2:
+            z, statistics, constant, shape = last
+            partial = np.zeros(shape_of_partial(*shape))  # read where there are no rows
+            made = BACKWARD.call(_team.address, dout, z, self.gamma, statistics.copy(), partial, int(constant))
+            if made is not None:
+                dx, self.dgamma, self.dbeta = made
+                return dx
+        return super().backward(dout)
+
     def _back(self, last: tuple[Any, ...], d: np.ndarray, factor: np.ndarray, *rest: Any) -> None:
         z, statistics, constant, _ = last
+        partial, _, _, *gradients = rest
         own = np.array(statistics, d.dtype)  # in which the kernel works
-        team, z = _team.current().address, _check.ready(z, d.dtype)
+        z = _check.ready(z, d.dtype)
         if d.ndim == 3:
-            normalize_channels_back(team, address_of(d), address_of(z), d.shape, factor, own, constant, *rest[1:])
+            at = _team.current().address, address_of(d), address_of(z)
+            normalize_channels_back(*at, d.shape, factor, own, constant, *rest[1:])
         else:
-            batch_normalization_back(team, d, z, factor, own, constant, *rest)
+            made = BACKWARD(_team.address, d, z, factor, own, partial, int(constant))
+            for array, result in zip((d, *gradients), made, strict=True):
+                array[...] = result
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """``shape``, which is that of images of as many channels as gamma is long, or has as many numbers in all."""

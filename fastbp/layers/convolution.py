@@ -134,6 +134,17 @@ stride, pad = int(stride), int(pad)
         ValueError where shapes do not fit, RuntimeError before the first ``forward``, TypeError for what is no array of
         real numbers.
         """
+        return self._back(dout, wanted=True)
+
+    def leave_gradients(self, dout: ArrayLike) -> None:
+        """Set ``dW`` and ``db`` as ``backward`` does, without the gradient with respect to ``x``."""
+        if type(self).backward is Convolution.backward:
+            self._back(dout, wanted=False)
+        else:
+            super().leave_gradients(dout)
+
+    def _back(self, dout: ArrayLike, *, wanted: bool) -> Any:
+        """What ``backward`` returns, if that is ``wanted``."""
         (given,) = self._last
         if given is None:
             raise _check.not_before_forward(self)
@@ -143,9 +154,10 @@ stride, pad = int(stride), int(pad)
         _check.same_shape("dout", dout, (len(images), shape.filters, *shape.places), "the output")
         kind = _check.computed_in(_check.result_type(dout, images, W))
         x, d, filters = (_check.ready(array, kind) for array in (images, dout, W))
-        dx, dW, db = np.empty(x.shape, kind), np.empty(W.shape, kind), np.empty(len(W), kind)
+        dW, db = np.empty(W.shape, kind), np.empty(len(W), kind)
         team, one, n_images = _team.address(), kind.type(1), len(images)
-        for plan in input_gradient(shape, kind):
+        dx = np.empty(x.shape if wanted else 0, kind)
+        for plan in input_gradient(shape, kind) if wanted else ():
             at = address_of(plan), address_of(d), address_of(filters), NOTHING, address_of(dx)
             correlate(team, *at, n_images, PLAIN, one)
         plan = weight_gradient(shape, kind)

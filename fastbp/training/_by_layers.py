@@ -14,6 +14,7 @@ from fastbp.basics._claim import Claim
 from fastbp.basics._warn import warn
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.batch import shuffle as shuffle_order
+from fastbp.layers._layer import propagate
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.programs._program import Program, Update
@@ -90,9 +91,7 @@ class ByLayers:
             out = layer.forward(out)
         loss = float(self._loss.forward(out, t, weights if weights.size else None))
         if math.isfinite(loss):
-            dout: Any = self._loss.backward()
-            for layer in reversed(layers):
-                dout = layer.backward(dout)
+            propagate(layers, self._loss.backward())
             for layer, names, own in zip(layers, self._binding.names, self._is_own, strict=True):
                 for attribute, name in names.items():
                     if own:

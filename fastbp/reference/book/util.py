@@ -27,26 +27,36 @@ def conv_output_size(input_size, filter_size, stride=1, pad=0):
     return (input_size + 2 * pad - filter_size) / stride + 1
 
 
+def places(size, filter_size, stride, pad):
+    """How many places a filter has along one side of an image."""
+    return (size + 2 * pad - filter_size) // stride + 1
+
+
+def below(i, j, stride, n_i, n_j):
+    """What lies below the element (i, j) of a filter at each of its n_i x n_j places on padded images."""
+    return slice(None), slice(None), slice(i, i + stride * n_i, stride), slice(j, j + stride * n_j, stride)
+
+
 def im2col(input_data, filter_h, filter_w, stride=1, pad=0):
-    """The pixels below the filter at each of its places, a row a place."""
-    n, _, height, width = input_data.shape
-    padded = np.pad(input_data, [(0, 0), (0, 0), (pad, pad), (pad, pad)]).astype(np.float64)
-    return np.array(
-        [
-            padded[image, :, i : i + filter_h, j : j + filter_w].reshape(-1)
-            for image in range(n)
-            for i in range(0, height + 2 * pad - filter_h + 1, stride)
-            for j in range(0, width + 2 * pad - filter_w + 1, stride)
-        ]
-    )
+    """The pixels below the filter at each of its places, a row a place; of the dtype of floating-point images."""
+    n, channels, height, width = input_data.shape
+    n_i, n_j = places(height, filter_h, stride, pad), places(width, filter_w, stride, pad)
+    padded = np.pad(input_data, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
+    dtype = input_data.dtype if input_data.dtype.kind == "f" else np.float64
+    col = np.empty((n, channels, filter_h, filter_w, n_i, n_j), dtype)
+    for i in range(filter_h):
+        for j in range(filter_w):
+            col[:, :, i, j] = padded[below(i, j, stride, n_i, n_j)]
+    return col.transpose(0, 4, 5, 1, 2, 3).reshape(n * n_i * n_j, channels * filter_h * filter_w)
 
 
 def col2im(col, input_shape, filter_h, filter_w, stride=1, pad=0):
     """The sums of what stands for each pixel."""
     n, channels, height, width = input_shape
-    padded, rows = np.zeros((n, channels, height + 2 * pad, width + 2 * pad)), iter(col)
-    for image in range(n):
-        for i in range(0, height + 2 * pad - filter_h + 1, stride):
-            for j in range(0, width + 2 * pad - filter_w + 1, stride):
-                padded[image, :, i : i + filter_h, j : j + filter_w] += next(rows).reshape(channels, filter_h, filter_w)
+    n_i, n_j = places(height, filter_h, stride, pad), places(width, filter_w, stride, pad)
+    parts = col.reshape(n, n_i, n_j, channels, filter_h, filter_w).transpose(0, 3, 4, 5, 1, 2)
+    padded = np.zeros((n, channels, height + 2 * pad, width + 2 * pad), col.dtype)
+    for i in range(filter_h):
+        for j in range(filter_w):
+            padded[below(i, j, stride, n_i, n_j)] += parts[:, :, i, j]
     return padded[:, :, pad : pad + height, pad : pad + width]
