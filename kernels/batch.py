@@ -11,18 +11,26 @@ KINDS = ("float32", "float64", "uint8", "int16", "int32", "int64")  # of data th
 ORDER_STREAM = 0  # of the random numbers; a layer's is one more than its place
 
 
+@kernel(inline=True)
+def below(n, bits):
+    """A number of 0..n-1 by the first 32 of BITS random bits, none more likely than another by more than n / 2^32.
+
+    Their product with n, over 2^32; unsigned, so that n can be 2^32.
+    """
+    return np.int64((np.uint64(bits >> (BITS - 32)) * np.uint64(n)) >> np.uint64(32))
+
+
 @kernel
 def shuffle(order, seed, epoch):
     """Make ``order``, (N,) int64, the permutation of 0..N-1 that belongs to ``seed`` and ``epoch`` (Fisher & Yates).
 
-    A permutation depends on these two alone, so that a run can be taken up at any epoch. N < 2^31.
+    A permutation depends on these two alone, so that a run can be taken up at any epoch. N is at most 2^32.
     """
     key = key_of(seed, ORDER_STREAM, epoch)
     for i in range(order.size):
         order[i] = i
     for i in range(order.size - 1, 0, -1):
-        # 32 random bits times i + 1, over 2^32: no number is more likely than another by more than i / 2^32.
-        j = ((random_bits(key, i) >> (BITS - 32)) * (i + 1)) >> 32
+        j = below(i + 1, random_bits(key, i))
         order[i], order[j] = order[j], order[i]
 
 

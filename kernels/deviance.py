@@ -56,10 +56,11 @@ def binary_choice(y, t, losses, n, share, number):
 @kernel
 def poisson(y, t, losses, n, share, number):
     """``t log(t / y) - t + y``."""
-    y, t, losses, zero = view(y, n, number), view(t, n, number), view(losses, n, number), like(0, number)
+    y, t, losses, one = view(y, n, number), view(t, n, number), view(losses, n, number), like(1, number)
     for i in range(losses.size):
-        logarithm = zero if t[i] == zero else t[i] * log(t[i] / y[i])
-        losses[i] = logarithm - t[i] + y[i]
+        ratio = t[i] / y[i]
+        ratio = one if t[i] == like(0, number) else ratio  # of 0, which takes no part, whatever y is
+        losses[i] = t[i] * log(ratio) - t[i] + y[i]
 
 
 @kernel

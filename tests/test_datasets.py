@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastbp import datasets
+from fastbp.files import idx as idx_files
 from fastbp.files.idx import IMAGES, LABELS, DatasetError, read_idx
 
 X_TRAIN, T_TRAIN, X_TEST, T_TEST = (f"{stem}.gz" for stem in datasets.IDX_FILES)
@@ -190,6 +191,36 @@ def test_bytes_after_the_end_are_an_error(folder):
     refused(folder, rf"{X_TEST}: expected 60 bytes for shape \(5, 4, 3\) after the header, got more")
     (folder / X_TEST).write_bytes(gzip.compress(idx(content(X_TEST))) + b"more")
     refused(folder, f"{X_TEST}: the gzip data is damaged")
+
+
+@pytest.mark.parametrize("size", [4, 100, 3000])
+def test_what_comes_after_the_announced_bytes_is_told_however_they_are_read(folder, monkeypatch, size):
+    monkeypatch.setattr(idx_files, "CHUNK", 1000)
+    path = folder / T_TEST.removesuffix(".gz")
+    for extra in (b"", b"\0", bytes(2500)):
+        labels = content(T_TEST, (size,))
+        path.write_bytes(idx(labels) + extra)
+        if not extra:
+            np.testing.assert_array_equal(read_idx(path, LABELS), labels)
+        else:
+            with pytest.raises(DatasetError, match=f"expected {size} bytes for .* got more"):
+                read_idx(path, LABELS)
+
+
+def test_a_single_label_is_a_file(folder):
+    path = folder / T_TEST.removesuffix(".gz")
+    path.write_bytes(idx(np.array([7], np.uint8)))
+    assert read_idx(path, LABELS).tolist() == [7]
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_a_magic_number_alone_is_looked_at(folder, size):
+    path = folder / T_TEST.removesuffix(".gz")
+    path.write_bytes(idx(content(T_TEST))[:size])
+    with pytest.raises(DatasetError, match="expected the IDX magic number 2051, got 2049"):
+        read_idx(path, IMAGES)
+    with pytest.raises(DatasetError, match=f"expected a header of 8 bytes, got {size}"):
+        read_idx(path, LABELS)
 
 
 def test_a_wrong_magic_number_is_named(folder):

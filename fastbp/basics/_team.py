@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import ceil
 from pathlib import Path
 from typing import TypeVar
@@ -218,19 +218,34 @@ def _usable_cores() -> int:
 
 
 def _cpu_quota() -> float:
-    """Cores that the container's CPU quota allows, infinity where there is none (cgroup v2, then v1)."""
+    """Cores that the quotas of this process's control groups allow, infinity where there is none (cgroup v2 and v1)."""
+    return min(map(_quota_of, _control_groups()))
+
+
+def _control_groups() -> Iterator[Path]:
+    """The folders of the groups that this process is in, and of those around them; a container sees its own as "/"."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        groups = []
+    for line in ("0::/", "1:cpu:/", *groups):
+        controllers, group = line.split(":", 2)[1:]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup/cpu" if controllers else "/sys/fs/cgroup")
+        inner = root / group.lstrip("/")
+        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(root))
+
+
+def _quota_of(group: Path) -> float:
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            folder = Path("/sys/fs/cgroup/cpu")
-            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
+            quota, period = ((group / f"cpu.cfs_{word}_us").read_text().strip() for word in ("quota", "period"))
         except OSError:
             return float("inf")
-    if quota in ("max", "-1"):
-        return float("inf")
-    return int(quota) / int(period)
+    return float("inf") if quota in ("max", "-1") else int(quota) / int(period)
 
 
 def get_num_threads() -> int:

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from calls import FLOATS, address, team_for
+from calls import FLOATS, address, team_for, uncached
 
 from fastbp.basics._machine import numbers
-from fastbp.kernels.batch import KINDS, gather_kind, gather_sparse, shuffle
+from fastbp.kernels.batch import KINDS, below, gather_kind, gather_sparse, shuffle
 
 
 def permutation(n, seed=0, epoch=0):
@@ -32,6 +32,17 @@ def test_an_order_depends_on_nothing_but_seed_and_epoch():
 def test_each_seed_and_each_epoch_has_an_order_of_its_own():
     orders = {permutation(20, seed, epoch).tobytes() for seed in range(50) for epoch in range(50)}
     assert len(orders) == 2500
+
+
+@uncached
+def number_below(n, bits):
+    return below(n, bits)
+
+
+@pytest.mark.parametrize("n", [1, 60_000, 2**31 - 1, 2**31, 2**31 + 1, 2**32])
+def test_places_in_an_order_of_any_size(n):
+    for bits in (0, 1 << 21, 0x15555555555555, 0x1B0AD5F8D6C3A7, (1 << 53) - 1):
+        assert number_below(n, bits) == (bits >> 21) * n >> 32
 
 
 @pytest.mark.parametrize("over", ["epochs", "seeds"])

@@ -1,6 +1,7 @@
 """Teams of threads: every part is done once, whoever sleeps or was stalled; and how many threads there are."""
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -331,7 +332,12 @@ def test_importing_starts_no_thread():
     assert python_json(code, NUMBA_NUM_THREADS=4) == 1
 
 
+OWN = "/proc/self/cgroup"
+V1 = "3:cpuset:/b\n2:cpu,cpuacct:/a\n"
+
+
 @needs_threads
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has control groups")
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -341,15 +347,22 @@ def test_importing_starts_no_thread():
         ({"cpu.max": "150000 100000\n"}, 2),
         ({"cpu.max": "1000 100000\n"}, 1),
         ({"cpu.max": "6400000 100000\n"}, 6),
-        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, 6),
-        ({"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 6),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        # A group within others, as a service of systemd is, or a container that sees the groups of its host.
+        ({OWN: "0::/a/b\n", "cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n", "a/b/cpu.max": "9 1\n"}, 3),
+        ({OWN: "0::/a/b\n", "a/cpu.max": "max 100000\n", "a/b/cpu.max": "50000 100000\n"}, 1),
+        ({OWN: "0::/a\n", "b/cpu.max": "50000 100000\n"}, 6),
+        ({OWN: V1, "cpu/a/cpu.cfs_quota_us": "200000\n", "cpu/a/cpu.cfs_period_us": "100000\n"}, 2),
+        ({OWN: V1, "cpu/b/cpu.cfs_quota_us": "200000\n", "cpu/b/cpu.cfs_period_us": "100000\n"}, 6),
     ],
 )
-def test_default_is_the_cores_within_the_quota_of_a_container(monkeypatch, files, expected):
+def test_default_is_the_cores_within_the_quotas_of_all_groups(monkeypatch, files, expected):
     def read_text(self):
-        if self.name in files:
-            return files[self.name]
-        raise FileNotFoundError(self)
+        try:
+            return files[str(self).removeprefix("/sys/fs/cgroup/")]
+        except KeyError:
+            raise FileNotFoundError(self) from None
 
     monkeypatch.setattr(Path, "read_text", read_text)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6), raising=False)

@@ -21,7 +21,7 @@ pytestmark = [
 RUN = """
 import os, sys
 sys.path += [".."]
-import valgrind_run
+import checked_networks
 """
 UNDER = "import os, sys; os.execvp('valgrind', ['valgrind', '--error-limit=no', *sys.argv[1:]])"
 

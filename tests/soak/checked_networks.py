@@ -1,4 +1,4 @@
-"""A few small networks of either type, for valgrind: see ``test_valgrind``."""
+"""A few small networks of either type, for what looks on: see ``test_valgrind`` and ``test_sanitizers``."""
 
 import numpy as np
 from random_networks import LAYERS, LOSSES, random_problem
