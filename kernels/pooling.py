@@ -196,13 +196,6 @@ def max_pooling(team, plan, x, y, places, n_planes, one):
 
 
 @kernel(inline=True)
-def _zeros(at, count, one):
-    zeroed = view(at, count, one)
-    for i in range(zeroed.size):
-        zeroed[i] = like(0, one)
-
-
-@kernel(inline=True)
 def _put_back(n, d, places, dx):
     """Add each of ``d`` to ``dx`` where its largest number was, unless that was a zero around the image."""
     for i in range(n.places_h):

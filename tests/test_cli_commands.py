@@ -50,6 +50,20 @@ def test_help_fits_the_terminal(command, capsys, monkeypatch):
 # ---- train: files it reads and writes -------------------------------------------------------------------
 
 
+def test_a_convolutional_network_is_trained_saved_and_read(capsys):
+    run("train", "--network", "simple-conv", "--epochs", "1", "--max-steps", "2", "--save", "model")
+    data, net = fastbp.datasets.digits(), fastbp.convnet("simple-conv", 10, (1, 8, 8), seed=0)
+    options = {"batch_size": 100, "optimizer": fastbp.optimizers.SGD(0.1), "seed": 0, "scale": 1 / 16}
+    net.fit(data.x_train, data.t_train, epochs=1, max_steps=2, **options)
+    assert same_parameters(fastbp.load("model"), net)
+    run("evaluate", "model", "--data", "digits")
+    message = refused(capsys, "train", "--network", "deep-conv", "--dropout", "0.5", code=2)
+    assert "--dropout does not go with --network: deep-conv has its own" in message
+    np.savez("rows.npz", x=np.ones((20, 6)), t=np.arange(20) % 2)
+    message = refused(capsys, "train", "--data", "rows.npz", "--network", "simple-conv", code=2)
+    assert "simple-conv takes square images of one channel, got samples of 6 numbers" in message
+
+
 def test_a_saved_network_is_the_one_that_fit_trains(capsys):
     run("train", "--epochs", "2", "--hidden", "30", "20", "--activation", "tanh", "--save", "model")
     data, net = fastbp.datasets.digits(), fastbp.mlp([64, 30, 20, 10], "tanh", seed=0)

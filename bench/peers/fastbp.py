@@ -11,6 +11,8 @@ from fastbp.activations import named
 from fastbp.basics import _team
 from fastbp.kernels import element_losses
 from fastbp.kernels._jit import kernel
+from fastbp.kernels.convolution import correlate, gradient_of_filters
+from fastbp.kernels.convolution_plan import Shape, elements_of_parts, forward, input_gradient, weight_gradient
 from fastbp.kernels.elementwise import apply_function, apply_function_back
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, gemm
 from fastbp.kernels.memory import address
@@ -26,6 +28,9 @@ from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import BATCH, NETWORK, book_loop, work
 from ..bench_book import RATE as BOOK_RATE
+from ..bench_convolution import RATE as CONVOLUTIONAL_RATE
+from ..bench_convolution import network as convolutional_network
+from ..bench_convolution import operands
 from ..bench_gemm import factors
 from ..bench_layers import prepared
 from ..bench_rows import BATCH as ROWS_OF_BATCH
@@ -207,6 +212,38 @@ def product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
 
 def _strides(matrix: np.ndarray) -> tuple[int, int]:
     return matrix.strides[0] // matrix.itemsize, matrix.strides[1] // matrix.itemsize
+
+
+@COMPILED.does("convolution")
+def convolution(direction: str, shape: tuple[int, ...]) -> Work:
+    """One direction of a convolution, its kernel called from Python."""
+    a, (n, c, h, w, f, k, pad) = operands(shape), shape
+    form, kind, one = Shape(c, h, w, f, k, k, 1, pad), a["x"].dtype, a["x"].dtype.type(1)
+    team, plain = _team.current().address, (NO_EPILOGUE[0], NOTHING)
+    at = {name: array.ctypes.data for name, array in a.items()}
+    if direction == "dW":
+        plan = weight_gradient(form, kind)
+        partial, dW, db = np.empty(elements_of_parts(plan, n), kind), np.empty_like(a["W"]), np.empty_like(a["b"])
+        given, made = (at["x"], at["dout"], partial.ctypes.data), (dW.ctypes.data, db.ctypes.data)
+        return Work(
+            lambda: gradient_of_filters(team, plan.ctypes.data, *given, n, one, False, *made),
+            lambda: [dW, db] if partial.size else [],
+        )
+    back = direction == "dx"
+    plan = input_gradient(form, kind)[0] if back else forward(form, kind)
+    out = np.empty_like(a["x"] if back else a["dout"])
+    x, start = (at["dout"], NOTHING) if back else (at["x"], at["b"])
+    return Work(
+        lambda: correlate(team, plan.ctypes.data, x, at["W"], start, out.ctypes.data, n, plain, one), lambda: [out]
+    )
+
+
+@COMPILED.does("convolutional step")
+def convolutional_step(name: str) -> Work:
+    """Calls of ``net.step``."""
+    net, x, t = convolutional_network(name)
+    rule = fastbp.optimizers.SGD(CONVOLUTIONAL_RATE)
+    return Work(lambda: net.step(x, t, rule), lambda: [*net.params.values()])
 
 
 @COMPILED.does("adam")

@@ -9,6 +9,9 @@ import numpy as np
 from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import NETWORK, batches, work
+from ..bench_convolution import RATE as CONVOLUTIONAL_RATE
+from ..bench_convolution import network as convolutional_network
+from ..bench_convolution import operands
 from ..bench_gemm import factors
 from ..bench_layers import inputs
 from ..bench_rows import BATCH as ROWS_OF_BATCH
@@ -148,6 +151,51 @@ def product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
     a, b = (torch.from_numpy(factor) for factor in factors(form, shape, dtype))
     c = torch.empty((a.shape[0], b.shape[1]), dtype=a.dtype)
     return Work(lambda: torch.mm(a, b, out=c), lambda: [c.numpy()])
+
+
+@EAGER.does("convolution")
+def convolution(direction: str, shape: tuple[int, ...]) -> Work:
+    """conv2d, and what its backward pass calls, asked for one gradient."""
+    torch = _torch()
+    a = {name: torch.from_numpy(array) for name, array in operands(shape).items()}
+    pad = [shape[-1]] * 2
+    made: list[Any] = []
+
+    def keep(results: Any) -> None:
+        made[:] = [array for array in results if array is not None]
+
+    if direction == "forward":
+        return Work(
+            lambda: keep([torch.nn.functional.conv2d(a["x"], a["W"], a["b"], padding=pad)]),
+            lambda: [array.numpy() for array in made],
+        )
+    wanted = [direction == "dx", direction == "dW", direction == "dW"]
+    options = [a["b"].numel()], [1, 1], pad, [1, 1], False, [0, 0], 1, wanted
+    return Work(
+        lambda: keep(torch.ops.aten.convolution_backward(a["dout"], a["x"], a["W"], *options)),
+        lambda: [array.numpy() for array in made],
+    )
+
+
+@EAGER.does("convolutional step")
+def convolutional_step(name: str) -> Work:
+    """Eager steps of the modules that ``to_torch`` makes."""
+    torch = _torch()
+    net, x, t = convolutional_network(name)
+    module = net.to_torch().train()
+    samples, targets = torch.from_numpy(x), torch.from_numpy(t)
+    optimizer = torch.optim.SGD(module.parameters(), lr=CONVOLUTIONAL_RATE, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(module(samples), targets).backward()
+        optimizer.step()
+
+    def answer() -> list[np.ndarray]:
+        arrays = [p.detach().numpy() for p in module.parameters()]
+        return [array.T if array.ndim == 2 else array for array in arrays]
+
+    return Work(step, answer)
 
 
 @EAGER.does("adam")

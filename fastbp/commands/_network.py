@@ -2,11 +2,13 @@
 
 import argparse
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastbp import Sequential, TwoLayerNet, losses, schedules
+from fastbp import Sequential, TwoLayerNet, convnet, losses, schedules
+from fastbp._convnet import NETWORKS as CONVNETS
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -23,13 +25,14 @@ EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batch
 BATCH = 100
 OF_A_MODEL = {"hidden": list(HIDDEN), "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # of a new one
 OF_DATA = ("drop", "categorical", "dates", "missing", "fill_missing", "no_standardize", "scale")
-FIXED = (*OF_A_MODEL, "activation", "loss", *OF_DATA)
+FIXED = (*OF_A_MODEL, "network", "activation", "loss", *OF_DATA)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions(DataOptions):
     """What network is trained on the data, and how. Only ``batch_size`` may still be open."""
 
+    network: str | None
     hidden: tuple[int, ...]
     activation: str | tuple[str, ...] | None
     dropout: float
@@ -55,6 +58,8 @@ class NetworkOptions(DataOptions):
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    network = "a convolutional network of the book, for square images of one channel, in place of hidden layers"
+    add("--network", choices=CONVNETS, help=network)
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
     activation = f"after each hidden layer, or one for each, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
     add("--activation", metavar="NAME", type=types.activation, help=activation)
@@ -104,6 +109,9 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in FIXED:
         if values["resume"] and values[name]:
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
+    for name in ("hidden", "activation", "dropout"):
+        if values["network"] and values[name]:
+            raise CommandError(f"--{name} does not go with --network: {values['network']} has its own", 2)
     defaults = OF_A_MODEL | {
         "epochs": EPOCHS.get(values["data"], FILE_EPOCHS),
         "lr": LEARNING_RATES[values["optimizer"]],
@@ -138,6 +146,17 @@ def batch_size(options: NetworkOptions, n_samples: int) -> int:
 
 def new_network(options: NetworkOptions, n_inputs: int, targets: Targets) -> Sequential:
     """The network to train: the book's on a data set of fastbp where nothing else is asked for."""
+    if options.network is not None:
+        side = math.isqrt(n_inputs)
+        if side * side != n_inputs:
+            expected = f"{options.network} takes square images of one channel"
+            raise CommandError(f"--network: {expected}, got samples of {n_inputs} numbers", 2)
+        design = Design(loss=options.loss, label_smoothing=options.label_smoothing)
+        settings: dict[str, Any] = {"dtype": options.dtype, "seed": options.seed, "loss": design.loss_for(targets)}
+        try:
+            return convnet(options.network, targets.n_outputs, (1, side, side), **settings)
+        except ValueError as error:
+            raise CommandError(f"--network: {error}", 2) from None
     asked = options.activation or len(options.hidden) > 1 or options.dropout or options.label_smoothing
     if options.data in SETS and not asked and options.loss in (None, "softmax"):
         return TwoLayerNet(n_inputs, options.hidden[0], targets.n_outputs, dtype=options.dtype, seed=options.seed)

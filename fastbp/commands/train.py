@@ -43,6 +43,7 @@ EXAMPLES = """\
 examples:
   fastbp train
   fastbp train --data mnist --data-dir ~/mnist --hidden 100 --json mnist.json
+  fastbp train --data mnist --network simple-conv --optimizer adam --save digits
   fastbp train --optimizer adam --epochs 50 --threads 1
   fastbp train --data iris.csv --target species --optimizer adam --save iris.safetensors
   fastbp train --data houses.parquet --target price --hidden 64 32 --patience 10 --plot curves.png

@@ -117,9 +117,10 @@ def _layer(make: Callable[[], Any], x: np.ndarray) -> None:
 def _images(dtype: np.dtype) -> None:
     """Layers for images, layer by layer and compiled, of windows that a byte can and cannot tell the places of."""
     x, t = np.ones((8, 1, 17, 17), dtype), np.zeros(8, int)
-    W, one = np.full((2, 1, 3, 3), 0.1, dtype), np.ones(2, dtype)
     for pool in (MaxPooling(2, 2), MaxPooling(17, 16, 1), AveragePooling(3, 3, 2)):
-        layers = [Convolution(W, one, pad=1), BatchNormalization(one, one), pool, Flatten()]
+        W, numbers = np.full((2, 1, 3, 3), 0.1, dtype), np.ones((3, 2), dtype)
+        layers: list[Any] = [Convolution(W, numbers[0], pad=1), BatchNormalization(*numbers[1:]), pool]
+        layers += [Convolution(np.full((2, 2, 1, 1), 0.1, dtype), None), Flatten()]
         n = int(np.prod(pool.out_shape((2, 17, 17))))
         net = Sequential([*layers, Affine(np.full((n, 2), 0.1, dtype), None)])
         net.gradient(x, t)

@@ -72,6 +72,13 @@ class _Pooling(Layer):
         """The plan for images (C, H, W)."""
         return pool_plan(*shape[1:], (self.pool_h, self.pool_w), self.stride, self.pad, dtype)
 
+    def _begun(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.dtype]:
+        """The plan, the images ready for a kernel, room for the output, and the type that it is returned in."""
+        out_shape = self.out_shape(images.shape[1:])
+        inputs, dtype = _check.operand("x", images)
+        y = np.empty((len(images), *out_shape), inputs.dtype)
+        return self._plan(images.shape[1:], y.dtype), inputs, y, dtype
+
     def sizes(self, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, int]:
         """Those of images, windows and output."""
         return sizes_of_windows(shape, out_shape, (self.pool_h, self.pool_w), self.stride, self.pad)
@@ -128,13 +135,10 @@ class MaxPooling(_Pooling):
         array of real numbers.
         """
         images = as_images(x)
-        out_shape = self.out_shape(images.shape[1:])
-        inputs, dtype = _check.operand("x", images)
-        y = np.empty((len(images), *out_shape), inputs.dtype)
+        plan, inputs, y, dtype = self._begun(images)
         places = np.empty(y.shape, dtype_of_places(self.pool_h, self.pool_w))
-        plan, n_planes = self._plan(images.shape[1:], y.dtype), len(images) * images.shape[1]
         at = (address_of(array) for array in (plan, inputs, y, places))
-        max_pooling(_team.address(), *at, n_planes, y.dtype.type(1))
+        max_pooling(_team.address(), *at, len(images) * images.shape[1], y.dtype.type(1))
         self._last = images, places
         return _check.of_type(y, dtype)
 
@@ -234,12 +238,9 @@ class AveragePooling(_Pooling):
         array of real numbers.
         """
         images = as_images(x)
-        out_shape = self.out_shape(images.shape[1:])
-        inputs, dtype = _check.operand("x", images)
-        y = np.empty((len(images), *out_shape), inputs.dtype)
-        plan, n_planes = self._plan(images.shape[1:], y.dtype), len(images) * images.shape[1]
+        plan, inputs, y, dtype = self._begun(images)
         at = (address_of(array) for array in (plan, inputs, y))
-        average_pooling(_team.address(), *at, n_planes, y.dtype.type(1))
+        average_pooling(_team.address(), *at, len(images) * images.shape[1], y.dtype.type(1))
         self._last = images.shape
         return _check.of_type(y, dtype)
 

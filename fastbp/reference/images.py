@@ -58,8 +58,8 @@ class Convolution:
         return inside(dx, self.pad)
 
 
-class MaxPooling:
-    """The largest number of each window, the first of several; NaN where there is one."""
+class Pooling:
+    """One number for each window."""
 
     def __init__(self, pool_h, pool_w, stride=None, pad=0):
         self.pool_h, self.pool_w = pool_h, pool_w
@@ -67,11 +67,19 @@ class MaxPooling:
         self.x: Any = None
         self.arg_max: Any = None
 
+    def windows(self):
+        """Those of ``x``, and room for an output."""
+        around, places, size = windows(self.x, (self.pool_h, self.pool_w), self.stride, self.pad)
+        return around, places, np.zeros((*around.shape[:2], *size))
+
+
+class MaxPooling(Pooling):
+    """The largest number of each window, the first of several; NaN where there is one."""
+
     def forward(self, x):
         """(N, C, H, W) to (N, C, OH, OW)."""
         self.x = floats(x)
-        around, places, size = windows(self.x, (self.pool_h, self.pool_w), self.stride, self.pad)
-        y = np.zeros((*around.shape[:2], *size))
+        around, places, y = self.windows()
         self.arg_max = np.zeros(y.shape, int)
         for (i, j), window in places.items():
             numbers = around[window].reshape(*around.shape[:2], self.pool_h * self.pool_w)
@@ -81,7 +89,7 @@ class MaxPooling:
 
     def backward(self, dout):
         """(N, C, OH, OW) to (N, C, H, W)."""
-        around, places, _ = windows(self.x, (self.pool_h, self.pool_w), self.stride, self.pad)
+        around, places, _ = self.windows()
         dx = np.zeros(around.shape)
         for (i, j), window in places.items():
             taps = np.arange(self.pool_h * self.pool_w) == self.arg_max[:, :, i, j, None]
@@ -89,26 +97,20 @@ class MaxPooling:
         return inside(dx, self.pad)
 
 
-class AveragePooling:
+class AveragePooling(Pooling):
     """The mean of each window."""
-
-    def __init__(self, pool_h, pool_w, stride=None, pad=0):
-        self.pool_h, self.pool_w = pool_h, pool_w
-        self.stride, self.pad = stride or pool_h, pad
-        self.x: Any = None
 
     def forward(self, x):
         """(N, C, H, W) to (N, C, OH, OW)."""
         self.x = floats(x)
-        around, places, size = windows(self.x, (self.pool_h, self.pool_w), self.stride, self.pad)
-        y = np.zeros((*around.shape[:2], *size))
+        around, places, y = self.windows()
         for (i, j), window in places.items():
             y[:, :, i, j] = around[window].mean(axis=(2, 3))
         return y
 
     def backward(self, dout):
         """(N, C, OH, OW) to (N, C, H, W)."""
-        around, places, _ = windows(self.x, (self.pool_h, self.pool_w), self.stride, self.pad)
+        around, places, _ = self.windows()
         dx = np.zeros(around.shape)
         for (i, j), window in places.items():
             dx[window] += dout[:, :, i, j, None, None] / (self.pool_h * self.pool_w)

@@ -50,9 +50,10 @@ class Design:
         """The network, before training."""
         sizes = [n_inputs, *self.hidden, targets.n_outputs]
         settings: dict[str, Any] = {"dropout": self.dropout, "dtype": self.dtype, "seed": self.seed}
-        return mlp(sizes, self.activation, loss=self._loss(targets), **settings)
+        return mlp(sizes, self.activation, loss=self.loss_for(targets), **settings)
 
-    def _loss(self, targets: Targets) -> Loss:
+    def loss_for(self, targets: Targets) -> Loss:
+        """The loss, by name or by the targets."""
         loss: Any = losses.named(self.loss or ("softmax" if isinstance(targets, Classes) else "mse"))
         if self.label_smoothing:
             if not hasattr(loss, "label_smoothing"):

@@ -90,6 +90,38 @@ def functions(rng, dtype):
     net.predict(samples)
 
 
+# Images, filters, stride and pad: read and written where they lie, in one run, copied, in one place, in bands.
+FORMS_OF_CONVOLUTIONS = [
+    ((3, 2, 12, 12), (7, 5, 5), 1, 0),
+    ((2, 3, 7, 9), (5, 1, 1), 1, 0),
+    ((2, 3, 7, 9), (5, 3, 2), 1, 0),
+    ((2, 3, 7, 9), (5, 3, 3), 1, 1),
+    ((2, 2, 9, 8), (9, 3, 3), 2, 1),
+    ((3, 1, 3, 3), (2, 3, 3), 1, 0),
+    ((1, 2, 5, 9000), (3, 3, 3), 1, 0),
+    ((1, 8, 70, 120), (3, 3, 3), 1, 1),
+]
+
+
+def of_images(x_shape, window, stride, pad, dtype):
+    """Layers for images, forth and back."""
+    x = np.ones(x_shape, dtype)
+    n_filters, *size = window
+    one = np.ones(n_filters, dtype)
+    filters = fastbp.Convolution(np.ones((n_filters, x_shape[1], *size), dtype), one, stride, pad)
+    pools = [kind(*size, stride, pad) for kind in (fastbp.MaxPooling, fastbp.AveragePooling)]
+    for layer in (filters, *pools, fastbp.BatchNormalization(np.ones(x_shape[1], dtype), np.ones(x_shape[1], dtype))):
+        assert np.isfinite(layer.backward(layer.forward(x))).all()
+
+
+def random_images(rng):
+    """Arguments of ``of_images``."""
+    n, channels, n_filters, stride = (int(rng.integers(1, most)) for most in (4, 6, 12, 5))
+    height, width, pad = (int(n) for n in rng.integers((1, 1, 0), (40, 40, 4)))
+    size = [int(rng.integers(1, min(8, length + 2 * pad) + 1)) for length in (height, width)]
+    return (n, channels, height, width), (n_filters, *size), stride, pad
+
+
 def rounds(n, seed, fence):
     for i in range(n):
         rng = np.random.default_rng([seed, i])
@@ -101,6 +133,8 @@ def rounds(n, seed, fence):
                 by_layers(problem)
                 compiled(rng, problem)
             functions(rng, dtype)
+            for _ in range(5):
+                of_images(*random_images(rng), dtype)
 
 
 def everything_once(fence):
@@ -110,6 +144,8 @@ def everything_once(fence):
         for dtype in ("float32", "float64"):
             for _, use in work_in(dtype):
                 use()
+            for form in FORMS_OF_CONVOLUTIONS:
+                of_images(*form, dtype)
 
 
 def main(n_rounds, seed):
