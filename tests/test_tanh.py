@@ -26,8 +26,8 @@ def forward(x):
     return fastbp.Tanh().forward(x)
 
 
-def test_every_997th_float32_is_within_4_ulp():
-    x = np.arange(0, 2**32, 997, dtype=np.uint32).view(np.float32)
+def test_every_9973rd_float32_is_within_4_ulp():
+    x = np.arange(0, 2**32, 9973, dtype=np.uint32).view(np.float32)
     with np.errstate(invalid="ignore"):  # signalling NaN
         exact = np.tanh(x.astype(np.float64))
     y = forward(x)

@@ -248,7 +248,8 @@ def test_every_number_has_a_job_with_values_that_may_be():
 
 
 @pytest.mark.slow
-def test_every_job_can_be_measured():
+def test_every_job_can_be_measured(monkeypatch):
+    monkeypatch.setattr(tune, "LEAST_TURNS", 1)
     before, threads = _machine.numbers(), fastbp.get_num_threads()
     for name in tune.JOBS:
         found = tune.tried(name, tune.JOBS[name].values[:1], 0, 1)
