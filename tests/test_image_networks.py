@@ -1,7 +1,5 @@
 """Networks for images: trained, predicted, kept and exported."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from strategies import FLOATS, assert_within, eps
@@ -216,25 +214,6 @@ def test_what_torch_has_and_fastbp_has_not_is_told(make, message):
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match=message):
         fastbp.from_torch(torch.nn.Sequential(make(torch.nn), torch.nn.Linear(3, 2)))
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-def test_a_module_of_numpy_predicts_the_same(dtype, tmp_path):
-    net, (x, _) = network(dtype, scale=0.5), images(4, dtype)
-    net.to_numpy(tmp_path / "net_of_images.py")
-    spec = importlib.util.spec_from_file_location("net_of_images", tmp_path / "net_of_images.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for given in (x, x.reshape(4, -1)):
-        assert_within(module.predict(given), net.predict(x), 64 * eps(dtype))
-
-
-def test_an_onnx_graph_predicts_the_same(tmp_path):
-    runtime = pytest.importorskip("onnxruntime")
-    net, (x, _) = network(scale=0.5), images(4)
-    net.to_onnx(tmp_path / "net.onnx")
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
-    assert_within(session.run(["scores"], {"x": x})[0], net.predict(x), 64 * eps(np.float32))
 
 
 def test_the_books_networks_have_initial_weights():
