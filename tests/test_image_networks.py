@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from strategies import FLOATS, assert_within, eps
+from test_predict import assert_compiled
 
 import fastbp
 
@@ -75,11 +76,19 @@ def test_images_are_taken_as_they_come(tmp_path):
             np.testing.assert_array_equal(array, nets[0].params[name])
 
 
-def test_predict_gives_the_bits_of_the_layers():
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_predict_is_compiled_and_gives_the_bits_of_the_layers(scale, monkeypatch):
     x, _ = images(7)
-    net = network()
-    np.testing.assert_array_equal(net.predict(x), net._scores(x))
+    net = network(scale=scale)
+    expected = net._scores(x)
+    for given in (x, x.reshape(7, -1), x.transpose(0, 3, 1, 2).copy().transpose(0, 2, 3, 1)):
+        for _ in range(2):
+            np.testing.assert_array_equal(net.predict(given), expected)
+        if given.flags.c_contiguous:
+            assert_compiled(net, given, monkeypatch)
     assert net.predict(x[:0]).shape == (0, 3)
+    with pytest.raises(ValueError, match=r"x has samples of shape \(2, 8, 9\)"):
+        net.predict(x.reshape(7, 2, 8, 9))
 
 
 def test_the_size_of_images_is_learned_from_the_first():
