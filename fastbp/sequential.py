@@ -243,7 +243,8 @@ class Sequential(Network):
         """Write the network as an ONNX graph, from ``x`` (N, I) to ``scores`` (N, K) as predict gives, N any number.
 
         The graph computes in the network's dtype, its ``scale`` included, with opset 16. With ``probabilities`` it has
-        a second output of that name, which is what predict_proba gives.
+        a second output of that name, which is what predict_proba gives. A network for images has ``x`` (N, C, H, W);
+        one of float64 is written in float32, with a UserWarning, as onnxruntime has no convolution of float64.
 
         Raises TypeError for layers and losses that are not of fastbp, and for ``probabilities`` of a loss without them;
         ValueError for parameters that are not finite; ImportError without onnx (the extra ``onnx``); OSError.

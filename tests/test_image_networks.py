@@ -1,10 +1,9 @@
 """Networks for images: trained, predicted, kept and exported."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from strategies import FLOATS, assert_within, eps
+from test_predict import assert_compiled
 
 import fastbp
 
@@ -77,11 +76,19 @@ def test_images_are_taken_as_they_come(tmp_path):
             np.testing.assert_array_equal(array, nets[0].params[name])
 
 
-def test_predict_gives_the_bits_of_the_layers():
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_predict_is_compiled_and_gives_the_bits_of_the_layers(scale, monkeypatch):
     x, _ = images(7)
-    net = network()
-    np.testing.assert_array_equal(net.predict(x), net._scores(x))
+    net = network(scale=scale)
+    expected = net._scores(x)
+    for given in (x, x.reshape(7, -1), x.transpose(0, 3, 1, 2).copy().transpose(0, 2, 3, 1)):
+        for _ in range(2):
+            np.testing.assert_array_equal(net.predict(given), expected)
+        if given.flags.c_contiguous:
+            assert_compiled(net, given, monkeypatch)
     assert net.predict(x[:0]).shape == (0, 3)
+    with pytest.raises(ValueError, match=r"x has samples of shape \(2, 8, 9\)"):
+        net.predict(x.reshape(7, 2, 8, 9))
 
 
 def test_the_size_of_images_is_learned_from_the_first():
@@ -216,25 +223,6 @@ def test_what_torch_has_and_fastbp_has_not_is_told(make, message):
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match=message):
         fastbp.from_torch(torch.nn.Sequential(make(torch.nn), torch.nn.Linear(3, 2)))
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-def test_a_module_of_numpy_predicts_the_same(dtype, tmp_path):
-    net, (x, _) = network(dtype, scale=0.5), images(4, dtype)
-    net.to_numpy(tmp_path / "net_of_images.py")
-    spec = importlib.util.spec_from_file_location("net_of_images", tmp_path / "net_of_images.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for given in (x, x.reshape(4, -1)):
-        assert_within(module.predict(given), net.predict(x), 64 * eps(dtype))
-
-
-def test_an_onnx_graph_predicts_the_same(tmp_path):
-    runtime = pytest.importorskip("onnxruntime")
-    net, (x, _) = network(scale=0.5), images(4)
-    net.to_onnx(tmp_path / "net.onnx")
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
-    assert_within(session.run(["scores"], {"x": x})[0], net.predict(x), 64 * eps(np.float32))
 
 
 def test_the_books_networks_have_initial_weights():

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastbp.basics import _check
 from fastbp.basics._extra import needed
+from fastbp.basics._warn import warn
 from fastbp.files._files import write_whole
 from fastbp.files._interface import PLAIN, Interface, Unit
 from fastbp.files.architecture import predicting
@@ -17,6 +18,11 @@ from fastbp.network import Network
 # Of 2022, for the runtimes of the years since: the first in which onnxruntime has PRelu for float64.
 OPSET, IR_VERSION = 16, 8
 
+IN_FLOAT32 = (
+    "the ONNX graph takes, computes and gives float32, where the network is of float64: onnxruntime has neither "
+    "convolutions nor mean pooling of float64"
+)
+
 
 def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN) -> None:
     """Write ``net`` as an ONNX graph, with inputs and outputs as ``interface`` has them; see ``Sequential.to_onnx``."""
@@ -24,8 +30,12 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
     from onnx import helper, numpy_helper
 
     nodes: list[Any] = []
+    units: dict[str, np.ndarray] = {}  # in float64
     layers, constants = predicting(net)
     dtype = net._bound().dtype
+    if dtype == _check.FLOAT64 and any(step.layer.takes_images for step in layers):
+        warn(IN_FLOAT32)
+        dtype = _check.FLOAT32
     number, double = (helper.np_dtype_to_tensor_dtype(kind) for kind in (dtype, _check.FLOAT64))
 
     def add(operator: str, inputs: list[str], output: str, name: str, **attributes: Any) -> str:
@@ -44,7 +54,7 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         return add(operator, names, f"{layer}_{len(nodes)}", f"{layer}_{operator}{len(nodes)}", **attributes)
 
     def unit(name: str, of: Unit) -> list[str]:
-        constants.update({f"{name}_mean": of.mean, f"{name}_std": of.std})
+        units.update({f"{name}_mean": of.mean, f"{name}_std": of.std})
         return [f"{name}_mean", f"{name}_std"]
 
     x = "x"
@@ -72,13 +82,14 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
         outputs["probabilities"] = number
 
     used = {name for made in nodes for name in made.input}
+    held = units | {name: array.astype(dtype) for name, array in constants.items() if name in used}
     shapes = {"x": layers[0].shape, "scores": layers[-1].out_shape}
     graph = helper.make_graph(
         nodes,
         "fastbp",
         [helper.make_tensor_value_info("x", number if interface.inputs is None else double, ["N", *shapes["x"]])],
         [helper.make_tensor_value_info(name, kind, ["N", *shapes["scores"]]) for name, kind in outputs.items()],
-        [numpy_helper.from_array(array, name) for name, array in constants.items() if name in used],
+        [numpy_helper.from_array(array, name) for name, array in held.items()],
     )
     model = helper.make_model(
         graph, producer_name="fastbp", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]

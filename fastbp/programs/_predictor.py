@@ -26,6 +26,10 @@ def of_any(*arguments: object) -> None:
     """In place of a compiled call."""
 
 
+def _takes_images(chain: Chain) -> bool:
+    return chain.in_shape is not None and len(chain.in_shape) > 1
+
+
 class _Prediction:
     """The program for one number of rows.
 
@@ -49,7 +53,8 @@ class _Prediction:
         words[of.OUTPUTS], words[of.N_OUTPUTS] = self._outputs.ctypes.data, len(self._outputs)
         self.address = words.ctypes.data
         self.enter = of_any
-        if p.rows * chain.vector.size <= _machine.numbers().short_program:
+        multiplications = p.rows * chain.vector.size  # but of images, in which a filter is at many places
+        if not _takes_images(chain) and multiplications <= _machine.numbers().short_program:
             self.enter = short_prediction(p.dtype, self.address, (p.rows, chain.n_inputs), self.shape)
 
 
@@ -86,8 +91,9 @@ class Predictor:
     def __call__(self, x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray | None:
         """Return the scores (N, K) of ``x``, an ndarray and of no subclass; in ``y`` if that is given.
 
-        None where it is not in the form that a program takes, or not of as many rows as one was written for by this
-        thread, and where the program did not come to its end. ``y`` has then to be filled in another way.
+        Images are taken as they are, and as rows. None where ``x`` is not in the form that a program takes, or not of
+        as many rows as one was written for by this thread, and where the program did not come to its end. ``y`` has
+        then to be filled in another way.
         """
         own = self._own
         if not own.programs:
@@ -102,6 +108,8 @@ class Predictor:
                 return y
         held = ref(x) if x.base is None else pin("x", x)
         x = x.view()  # whose shape and type nobody else can change
+        if x.ndim > 2 and x.shape[1:] == self.chain.in_shape:  # of images
+            x = x.reshape(len(x), self.chain.n_inputs)
         program = own.programs.get(x.shape)
         if program is None or x.dtype != self._dtype or not x.flags.carray:
             return None
