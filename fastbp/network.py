@@ -403,6 +403,9 @@ class Network:
 
 def as_shape(shape: Any) -> tuple[int, ...]:
     """What ``in_shape`` was set to, checked."""
-    if not isinstance(shape, (tuple, list)) or len(shape) not in (1, 3):
-        raise ValueError(f"in_shape must be (channels, height, width), or (inputs,), got {_arguments.shown(shape)}")
+    said = f"in_shape must be (channels, height, width), or (inputs,), got {_arguments.shown(shape)}"
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(said)
+    if len(shape) not in (1, 3):
+        raise ValueError(said)
     return tuple(_arguments.integer(f"in_shape[{n}]", size, 1) for n, size in enumerate(shape))

@@ -1,5 +1,7 @@
 """Networks for images: trained, predicted, kept and exported."""
 
+import copy
+
 import numpy as np
 import pytest
 from strategies import FLOATS, assert_within, eps
@@ -240,3 +242,20 @@ def test_the_books_networks_have_initial_weights():
         fastbp.convnet("simple-conv", 10, (1, 4, 4))
     with pytest.raises(ValueError, match=r"in_shape must be \(channels, height, width\), got \(784,\)"):
         fastbp.convnet("simple-conv", 10, (784,))
+
+
+@pytest.mark.parametrize(
+    "after", [fastbp.Flatten, fastbp.Relu, lambda: fastbp.BatchNormalization(np.ones(3), np.zeros(3))]
+)
+def test_the_slope_of_an_activation_before_flatten_is_taken_by_whoever_comes_after(after):
+    rng = np.random.default_rng(0)
+    net = fastbp.Sequential(
+        [fastbp.Affine(rng.standard_normal((4, 3)), np.zeros(3)), fastbp.Gelu(), fastbp.Flatten(), after()],
+        loss=fastbp.MeanSquaredError(),
+    )
+    x, t = rng.standard_normal((6, 4)), rng.standard_normal((6, 3))
+    by_layers = net.gradient(x, t)
+    other = copy.deepcopy(net)
+    other.step(x, t, optimizer=fastbp.optimizers.SGD(1.0))
+    for name, gradient in by_layers.items():
+        assert_within(net.params[name] - other.params[name], gradient, 64 * eps(np.float64))

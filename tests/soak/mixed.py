@@ -1,7 +1,7 @@
 """Many Python threads that use fastbp in every way: ``python mixed.py SECONDS THREADS`` prints what came of it.
 
 Each call's result is compared, bit by bit, with that of one thread before. As JSON: how many calls of each kind, those
-that gave anything else, the largest memory of the process after a quarter of the time and at the end, and the threads
+that gave anything else, how many MiB the process has more at the end than after a quarter of the time, and the threads
 that are left.
 """
 
@@ -23,6 +23,7 @@ import fastbp
 from fastbp import activations, layers
 
 N = 64
+EARLY = 20  # calls of each thread
 SIZES = (20, 30, 5)
 
 
@@ -121,7 +122,7 @@ def main(seconds, n_threads):
         expected = {work: call() for work, call in calls.items()}
         again = {work: call() for work, call in calls.items()}
         assert again == expected
-        counts, wrong, end = Counter(), [], time.monotonic() + seconds
+        counts, wrong, stopped, progress = Counter(), [], threading.Event(), [0] * n_threads
         before = threading.active_count()
 
         def work(seed):
@@ -129,7 +130,7 @@ def main(seconds, n_threads):
             names = list(calls)
             if seed % 2:
                 fastbp.set_num_threads(1 + seed % 3)
-            while time.monotonic() < end and len(wrong) < 10:
+            while not stopped.is_set() and len(wrong) < 10:
                 name = draw.choice(names[:11] if draw.random() < 0.5 else names)
                 try:
                     if calls[name]() != expected[name]:
@@ -137,13 +138,18 @@ def main(seconds, n_threads):
                 except BaseException as error:
                     wrong.append(f"{name}: {error!r}")
                 own[name] += 1
+                progress[seed] += 1
             counts.update(own)
 
         threads = [threading.Thread(target=work, args=(seed,)) for seed in range(n_threads)]
         for thread in threads:
             thread.start()
         time.sleep(seconds / 4)
+        while min(progress) < EARLY and len(wrong) < 10:  # each has memory of its own by then
+            time.sleep(0.1)
         early = resident()
+        time.sleep(3 * seconds / 4)
+        stopped.set()
         for thread in threads:
             thread.join()
         gc.collect()
