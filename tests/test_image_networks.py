@@ -8,6 +8,7 @@ from strategies import FLOATS, assert_within, eps
 from test_predict import assert_compiled
 
 import fastbp
+from fastbp.programs._predictor import of_any
 
 IN_SHAPE = 2, 9, 8
 
@@ -88,6 +89,7 @@ def test_predict_is_compiled_and_gives_the_bits_of_the_layers(scale, monkeypatch
             np.testing.assert_array_equal(net.predict(given), expected)
         if given.flags.c_contiguous:
             assert_compiled(net, given, monkeypatch)
+    assert net._predictor._own.enter is of_any  # however few its parameters: other threads need not wait
     assert net.predict(x[:0]).shape == (0, 3)
     with pytest.raises(ValueError, match=r"x has samples of shape \(2, 8, 9\)"):
         net.predict(x.reshape(7, 2, 8, 9))

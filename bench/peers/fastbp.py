@@ -28,9 +28,9 @@ from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import BATCH, NETWORK, book_loop, work
 from ..bench_book import RATE as BOOK_RATE
-from ..bench_convolution import RATE as CONVOLUTIONAL_RATE
+from ..bench_convolution import RATES as CONVOLUTIONAL_RATES
+from ..bench_convolution import both_passes, operands, passing, rule
 from ..bench_convolution import network as convolutional_network
-from ..bench_convolution import operands
 from ..bench_gemm import factors
 from ..bench_layers import prepared
 from ..bench_rows import BATCH as ROWS_OF_BATCH
@@ -242,8 +242,15 @@ def convolution(direction: str, shape: tuple[int, ...]) -> Work:
 def convolutional_step(name: str) -> Work:
     """Calls of ``net.step``."""
     net, x, t = convolutional_network(name)
-    rule = fastbp.optimizers.SGD(CONVOLUTIONAL_RATE)
-    return Work(lambda: net.step(x, t, rule), lambda: [*net.params.values()])
+    kind = {"sgd": fastbp.optimizers.SGD, "adam": fastbp.optimizers.Adam}[rule(name)]
+    optimizer = kind(CONVOLUTIONAL_RATES[rule(name)])
+    return Work(lambda: net.step(x, t, optimizer), lambda: [*net.params.values()])
+
+
+@COMPILED.does("layer both ways")
+def both_ways(name: str, shape: tuple[int, ...]) -> Work:
+    call = both_passes(fastbp, name, passing(shape))
+    return Work(call, call)
 
 
 @COMPILED.does("adam")

@@ -9,9 +9,9 @@ import numpy as np
 from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import NETWORK, batches, work
-from ..bench_convolution import RATE as CONVOLUTIONAL_RATE
+from ..bench_convolution import POOL, operands, passing, pooled, rule
+from ..bench_convolution import RATES as CONVOLUTIONAL_RATES
 from ..bench_convolution import network as convolutional_network
-from ..bench_convolution import operands
 from ..bench_gemm import factors
 from ..bench_layers import inputs
 from ..bench_rows import BATCH as ROWS_OF_BATCH
@@ -22,6 +22,8 @@ from ..losses import scores_and_targets
 from ..networks import Network, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer, threads
+
+BATCH_EPS = 1e-6  # of batch normalisation, the book's
 
 FIRST_STEP = """
 import torch
@@ -184,7 +186,8 @@ def convolutional_step(name: str) -> Work:
     net, x, t = convolutional_network(name)
     module = net.to_torch().train()
     samples, targets = torch.from_numpy(x), torch.from_numpy(t)
-    optimizer = torch.optim.SGD(module.parameters(), lr=CONVOLUTIONAL_RATE, fused=True)
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[rule(name)]
+    optimizer = kind(module.parameters(), lr=CONVOLUTIONAL_RATES[rule(name)], fused=True)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -196,6 +199,28 @@ def convolutional_step(name: str) -> Work:
         return [array.T if array.ndim == 2 else array for array in arrays]
 
     return Work(step, answer)
+
+
+@EAGER.does("layer both ways")
+def both_ways(name: str, shape: tuple[int, ...]) -> Work:
+    """The ATen functions that autograd would call, without it."""
+    torch = _torch()
+    aten, arrays = torch.ops.aten, passing(shape)
+    x, gamma, beta, dout = (torch.from_numpy(arrays[key]) for key in ("x", "gamma", "beta", "dout"))
+    window, smaller = [POOL, POOL], torch.from_numpy(pooled(arrays["dout"])) if name == "MaxPooling" else dout
+    mean, variance, eps = torch.zeros_like(beta), torch.ones_like(beta), BATCH_EPS
+
+    def normalize() -> list[Any]:
+        y, *kept = aten.native_batch_norm(x, gamma, beta, mean, variance, True, 0.1, eps)
+        return [y, *aten.native_batch_norm_backward(dout, x, gamma, mean, variance, *kept, True, eps, [True] * 3)]
+
+    def pool() -> list[Any]:
+        y, places = aten.max_pool2d_with_indices(x, window)
+        options = window, window, [0, 0], [1, 1], False
+        return [y, aten.max_pool2d_with_indices_backward(smaller, x, *options, places)]
+
+    call = pool if name == "MaxPooling" else normalize
+    return Work(call, lambda: [array.numpy() for array in call()])
 
 
 @EAGER.does("adam")

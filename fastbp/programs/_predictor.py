@@ -17,17 +17,13 @@ from fastbp.kernels import program as of
 from fastbp.kernels.entry_program import short_prediction
 from fastbp.kernels.program import predict
 from fastbp.programs._lowering import Lowering, words_with
-from fastbp.programs._program import Chain
+from fastbp.programs._program import Chain, is_short
 
 MOST_PROGRAMS = 128  # that a thread keeps, for as many numbers of rows; a kilobyte or two each
 
 
 def of_any(*arguments: object) -> None:
     """In place of a compiled call."""
-
-
-def _takes_images(chain: Chain) -> bool:
-    return chain.in_shape is not None and len(chain.in_shape) > 1
 
 
 class _Prediction:
@@ -53,8 +49,7 @@ class _Prediction:
         words[of.OUTPUTS], words[of.N_OUTPUTS] = self._outputs.ctypes.data, len(self._outputs)
         self.address = words.ctypes.data
         self.enter = of_any
-        multiplications = p.rows * chain.vector.size  # but of images, in which a filter is at many places
-        if not _takes_images(chain) and multiplications <= _machine.numbers().short_program:
+        if is_short(chain, p.rows):
             self.enter = short_prediction(p.dtype, self.address, (p.rows, chain.n_inputs), self.shape)
 
 

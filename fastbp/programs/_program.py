@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fastbp.basics import _team
+from fastbp.basics import _machine, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._pin import pin
 from fastbp.kernels.program import SEED, TRAINING_WORDS, WORDS, train
@@ -37,6 +37,15 @@ class Chain(Cuttable, Protocol):
     def forward(self, p: Lowering, x: int) -> Operand: ...
 
     def learn_to_look(self) -> None: ...
+
+
+def is_short(chain: Chain, n_products: int) -> bool:
+    """Whether as many products with all parameters take a moment, in which other threads of Python's may wait.
+
+    Those of networks for images, whose filters are at many places of each, are not among them.
+    """
+    is_of_rows = chain.in_shape is not None and len(chain.in_shape) == 1
+    return is_of_rows and n_products * chain.vector.size <= _machine.numbers().short_program
 
 
 class LossOfBatch(Protocol):

@@ -22,7 +22,7 @@ from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
 from fastbp.programs._lowering import words_with
-from fastbp.programs._program import Program, Update
+from fastbp.programs._program import Program, Update, is_short
 from fastbp.training._by_layers import ByLayers
 from fastbp.training._not_finite import place_of
 
@@ -79,7 +79,7 @@ class Batch(Given):
             words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
         words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
         self.take_step = program.take_step
-        if self.labels and 3 * n_rows * binding.vector.size <= _machine.numbers().short_program:
+        if self.labels and is_short(binding, 3 * n_rows):
             self.enter = short_step(self.x_dtype, self.address, self.x_shape, address_of(self.t))
 
     def _by_layers(self, stepper: Stepper, update: Update) -> Callable[[int, int, int, Any], float]:
