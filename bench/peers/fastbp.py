@@ -192,12 +192,12 @@ def epoch(n: int) -> Work:
 
 
 @kernel
-def repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one):
+def repeat_gemm(team, repeats, a, a_strides, b, b_strides, c, one, alone):
     """``C = A B`` as often as ``repeats`` says; strides in elements."""
     shape = (c.shape[0], c.shape[1], a.size // c.shape[0])
     at_a, at_b, at_c = (address(a), *a_strides), (address(b), *b_strides), (address(c), c.shape[1])
     for _ in range(repeats):
-        gemm(team, shape, at_a, at_b, at_c, (NOTHING, 0), one, NO_EPILOGUE)
+        gemm(team, shape, at_a, at_b, at_c, (NOTHING, 0), one, NO_EPILOGUE, alone)
 
 
 @COMPILED.does("gemm")
@@ -205,9 +205,10 @@ def product(form: str, shape: tuple[int, int, int], dtype: str) -> Work:
     a, b = factors(form, shape, dtype)
     c = np.empty((a.shape[0], b.shape[1]), dtype)
     team, one = _team.address_for(np.dtype(dtype)), np.dtype(dtype).type(1)
+    alone = int(form == "dout W.T")  # as in gradients
     repeats = max(1, round(2e7 / 2 / math.prod(shape)))  # so that the one call from Python does not count
     operands = [value for m in (a, b) for value in (m.T if m.flags.f_contiguous else m, _strides(m))]
-    return Work(lambda: repeat_gemm(team, repeats, *operands, c, one), lambda: [c], repeats)
+    return Work(lambda: repeat_gemm(team, repeats, *operands, c, one, alone), lambda: [c], repeats)
 
 
 def _strides(matrix: np.ndarray) -> tuple[int, int]:
