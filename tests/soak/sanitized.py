@@ -1,6 +1,6 @@
-"""Kernels with one of LLVM's sanitizers in them, for a process that has its runtime preloaded: see ``test_sanitizers``.
+"""Kernels with LLVM's address sanitizer in them, for a process that has its runtime preloaded: see ``test_sanitizers``.
 
-llvmlite has none of these passes. Each kernel that LLVM has optimised is therefore written as text, goes through
+llvmlite has no such pass. Each kernel that LLVM has optimised is therefore written as text, goes through
 another LLVM's ``opt``, which puts the checks in, and comes back. What that one is too old for is said in its words.
 """
 
@@ -11,10 +11,7 @@ import llvmlite.binding as llvm
 
 from fastbp.kernels._target import _Library
 
-PASSES = {  # and the attribute of what they work on
-    "address": (["-passes=asan", "-asan-globals=0"], "sanitize_address"),
-    "thread": (["-passes=tsan-module,function(tsan)"], "sanitize_thread"),
-}
+PASSES, ATTRIBUTE = ("-passes=asan", "-asan-globals=0"), "sanitize_address"  # of the functions that they work on
 # Since LLVM 20; without them the optimiser knows less, and the text means the same.
 YOUNG = re.compile(
     r" ?(?:, (?:errnomem|target_mem\d): \w+|captures\(\w+\)|nocreateundeforpoison|dead_on_return|samesign)"
@@ -38,17 +35,16 @@ def _with_alignment(found):
     return re.sub(r"\bptr (?:\w+ )*?align (\d+) ([^,()]+)", r"ptr \2, i32 \1", line)
 
 
-def instrument(opt, sanitizer):
-    """Have every kernel that is compiled from now on checked by ``sanitizer``, which the program ``opt`` puts in."""
-    passes, attribute = PASSES[sanitizer]
+def instrument(opt):
+    """Have every kernel that is compiled from now on checked, by what the program ``opt`` puts in."""
     optimize = _Library._optimize_final_module
 
     def optimize_and_instrument(library):
         optimize(library)
         if library._part:
             return
-        text = ATTRIBUTES.sub(rf"\1 {attribute} ", older(str(library._final_module)))
-        run = subprocess.run([opt, *passes, "-o", "-"], input=text.encode(), capture_output=True)
+        text = ATTRIBUTES.sub(rf"\1 {ATTRIBUTE} ", older(str(library._final_module)))
+        run = subprocess.run([opt, *PASSES, "-o", "-"], input=text.encode(), capture_output=True)
         if run.returncode:
             raise RuntimeError(run.stderr.decode())
         library._final_module = llvm.parse_bitcode(run.stdout)

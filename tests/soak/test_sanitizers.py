@@ -19,7 +19,7 @@ SETUP = f"""
 import sys
 sys.path.append("..")
 import sanitized
-sanitized.instrument({OPT!r}, "address")
+sanitized.instrument({OPT!r})
 import numpy as np
 """
 READ = """
