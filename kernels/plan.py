@@ -113,7 +113,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
         way = BLOCKS
         block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, size, machine)
         thin = 0 if turns_a else thin
-        streams = int(_streams(shape, a_row, from_column, c_row, size, machine))
+        streams = int(_streams(shape, thin, from_column, c_row, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row
     tiles = tile, n_tiles, last_row, last_tile
@@ -174,11 +174,11 @@ def _blocks(shape, a, b, size, machine):
 
 
 @plain
-def _streams(shape, a_row, from_column, c_row, size, machine):
-    """Whether the larger factor is read row by row."""
+def _streams(shape, thin, from_column, c_row, size, machine):
+    """Whether the larger factor is read row by row: B for a single row of C, A for a column that is computed apart."""
     rows, columns, depth = shape
     of_row = rows == 1 and from_column == 1 and columns * size <= SUMS_BYTES
-    of_column = columns == 1 and a_row == 1 and c_row == 1 and rows * size <= SUMS_BYTES
+    of_column = thin == columns == 1 and c_row == 1 and rows * size <= SUMS_BYTES
     return (of_row or of_column) and rows * columns * depth * size >= machine.stream_row_bytes
 
 

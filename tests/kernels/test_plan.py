@@ -142,3 +142,11 @@ def test_a_single_column_has_the_same_bits_streamed_or_not(dtype, set_numbers):
             made += [gemm(x.T, dout, np.ones((n, 1), dtype), np.zeros((n, 1), dtype))]
         for other in made[1:]:
             assert_same_bits(other, made[0])
+
+
+@dtypes
+@pytest.mark.parametrize(("n", "k"), [(1, 70_000), (3, 100_000), (5, 70_000), (300, 1000), (17, 20_000)])
+def test_every_row_of_a_single_column_is_computed(dtype, n, k):
+    rng = np.random.default_rng(0)
+    x, dout = (rng.integers(-3, 4, size).astype(dtype) for size in ((k, n), (k, 1)))  # sums are exact
+    assert_same_bits(gemm(x.T, dout, np.full((n, 1), np.nan, dtype)), x.T @ dout)
