@@ -54,9 +54,12 @@ def block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
     rectified = epilogue[0] == RELU
     if p.thin and columns % lanes:
         columns -= p.thin
-        _thin_columns((rows, p.thin, depth), a, b, c, start, columns, alpha, rectified, p.streams, tiles, scratch)
+        _thin_columns(p, (rows, p.thin, depth), a, b, c, start, columns, alpha, rectified, tiles, scratch)
         if columns == 0:
-            finish(rows, p.thin, c, epilogue, alpha)
+            if p.exchanged:
+                finish(p.thin, rows, (c[0], p.c_column), epilogue, alpha)
+            else:
+                finish(rows, p.thin, c, epilogue, alpha)
             return
     k_blocks, shallow, deeper = even(depth, p.block_k)
     n_blocks, narrow, wider = even((columns + lanes - 1) // lanes, p.block_n // lanes)
@@ -114,7 +117,7 @@ def finish(rows, columns, c, epilogue, alpha):
 
 
 @kernel(inline=True)
-def _thin_columns(shape, a, b, c, start, j, alpha, rectified, streams, tiles, scratch):
+def _thin_columns(p, shape, a, b, c, start, j, alpha, rectified, tiles, scratch):
     """The columns of C from ``j`` on."""
     size = size_of(alpha)
     b_at, b_k, b_col = b
@@ -122,7 +125,7 @@ def _thin_columns(shape, a, b, c, start, j, alpha, rectified, streams, tiles, sc
     c, start = moved(c, 0, j, size), moved(start, 0, j, size)
     floor = like(0.0 if rectified else -INFINITY, alpha)
     along_rows = a[2] != 1
-    if along_rows and streams and (start[0] == NOTHING or start[1] == 1):
+    if along_rows and p.streams and (start[0] == NOTHING or start[1] == 1):
         one_row((shape[0], shape[2]), b[:2], (a[0], a[2]), c[0], start[0], scratch + SCRATCH_A, alpha, floor)
         return
     zeros = scratch - ZERO_BYTES
@@ -131,7 +134,8 @@ def _thin_columns(shape, a, b, c, start, j, alpha, rectified, streams, tiles, sc
     if along_rows:
         columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch)
     else:
-        columns_along_k(shape, a, b, c, start, alpha, floor, scratch)
+        all_c, all_start = (c[0], c[1], p.c_column), (start[0], start[1], p.start_column)
+        columns_along_k(shape, a, b, all_c, all_start, alpha, floor, scratch)
 
 
 @kernel(inline=True)

@@ -36,7 +36,9 @@ class Fixed(NamedTuple):
     thin_columns: int = 512
     thin_depth: int = 128
     thin_bytes: int = 1 << 16
+    narrow_depth: int = 24
     narrow_work: int = 1 << 11
+    exchange_depth: int = 1024
     chunk: int = 1 << 15
     function_block: int = 1024
     softmax_part: int = 8192
@@ -65,7 +67,9 @@ FIXED_NUMBERS = {
     "thin_columns": _Is("columns", "up to which the last, too few for a vector, are computed apart", "gemm"),
     "thin_depth": _Is("elements", "of k from which on that is done along k", "gemm"),
     "thin_bytes": _Is("bytes", "of a line of B up to which it is", "gemm"),
+    "narrow_depth": _Is("elements", "of k for each column from which on that is done for less than a vector", "gemm"),
     "narrow_work": _Is("elements", "of x in x.T dout from which on that is done for less than a vector in all", "gemm"),
+    "exchange_depth": _Is("bytes", "of k from which on a few rows meet W along k in a gradient, not turned", "gemm"),
     "chunk": _Is("elements", "of elementwise work in a part: every element always meets the same code", "layer"),
     "function_block": _Is("elements", "copied before they are changed, which then are in the first cache", "layer"),
     "softmax_part": _Is("elements", "of the rows in a part: they stay in the first cache from pass to pass", "layer"),
@@ -195,14 +199,13 @@ class Row(NamedTuple):
 _KB, _MB = 1 << 10, 1 << 20
 _AVX2 = Machine(block_n=192, pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
-# Intel's second cache is twice as large and as quick: a block may be wider, and B collides with itself from twice the
-# bytes on.
-_INTEL = _AVX512._replace(block_n=192, pack_bytes=2 << 20)
+# Intel's caches look ahead within a page of memory alone, of which a panel of a wide B has a line or two in each.
+_INTEL = _AVX512._replace(block_n=192, pack_bytes=64 << 10, pack_rows=18, panel_bytes=0)
 
 ROWS = (
     Row("Zen 4", "avx512", True, "AuthenticAMD", 25, (32 * _KB, _MB, 32 * _MB), _AVX512),
     Row("Zen 5", "avx512", True, "AuthenticAMD", 26, (48 * _KB, _MB, 32 * _MB), _AVX512),
-    Row("Intel server", "avx512", False, "GenuineIntel", 6, (48 * _KB, 2 * _MB, 32 * _MB), _INTEL),
+    Row("Intel server", "avx512", True, "GenuineIntel", 6, (48 * _KB, 2 * _MB, 32 * _MB), _INTEL),
     Row("AVX2", "avx2", False, "", 0, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
     Row("Zen 3", "avx2", True, "AuthenticAMD", 25, (32 * _KB, 512 * _KB, 32 * _MB), _AVX2),
     Row("NEON", "neon", False, "", 0, (64 * _KB, _MB, 32 * _MB), Machine()),

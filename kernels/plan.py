@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ._jit import plain
 from .isa import ISA
 from .machine import FIXED
+from .thin import COLUMNS as MOST_TOGETHER
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 
@@ -20,7 +21,7 @@ MASKS = ISA.masks
 BLOCK_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep, FIXED.steep_depth
 TURN_ROWS, TURN_COLUMNS = FIXED.turn_rows, FIXED.turn_columns
 THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
-NARROW_WORK = FIXED.narrow_work
+NARROW_DEPTH, NARROW_WORK, EXCHANGE_DEPTH = FIXED.narrow_depth, FIXED.narrow_work, FIXED.exchange_depth
 SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
@@ -69,7 +70,9 @@ class Plan(NamedTuple):
     streams: int  # whether B is read row by row for a single row of C, or A for a single column; see ``one_row``
     by_rows: int  # parts, for more than one thread
     by_columns: int
-    exchanged: int  # whether it is the product of the transposes that is planned, for a C that is a single row
+    exchanged: int  # whether it is the product of the transposes that is planned, for a C of few rows
+    c_column: int  # elements from column to column of C, and of what is added to it
+    start_column: int
 
 
 @plain
@@ -84,12 +87,12 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
     c_row, start_row : elements from row to row of C and of what is added to it, 0 where that is nothing
     size : bytes of an element
     machine : the numbers of the ``Machine`` that computes it
-    alone : whether a row that is the only one may be summed in another order than it would be among others
+    alone : whether a few rows may be summed in another order than they would be among others
     """
-    exchanged = int(alone and _exchanges(shape, b, size))
+    exchanged, c_column, start_column = int(alone and _exchanges(shape, b, size)), 1, 1
     if exchanged:
-        shape, a, b = (shape[1], 1, shape[2]), (b[1], b[0]), (a[1], a[0])
-        c_row = start_row = 1
+        shape, a, b = (shape[1], shape[0], shape[2]), (b[1], b[0]), (a[1], a[0])
+        c_row, c_column, start_row, start_column = 1, c_row, 1, start_row
     rows, columns, depth = shape
     a_row, a_k = a
     from_k, from_column = b
@@ -118,14 +121,16 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row
     tiles = tile, n_tiles, last_row, last_tile
     blocks = block_k, block_n, turns_a, packs_b, thin, streams, by_rows, by_columns
-    return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks, exchanged)
+    return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks, exchanged, c_column, start_column)
 
 
 @plain
 def _exchanges(shape, b, size):
-    """Whether a single row meets the rows of a transpose, each from end to end, rather than that being packed."""
+    """Whether a few rows meet the rows of a transpose, each from end to end, rather than that being packed."""
     rows, columns, depth = shape
-    return rows == 1 and columns > 1 and b[0] == 1 and b[1] != 1 and _thin((columns, 1, depth), (b[1], 1), size) == 1
+    pays = rows == 1 or (1 < rows <= MOST_TOGETHER and depth * size >= EXCHANGE_DEPTH)
+    is_transpose = b[0] == 1 and b[1] != 1 and columns > 1
+    return pays and is_transpose and _thin((columns, rows, depth), (b[1], 1), size) == rows
 
 
 @plain
@@ -148,11 +153,12 @@ def _thin(shape, a, size):
     a_row, a_k = a
     lanes = VECTOR_BYTES // size
     rest = columns % lanes
-    most = min(MOST_THIN, lanes // 2 if columns < lanes and a_k == 1 else lanes // 4)
+    most = min(MOST_THIN, lanes // 2 if columns < lanes else lanes // 4)
     if not MASKS or rest > most or columns > THIN_COLUMNS:
         return 0
     if a_k == 1:
-        return rest if THIN_DEPTH <= depth <= THIN_BYTES // size else 0
+        least = THIN_DEPTH if columns > lanes else NARROW_DEPTH * rest
+        return rest if least <= depth <= THIN_BYTES // size else 0
     pays = columns > lanes or rows * depth >= NARROW_WORK
     return rest if a_row == 1 and rows >= lanes and pays else 0
 
@@ -165,7 +171,8 @@ def _blocks(shape, a, b, size, machine):
     steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= STEEP_DEPTH
     turns = steep and rows >= TURN_ROWS and columns >= TURN_COLUMNS
     ragged = columns * size % VECTOR_BYTES != 0
-    large = depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows
+    several_panels = columns * size > MAX_VECTORS * VECTOR_BYTES  # of one, the rows lie side by side as they are
+    large = several_panels and depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
     block_n = machine.block_n
     if depth * MAX_VECTORS * VECTOR_BYTES <= machine.panel_bytes:

@@ -161,6 +161,20 @@ class Vectors:
         first, second = list(range(lanes // 2)), list(range(lanes // 2, lanes))
         return self._shuffle(vector, none, first), self._shuffle(vector, none, second)
 
+    def sums_of(self, vectors: list) -> list:
+        """The sum of each vector's lanes, in vectors of as many lanes, filled up with whatever is at hand.
+
+        Halves are added, then halves of these: each by one addition for two vectors, whose sums it puts side by side.
+        """
+        width = lanes = vectors[0].type.count
+        while width > 1:
+            width //= 2
+            first = [lane // width * 2 * width + lane % width for lane in range(lanes)]
+            second = [lane + width for lane in first]
+            pairs = zip(vectors[::2], vectors[1::2] + vectors[-1:], strict=False)
+            vectors = [self.builder.fadd(self._shuffle(a, b, first), self._shuffle(a, b, second)) for a, b in pairs]
+        return vectors
+
     def transpose(self, rows: list) -> list:
         """The columns of a square of ``len(rows)`` vectors of that many lanes, a power of two.
 

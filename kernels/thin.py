@@ -12,17 +12,18 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .isa import ISA
 from .memory import like, local, size_of, view
-from .simd import I32, I64, Vectors, element_bytes, element_type
-from .tile import MAX_VECTORS, Strides, tile, tile_index
+from .simd import I64, Vectors, element_bytes, element_type
+from .tile import MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index
 
 INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
-ROWS, COLUMNS = 4, 4  # in one call of dots: 16 chains of multiply-adds
+COLUMNS, ROWS, MORE_ROWS = 4, 4, 8  # in one call of dots: 16 chains of multiply-adds, or of
+FEWER_COLUMNS = COLUMNS * ROWS // MORE_ROWS
 MOST = 8  # columns
 
 
 def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
-    """Inner products of a few rows of A with ``columns`` lines of B, and their sums into ``out``."""
+    """Inner products of a few rows of A with ``columns`` lines of B, into ``out``, which has room for 16."""
     builder = v.builder
     a_rows, b, b_row, depth, out = arguments
     a_rows, b, out = [v.pointer(a) for a in a_rows], v.pointer(b), v.pointer(out)
@@ -44,17 +45,17 @@ def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
     done = builder.mul(whole, I64(lanes))
     with builder.if_then(builder.icmp_signed("<", done, depth)):
         step(done, v.first_lanes(builder.sub(depth, done), lanes))
-    for i in range(len(a_rows)):
-        for t in range(columns):
-            vector, width = builder.load(chains[i][t]), lanes
-            while width > 1:
-                vector, width = builder.fadd(*v.halves(vector)), width // 2
-            builder.store(builder.extract_element(vector, I32(0)), v.at(out, I64(i * columns + t)))
+    vectors = [builder.load(chain) for row in chains for chain in row]
+    for number, sums in enumerate(v.sums_of(vectors)):
+        v.store(sums, v.at(out, I64(number * lanes)))
 
 
 @intrinsic
 def _dots(typingctx, a, a_row, rows, b, b_row, columns, depth, out, one):
-    """``out[i, t] = sum_k a[i, k] b[t, k]`` for ROWS rows, of which ``rows`` exist, and ``columns`` <= MOST lines."""
+    """``out[i, t] = sum_k a[i, k] b[t, k]`` for up to MORE_ROWS rows and ``columns`` lines, COLUMNS at the most.
+
+    These are FEWER_COLUMNS at the most where there are more than ROWS rows.
+    """
 
     def codegen(context, builder, signature, arguments):
         a, a_row, rows, b, b_row, columns, depth, out, _ = arguments
@@ -64,21 +65,53 @@ def _dots(typingctx, a, a_row, rows, b, b_row, columns, depth, out, one):
         size = I64(element_bytes(element))
         last = builder.sub(rows, I64(1))
         a_rows = []
-        for i in range(ROWS):  # a row that does not exist is read as the last one that does
+        for i in range(MORE_ROWS):  # a row that does not exist is read as the last one that does
             index = builder.select(builder.icmp_signed("<", I64(i), last), I64(i), last)
             a_rows.append(builder.add(a, builder.mul(size, builder.mul(a_row, index))))
         end = builder.append_basic_block("end")
-        switch = builder.switch(columns, end)
-        for number in range(1, COLUMNS + 1):
-            block = builder.append_basic_block(f"columns{number}")
+        many = builder.zext(builder.icmp_signed(">", rows, I64(ROWS)), I64)
+        switch = builder.switch(builder.add(columns, builder.mul(many, I64(COLUMNS))), end)
+        for number in range(1, COLUMNS + FEWER_COLUMNS + 1):
+            block = builder.append_basic_block(f"dots{number}")
             switch.add_case(I64(number), block)
             builder.position_at_end(block)
-            _emit_dots(v, lanes, number, (a_rows, b, b_row, depth, out))
+            some, lines = (a_rows[:ROWS], number) if number <= COLUMNS else (a_rows, number - COLUMNS)
+            _emit_dots(v, lanes, lines, (some, b, b_row, depth, out))
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 8, one), codegen
+
+
+@intrinsic
+def _finish_rows(typingctx, sums, rows, columns, c, c_row, start, start_row, alpha, floor):
+    """``c[i] = max(alpha sums[i] + start[i], floor)`` for rows of ``columns`` <= COLUMNS elements.
+
+    c_row, start_row : elements from row to row; those of ``sums`` stand one after the other
+    """
+
+    def codegen(context, builder, signature, arguments):
+        sums, rows, columns, c, c_row, start, start_row, alpha, floor = arguments
+        v = Vectors(builder, element_type(signature.args[-1]))
+        sums, c, start = v.pointer(sums), v.pointer(c), v.pointer(start)
+        end = builder.append_basic_block("end")
+        switch = builder.switch(columns, end)
+        for number in range(1, COLUMNS + 1):
+            block = builder.append_basic_block(f"finish{number}")
+            switch.add_case(I64(number), block)
+            builder.position_at_end(block)
+            factor, least = v.splat(alpha, number), v.splat(floor, number)
+            with cgutils.for_range(builder, rows) as row:
+                value = v.load(v.at(sums, builder.mul(row.index, I64(number))), number)
+                begin = v.load(v.at(start, builder.mul(row.index, start_row)), number)
+                value = v.at_least(v.fmuladd(factor, value, begin), least)
+                v.store(value, v.at(c, builder.mul(row.index, c_row)))
+            builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 7, alpha, floor), codegen
 
 
 @kernel(inline=True)
@@ -92,7 +125,8 @@ def _finish(value, start, floor):
 def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
     """``C = max(alpha A B + start, floor)`` for a C of at most MOST columns and an A whose rows are contiguous.
 
-    shape, a, b, c, start : as in ``gemm``; the address of ``start`` must be one
+    shape, a, b : as in ``gemm``
+    c, start : an address, elements from row to row, and from column to column
     scratch : address of room for MOST columns of B and the results of one call
     """
     rows, columns, depth = shape
@@ -106,24 +140,29 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
             lines[t * depth + k] = source[k * b_k + t * b_col]
     at_sums = scratch + size * columns * depth
     sums = view(at_sums, ROWS * COLUMNS, alpha)
-    groups = (columns + COLUMNS - 1) // COLUMNS
-    for i in range(0, rows, ROWS):
-        there = min(ROWS, rows - i)
+    groups, together = (columns + COLUMNS - 1) // COLUMNS, MORE_ROWS if columns <= FEWER_COLUMNS else ROWS
+    for i in range(0, rows, together):
+        there = min(together, rows - i)
         for group in range(groups):
             first = columns * group // groups
             count = columns * (group + 1) // groups - first
             at_lines = scratch + size * first * depth
             _dots(a_at + size * i * a_row, a_row, there, at_lines, depth, count, depth, at_sums, alpha)
+            at_c = c[0] + size * (i * c[1] + first * c[2])
+            at_start = start[0] + size * (i * start[1] + first * start[2])
+            if c[2] == start[2] == 1:
+                _finish_rows(at_sums, there, count, at_c, c[1], at_start, start[1], alpha, floor)
+                continue
             for r in range(there):
-                out = view(c[0] + size * ((i + r) * c[1] + first), count, alpha)
-                begin = view(start[0] + size * ((i + r) * start[1] + first), count, alpha)
+                out = view(at_c + size * r * c[1], (count - 1) * c[2] + 1, alpha)
+                begin = view(at_start + size * r * start[1], (count - 1) * start[2] + 1, alpha)
                 for t in range(count):
-                    out[t] = _finish(alpha * sums[r * count + t], begin[t], floor)
+                    out[t * c[2]] = _finish(alpha * sums[r * count + t], begin[t * start[2]], floor)
 
 
 @kernel
 def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch):
-    """As ``columns_along_k``, for an A whose columns are contiguous, by tiles of the transpose of C.
+    """As ``columns_along_k``, for an A whose columns are contiguous and a C whose rows are: by tiles of C's transpose.
 
     tiles, zeros : addresses of the table of tiles, and of a vector of zeros
     scratch : address of room for ``columns`` x MAX_VECTORS vectors
@@ -135,15 +174,18 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
     lanes = VECTOR_BYTES // size
     wide = MAX_VECTORS * lanes
     product = view(scratch, columns * wide, alpha)
+    groups = (columns + TILE_ROWS[MAX_VECTORS - 1] - 1) // TILE_ROWS[MAX_VECTORS - 1]
+    low = like(-INFINITY, alpha)
     for i in range(0, rows, wide):
         there = min(wide, rows - i)
         count = (there + lanes - 1) // lanes
         tail = there - lanes * (count - 1)
-        index = tile_index(columns, count, tail, lanes)
-        at_x = a_at + size * i
-        low = like(-INFINITY, alpha)
         strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail, 0, 0, 0, 0))
-        tile(tiles, index, strides, b_at, at_x, scratch, zeros, 1, alpha, low)
+        for group in range(groups):
+            first = columns * group // groups
+            index = tile_index(columns * (group + 1) // groups - first, count, tail, lanes)
+            at_b, at_product = b_at + size * first * b_col, scratch + size * first * wide
+            tile(tiles, index, strides, at_b, a_at + size * i, at_product, zeros, 1, alpha, low)
         for r in range(there):
             out = view(c[0] + size * (i + r) * c[1], columns, alpha)
             begin = view(start[0] + size * (i + r) * start[1], columns, alpha)

@@ -17,6 +17,7 @@ from fastbp.kernels.gemm import NOTHING, RELU, SCRATCH_A, TURNED_ROWS, TURNED_TO
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.machine import FIXED, NUMBERS
 from fastbp.kernels.plan import (
+    NARROW_DEPTH,
     STEEP,
     SUMS_BYTES,
     THIN_BYTES,
@@ -161,7 +162,8 @@ def test_last_columns_that_do_not_fill_a_vector(form, dtype):
     sizes = [(m, n, k) for n in widths for m in (lanes - 1, lanes, 37) for k in around(THIN_DEPTH)]
     deep = [(lanes + 1, lanes + 1, k) for k in around(THIN_BYTES // size)]
     tall = [(m, 3 * lanes + 1, 9) for m in around(len(ISA.tile_rows) * lanes)]
-    narrow = [(m, n, k) for n in range(1, MOST_THIN + 2) for m in (1, 2, 5, 3 * lanes + 1) for k in around(THIN_DEPTH)]
+    rows = 1, 2, 5, 8, 9, 3 * lanes + 1
+    narrow = [(m, n, k) for n in range(1, MOST_THIN + 2) for m in rows for k in around(NARROW_DEPTH * n, THIN_DEPTH)]
     assert_exact_sizes(form, sizes + deep + tall + narrow, dtype)
 
 

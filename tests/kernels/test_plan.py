@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-from calls import FLOATS, FORMS, address, gemm, strides, team_for, uncached
+from calls import FLOATS, FORMS, address, apply_back, function_address, gemm, strides, team_for, uncached
 from strategies import assert_same_bits
 
 from fastbp.basics._machine import numbers
+from fastbp.kernels import activations
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.machine import NUMBERS
-from fastbp.kernels.plan import BLOCK_K, BLOCKS, NO_WORK, PACKED_TILES, THIN_DEPTH, TILES, Plan, plan_product
+from fastbp.kernels.plan import BLOCK_K, BLOCKS, EXCHANGE_DEPTH, NO_WORK, PACKED_TILES, TILES, Plan, plan_product
+from fastbp.kernels.thin import COLUMNS
 from fastbp.kernels.tile import MAX_VECTORS, TILE_ROWS, Strides
 
 forms = pytest.mark.parametrize("form", FORMS)
@@ -115,19 +117,38 @@ def test_a_product_by_its_plan_has_the_bits_of_one_without(form, dtype, adds):
 
 
 @dtypes
-def test_a_row_alone_meets_a_transpose_from_end_to_end(dtype):
+@pytest.mark.parametrize("adds", ["nothing", "a row", "a matrix"])
+def test_a_few_rows_of_a_gradient_meet_a_transpose_from_end_to_end(dtype, adds):
     rng = np.random.default_rng(0)
     size = np.dtype(dtype).itemsize
     team, one = team_for(np.dtype(dtype)), np.dtype(dtype).type(1)
-    for n, k in ((2, THIN_DEPTH), (37, THIN_DEPTH + 1), (200, 1000), (50, THIN_DEPTH - 1)):
-        x, w = rng.standard_normal(k).astype(dtype), rng.standard_normal((n, k)).astype(dtype)
-        y = np.full(n, np.nan, dtype)
-        plan = plan_product((1, n, k), (k, 1), (1, k), n, 0, size, numbers(), 1)
-        assert plan.exchanged == (ISA.masks and k >= THIN_DEPTH)
-        assert plan_product((1, n, k), (k, 1), (1, k), n, 0, size, numbers()).exchanged == 0
-        words = np.array(plan, np.int64)
-        call_product(team, address(words), address(x), address(w), address(y), NOTHING, one, NO_EPILOGUE)
-        np.testing.assert_allclose(y, w @ x, rtol=0, atol=4 * np.finfo(dtype).eps * np.sqrt(k) * 10)
+    for m, n, k in ((1, 2, 130), (1, 200, 1000), (2, 37, 300), (3, 3, 1000), (4, 50, 259), (4, 9, 127), (5, 20, 300)):
+        x, w, start = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (n, k), (m, n)))  # sums are exact
+        start_row = n if adds == "a matrix" else 0
+        plan = plan_product((m, n, k), (k, 1), (1, k), n + 3, start_row, size, numbers(), 1)
+        assert plan.exchanged == (ISA.masks and (m == 1 or (m <= COLUMNS and k * size >= EXCHANGE_DEPTH)))
+        assert plan_product((m, n, k), (k, 1), (1, k), n + 3, start_row, size, numbers()).exchanged == 0
+        words, y = np.array(plan, np.int64), np.full((m, n + 3), np.nan, dtype)
+        at_start = NOTHING if adds == "nothing" else address(start)
+        call_product(team, address(words), address(x), address(w), address(y), at_start, one, (RELU, NOTHING, 0))
+        added = {"nothing": 0, "a row": start[0], "a matrix": start}[adds]
+        np.testing.assert_array_equal(y[:, :n], np.maximum(x @ w.T + added, 0), str((m, n, k)))
+        assert np.isnan(y[:, n:]).all()
+
+
+@dtypes
+def test_a_few_rows_of_a_gradient_go_through_the_slope_of_what_they_are_the_gradient_of(dtype):
+    rng = np.random.default_rng(0)
+    team, one = team_for(np.dtype(dtype)), np.dtype(dtype).type(1)
+    function = function_address(activations.sigmoid_back, dtype)
+    for m, n, k in ((1, 70, 300), (3, 70, 300), (4, 4, 600)):
+        x, w = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (n, k)))  # sums are exact
+        kept = rng.random((m, n)).astype(dtype)
+        plan = plan_product((m, n, k), (k, 1), (1, k), n, 0, np.dtype(dtype).itemsize, numbers(), 1)
+        words, y = np.array(plan, np.int64), np.full((m, n), np.nan, dtype)
+        epilogue = (function, address(kept), 0)
+        call_product(team, address(words), address(x), address(w), address(y), NOTHING, one, epilogue)
+        assert_same_bits(y, apply_back("sigmoid", x @ w.T, kept))
 
 
 @dtypes
