@@ -121,6 +121,8 @@ class Machine(NamedTuple):
     panel_bytes: int = 24 << 10
     pack_bytes: int = 128 << 10
     pack_rows: int = 64
+    turn_depth: int = 1 << 40
+    turn_width: int = 256
     stream_row_bytes: int = 1 << 18
     parallel_flops: int = 2_000_000
     many_flops: int = 16_000_000
@@ -154,6 +156,8 @@ NUMBERS = {
     "panel_bytes": Number("bytes", 0, 1 << 20, "of a panel of B up to which it meets all rows from the first cache"),
     "pack_bytes": Number("bytes", 1 << 14, _MUCH, "of a large B, which is packed where nothing else forces it"),
     "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
+    "turn_depth": Number("bytes", 1 << 8, _MUCH, "of k from which on an A that is a transpose is turned into rows"),
+    "turn_width": Number("columns", 64, _MUCH, "of C from which on it is"),
     "stream_row_bytes": Number("bytes", 1 << 12, _MUCH, "of B from which on a single row of A meets it row by row"),
     "parallel_flops": Number("operations", 0, _MUCH, "of a product below which to share costs more than it brings"),
     "many_flops": Number("operations", 0, _MUCH, "from which on it has many parts, and sleeping members are woken"),
@@ -200,7 +204,7 @@ _KB, _MB = 1 << 10, 1 << 20
 _AVX2 = Machine(block_n=192, pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
 # Intel's caches look ahead within a page of memory alone, of which a panel of a wide B has a line or two in each.
-_INTEL = _AVX512._replace(block_n=192, pack_bytes=64 << 10, pack_rows=18, panel_bytes=0)
+_INTEL = _AVX512._replace(block_n=192, pack_bytes=64 << 10, pack_rows=18, panel_bytes=0, turn_depth=1 << 10)
 
 ROWS = (
     Row("Zen 4", "avx512", True, "AuthenticAMD", 25, (32 * _KB, _MB, 32 * _MB), _AVX512),

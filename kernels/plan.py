@@ -114,7 +114,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
         tile, last_tile = tile_index(tall, vectors, tail, lanes), tile_index(max(1, last), vectors, tail, lanes)
     else:
         way = BLOCKS
-        block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, size, machine)
+        block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, thin, size, machine)
         thin = 0 if turns_a else thin
         streams = int(_streams(shape, thin, from_column, c_row, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
@@ -164,12 +164,17 @@ def _thin(shape, a, size):
 
 
 @plain
-def _blocks(shape, a, b, size, machine):
-    """Depth and columns of a block, whether A is turned, and whether B is packed."""
+def _blocks(shape, a, b, thin, size, machine):
+    """Depth and columns of a block, whether A is turned, and whether B is packed.
+
+    A steep A is turned whatever the machine, since no columns are computed apart then; any other where there are none.
+    """
     rows, columns, depth = shape
     a_row, a_k = a
-    steep = a_row == 1 and a_k * size % STEEP == 0 and depth * size >= STEEP_DEPTH
-    turns = steep and rows >= TURN_ROWS and columns >= TURN_COLUMNS
+    steep = a_k * size % STEEP == 0 and depth * size >= STEEP_DEPTH
+    turns = (
+        a_row == 1 and rows >= TURN_ROWS and columns >= TURN_COLUMNS and (steep or _turns(shape, thin, size, machine))
+    )
     ragged = columns * size % VECTOR_BYTES != 0
     several_panels = columns * size > MAX_VECTORS * VECTOR_BYTES  # of one, the rows lie side by side as they are
     large = several_panels and depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows
@@ -178,6 +183,13 @@ def _blocks(shape, a, b, size, machine):
     if depth * MAX_VECTORS * VECTOR_BYTES <= machine.panel_bytes:
         block_n = MAX_VECTORS * VECTOR_BYTES // size
     return BLOCK_K // size, block_n, int(turns), int(packs_b)
+
+
+@plain
+def _turns(shape, thin, size, machine):
+    """Whether to turn an A that is a transpose takes less than its lines, each read for a few elements, cost."""
+    _, columns, depth = shape
+    return thin == 0 and depth * size >= machine.turn_depth and columns >= machine.turn_width
 
 
 @plain

@@ -166,6 +166,18 @@ def test_a_single_column_has_the_same_bits_streamed_or_not(dtype, set_numbers):
 
 
 @dtypes
+def test_a_transpose_has_the_same_bits_turned_or_not(dtype, set_numbers):
+    rng = np.random.default_rng(0)
+    for m, n, k in ((70, 130, 300), (65, 140, 2100), (130, 128, 1030)):
+        x, dout = rng.standard_normal((k, m)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        made = []
+        for depth in (NUMBERS["turn_depth"].least, NUMBERS["turn_depth"].most):
+            set_numbers(turn_depth=depth, turn_width=64)
+            made += [gemm(x.T, dout, np.full((m, n), np.nan, dtype))]
+        assert_same_bits(*made)
+
+
+@dtypes
 @pytest.mark.parametrize(("n", "k"), [(1, 70_000), (3, 100_000), (5, 70_000), (300, 1000), (17, 20_000)])
 def test_every_row_of_a_single_column_is_computed(dtype, n, k):
     rng = np.random.default_rng(0)
