@@ -30,6 +30,7 @@ NO_SHAPE = (
     "the size of the images is not known yet: the network takes it from the first that predict, fit or step get, or is "
     "told by in_shape=(channels, height, width)"
 )
+MANY_LOOKS = 32  # at a network's arrays, as of scripts that update ``params`` one by one: the next are compiled
 NO_PARAMETERS = "layers must hold at least one Affine, or another layer with parameters"
 
 
@@ -128,6 +129,7 @@ class Binding:
         self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
         arrays = self.params | self.buffers
         self._look: Callable[[], Any] = _look_for_yourself
+        self._n_looks = 0
         self._written = [array for _, _, array in self._arrays if array is not None]
         self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
         self._pin = pin("params", self.vector), pin("buffers", self.kept)
@@ -245,7 +247,12 @@ class Binding:
         """Whether the network still has these layers, and these arrays in them."""
         if layers is not self._of or loss is not self._live_loss or [*self._values] != self.live:
             return False
-        return self._look() or self._has_held_arrays()
+        if self._look():
+            return True
+        self._n_looks += 1
+        if self._n_looks == MANY_LOOKS:
+            self.learn_to_look()
+        return self._has_held_arrays()
 
     def is_of(self, layers: Mapping[str, Any], loss: Any) -> bool:
         """Whether the network still has these layers, these arrays in them, and the settings that it had."""
