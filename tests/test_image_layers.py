@@ -90,6 +90,33 @@ def test_the_largest_is_the_first_and_nan_is_larger(dtype):
     np.testing.assert_array_equal(own.arg_max, plain.arg_max)
 
 
+@dtypes
+@pytest.mark.parametrize("kind", ["MaxPooling", "AveragePooling"])
+@pytest.mark.parametrize("height", [2, 5])
+@pytest.mark.parametrize("width", [2, 3, 4, 7, 9, 16, 17, 24, 31, 32, 33, 46, 64, 67])
+def test_windows_of_two_that_move_by_two(width, height, kind, dtype):
+    rng = np.random.default_rng(width)
+    x = rng.choice([-2, -1, 0, 1, 2, np.nan, np.inf], (3, 2, height, width)).astype(dtype)
+    own, plain = (
+        {"MaxPooling": MaxPooling, "AveragePooling": AveragePooling}[kind](2, 2),
+        getattr(reference, kind)(2, 2),
+    )
+    np.testing.assert_array_equal(own.forward(x), plain.forward(x))
+    if kind == "MaxPooling":
+        np.testing.assert_array_equal(own.arg_max, plain.arg_max)
+    dout = rng.choice([-2, -1, 0.5, 3], own.forward(x).shape).astype(dtype)
+    dx = own.backward(dout)
+    np.testing.assert_array_equal(dx, plain.backward(dout))
+    assert not np.signbit(own.backward(-np.zeros_like(dout))).any()  # a sum that begins with 0
+
+
+def test_the_usual_window_needs_no_room():
+    x = np.random.default_rng(0).standard_normal((1, 1, 2200, 2200)).astype(np.float32)
+    with pytest.raises(ValueError, match="images must be so small"):
+        MaxPooling(2, 2, 1).forward(x)
+    np.testing.assert_array_equal(MaxPooling(2, 2).forward(x), x.reshape(1, 1, 1100, 2, 1100, 2).max((3, 5)))
+
+
 def test_a_window_of_more_than_a_byte_tells():
     x = np.random.default_rng(0).standard_normal((2, 1, 20, 23)).astype(np.float32)
     own, plain = MaxPooling(17, 18, 2), reference.MaxPooling(17, 18, 2)
