@@ -88,6 +88,8 @@ class WeightGradient(NamedTuple):
     """
 
     filters: int
+    filter_h: int
+    filter_w: int
     places_h: int
     places_w: int
     band: int
@@ -327,6 +329,8 @@ def weight_gradient(s: Shape, dtype: np.dtype) -> np.ndarray:
     row_tiles, tap_tiles = _tiles(s.filters, len(taps), tile)
     words = WeightGradient(
         filters=s.filters,
+        filter_h=s.filter_h,
+        filter_w=s.filter_w,
         places_h=height,
         places_w=width,
         band=band,

@@ -70,6 +70,53 @@ def test_forms_of_a_convolution(x_shape, n_filters, window, stride, pad):
     compare(*convolution(x_shape, window, stride, pad, n_filters, np.float32, 0), x, np.float32, 2e-4)
 
 
+@dtypes
+@pytest.mark.parametrize("special", [np.inf, np.nan])
+@pytest.mark.parametrize("pixel", [(0, 0), (0, -1), (-1, 0), (-1, -1), (3, 4)])
+@pytest.mark.parametrize(
+    ("x_shape", "window", "stride", "pad"),
+    [
+        ((3, 2, 7, 7), (3, 3), 1, 1),
+        ((2, 1, 28, 28), (5, 5), 1, 0),
+        ((2, 3, 9, 10), (3, 2), 2, 0),
+        ((2, 3, 9, 10), (3, 2), 2, 1),
+        ((2, 2, 16, 16), (3, 3), 1, 1),
+        ((2, 8, 120, 70), (3, 3), 1, 1),  # in bands
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the plain layer
+def test_numbers_that_are_not_finite_go_where_they_go_in_numpy(x_shape, window, stride, pad, pixel, special, dtype):
+    rng = np.random.default_rng(0)
+    own, plain = convolution(x_shape, window, stride, pad, 4, dtype, 0)
+    plain_x = rng.standard_normal(x_shape).astype(dtype)
+    plain_dout = rng.standard_normal(own.forward(plain_x).shape).astype(dtype)
+    for of_x in (True, False):
+        x, dout = plain_x.copy(), plain_dout.copy()
+        (x if of_x else dout)[(1, 0, *pixel)] = special
+        pairs = [(own.forward(x), plain.forward(x.astype(np.float64)))]
+        pairs += [(own.backward(dout), plain.backward(dout.astype(np.float64)))]
+        pairs += [(own.dW, plain.dW), (own.db, plain.db)]
+        for got, expected in pairs:
+            finite = np.isfinite(expected)
+            np.testing.assert_array_equal(got[~finite], expected[~finite])
+            assert_within(got[finite], expected[finite], 256 * eps(dtype) * np.abs(expected[finite]).max(initial=1))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_weight_that_is_not_finite_meets_every_pixel_of_its_channel(stride):
+    W = np.ones((2, 2, 2, 2))
+    W[1, 0, 0, 0] = np.inf
+    layer = Convolution(W, np.zeros(2), stride)
+    y = layer.forward(np.ones((1, 2, 6, 5)))
+    dx = layer.backward(np.ones(y.shape))[0]
+    assert np.isfinite(dx[1]).all()
+    reached = np.zeros((6, 5), bool)
+    reached[::stride, ::stride] = True
+    np.testing.assert_array_equal(~np.isfinite(dx[0]), reached)
+    reached[::stride, ::stride][: y.shape[2], : y.shape[3]] = False
+    assert np.isnan(dx[0][reached]).all()
+
+
 @given(shape=shapes(), dtype=st.sampled_from(FLOATS), kind=st.sampled_from(["MaxPooling", "AveragePooling"]))
 def test_pooling_is_that_of_the_reference(shape, dtype, kind):
     x_shape, window, stride, pad = shape
