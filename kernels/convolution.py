@@ -185,7 +185,7 @@ def _sum_of_places(n, p, x, d, n_images, f, t, one):
             row = i * p.stride + down
             for j in range(n.places_w):
                 column = j * p.stride + right
-                if 0 <= row and row < p.height and 0 <= column and column < p.width:
+                if row >= 0 and row < p.height and column >= 0 and column < p.width:
                     total += np.float64(dout[i * n.places_w + j]) * np.float64(pixels[row * p.width + column])
                 else:
                     total += np.float64(dout[i * n.places_w + j]) * 0.0
