@@ -78,7 +78,8 @@ def _correlate_part(plan, x, weights, start, y, epilogue, n_units, of_units, of_
             target = out if n.direct else panel
             out_row = n.out_plane if n.direct else n.panel_row
             start_at, start_row = (scratch - ZERO_BYTES, 0) if start == NOTHING else (start + size * begin, 1)
-            shape = local(SumOfTaps(n.vectors // VECTORS, places, n.depth, taps, n.weight_row, out_row, start_row))
+            tiles, fewer = n.vectors // VECTORS, n.vectors % VECTORS
+            shape = local(SumOfTaps(tiles, fewer, places, n.depth, taps, n.weight_row, out_row, start_row))
             weights_at = weights + size * begin * n.weight_row
             sum_taps(n.tiles, end - begin, shape, weights_at, source, target, start_at, floor)
             for r in range(end - begin):
