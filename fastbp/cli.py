@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import textwrap
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from fastbp import __version__
 from fastbp.commands import CommandError
 from fastbp.commands._config import words_of
 from fastbp.commands._options import Options, Parser, did_you_mean
+from fastbp.commands._report import tell
 from fastbp.commands._words import in_a_line, on_the_command_line
 from fastbp.files.model_file import ModelFileError
 from fastbp.tables._errors import DataError, SettingError
@@ -69,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     try:
         module, options = _parsed(argv)
-        module.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell_of_warning
+            module.run(options)
     except SystemExit as end:  # how argparse ends: with 0 after help, with 2 after a mistake
         return int(end.code or 0)
     except CommandError as error:
@@ -81,6 +85,11 @@ def _run(argv: list[str]) -> int:
     except ImportError as error:  # an extra that is not installed
         return _fail(str(error))
     return 0
+
+
+def _tell_of_warning(message: Warning | str, *where: object, **rest: object) -> None:
+    """A line: there is none in a script of the user's to point at."""
+    tell(str(message))
 
 
 def _parsed(argv: list[str]) -> tuple[ModuleType, Options]:

@@ -6,12 +6,11 @@ the parts, so that the result is the same for any number of threads. Sums are ta
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ._jit import kernel
+from .column_vectors import column_sums
 from .instructions import operands, operation
 from .machine import FIXED
-from .memory import address, float_of_bits, like, load, matrix, view
+from .memory import address, float_of_bits, like, load, matrix, size_of, view
 from .program import LR
 from .team import CHUNK, package, spread
 
@@ -72,14 +71,10 @@ def add_up_part(d, z, partial, part):
     """Leave the sums of ``d`` and of ``d z`` over the rows of a part in its place of ``partial``."""
     begin, end = part_of_columns(d.shape, part)
     sums, products = partial[part, 0], partial[part, 1]
-    sums[:] = 0
-    products[:] = 0
-    for n in range(begin, end):
-        own, beside = d[n], z[n]
-        for k in range(own.size):
-            value = np.float64(own[k])
-            sums[k] += value
-            products[k] += value * np.float64(beside[k])
+    one, apart = d.dtype.type(1), d.shape[1]
+    first = size_of(one) * begin * apart
+    own, beside = address(d) + first, address(z) + first
+    column_sums(apart, end - begin, apart, own, beside, address(sums), address(products), one)
 
 
 @kernel

@@ -8,6 +8,8 @@ from the shape alone, and these in their order.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ._jit import kernel
 from .convolution_plan import CORRELATION_TAPS, GRADIENT_TAPS, Correlation, WeightGradient
 from .convolution_tile import (
@@ -76,7 +78,8 @@ def _correlate_part(plan, x, weights, start, y, epilogue, n_units, of_units, of_
             target = out if n.direct else panel
             out_row = n.out_plane if n.direct else n.panel_row
             start_at, start_row = (scratch - ZERO_BYTES, 0) if start == NOTHING else (start + size * begin, 1)
-            shape = local(SumOfTaps(n.vectors // VECTORS, places, n.depth, taps, n.weight_row, out_row, start_row))
+            tiles, fewer = n.vectors // VECTORS, n.vectors % VECTORS
+            shape = local(SumOfTaps(tiles, fewer, places, n.depth, taps, n.weight_row, out_row, start_row))
             weights_at = weights + size * begin * n.weight_row
             sum_taps(n.tiles, end - begin, shape, weights_at, source, target, start_at, floor)
             for r in range(end - begin):
@@ -167,6 +170,32 @@ def _gradient_part(plan, x, d, partial, n_units, n_parts, of_tiles, team, one, p
 
 
 @kernel
+def _sum_of_places(n, p, x, d, n_images, f, t, one):
+    """The gradient of element ``t`` of filter ``f`` over the places that there are; NaN as soon as it is.
+
+    ``n`` is a ``WeightGradient``, ``p`` the ``Planes`` of its images.
+    """
+    size_h, size_w = n.filter_h, n.filter_w
+    c, down, right = t // (size_h * size_w), t // size_w % size_h - p.top, t % size_w - p.left
+    area, of_image = n.places_h * n.places_w, p.height * p.width
+    total = 0.0
+    for image in range(n_images):
+        dout = view(d + size_of(one) * (image * n.filters + f) * area, area, one)
+        pixels = view(x + size_of(one) * (image * p.channels + c) * of_image, of_image, one)
+        for i in range(n.places_h):
+            row = i * p.stride + down
+            for j in range(n.places_w):
+                column = j * p.stride + right
+                if row >= 0 and row < p.height and column >= 0 and column < p.width:
+                    total += np.float64(dout[i * n.places_w + j]) * np.float64(pixels[row * p.width + column])
+                else:
+                    total += np.float64(dout[i * n.places_w + j]) * 0.0
+            if total != total:
+                return like(total, one)
+    return like(total, one)
+
+
+@kernel
 def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db):
     """The gradients of filters and bias by that with respect to the output; see ``convolution_plan.WeightGradient``.
 
@@ -194,11 +223,15 @@ def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db)
         bias = view(db, n.filters, one)
         for f in range(n.filters):
             bias[f] = (bias[f] if adds else like(0, one)) + rate * sums[f]
+    of_x = operands(Planes, plan + 8 * _PLANES_OF_GRADIENT)
     filters = view(dw, n.filters * n.depth, one)
     for f in range(n.filters):
         for t in range(n.depth):
             tile = f // rows * n.tap_tiles + t // taps
             found = sums[n.filters + (tile * rows + f % rows) * TAP_WIDTH + t % taps]
+            if found != found:
+                # Between lines of places there are zeros, which a pixel that is not finite makes NaN of.
+                found = _sum_of_places(n, of_x, x, d, n_images, f, t, one)
             at = f * n.depth + t
             filters[at] = (filters[at] if adds else like(0, one)) + rate * found
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .convolution_tile import MOST_ROWS, TAP_SHAPES, TAP_WIDTH, VECTORS, convolution_tiles
+from .convolution_tile import FEWER_VECTORS, MOST_ROWS, TAP_SHAPES, TAP_WIDTH, VECTORS, convolution_tiles
 from .isa import ISA, SCRATCH_BYTES
 from .machine import FIXED
 from .planes import Planes
@@ -88,6 +88,8 @@ class WeightGradient(NamedTuple):
     """
 
     filters: int
+    filter_h: int
+    filter_w: int
     places_h: int
     places_w: int
     band: int
@@ -186,7 +188,8 @@ def _correlation(
         length = (band - 1) * p.pitch + width
         last = length - lanes if in_place or direct else length  # nothing is read or written behind the last place
         pairs = [(min(at, last), min(at, last)) for at in range(0, length, lanes)]
-    pairs += pairs[-1:] * (-len(pairs) % VECTORS)
+    left = len(pairs) % VECTORS  # the last are done more than once, to be as many as a tile has
+    pairs += pairs[-1:] * ((FEWER_VECTORS if 0 < left <= FEWER_VECTORS else VECTORS) - left if left else 0)
     panel_row = pairs[-1][1] + lanes
     refuse(item * (copied * p.image + (not direct) * MOST_ROWS * panel_row))
     if in_place:
@@ -327,6 +330,8 @@ def weight_gradient(s: Shape, dtype: np.dtype) -> np.ndarray:
     row_tiles, tap_tiles = _tiles(s.filters, len(taps), tile)
     words = WeightGradient(
         filters=s.filters,
+        filter_h=s.filter_h,
+        filter_w=s.filter_w,
         places_h=height,
         places_w=width,
         band=band,

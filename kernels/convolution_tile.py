@@ -27,6 +27,7 @@ _SUMS = len(ISA.tile_rows) * ISA.tile_rows[-1]  # that the registers hold beside
 _FEW = isqrt(_SUMS)
 _MANY = _SUMS // _FEW
 VECTORS, MOST_ROWS = _FEW, _MANY  # of places in a tile, and rows of the output: as few loads as can be
+FEWER_VECTORS = max(1, VECTORS // 2)  # of the last places, where that does
 TAP_SHAPES = ((_FEW, _MANY), (_MANY, _FEW))  # rows and taps of a tile of gradients
 TAP_WIDTH = 1 << (_MANY - 1).bit_length()  # numbers of a row of either as it is stored
 
@@ -35,10 +36,11 @@ class SumOfTaps(NamedTuple):
     """What ``sum_taps`` knows beside addresses of elements; offsets and rows are in elements.
 
     ``tiles`` times VECTORS pairs of offsets stand at ``places``, of a vector of the image and of where its sums go, and
-    ``depth`` pairs at ``taps``, of a weight and of what it meets.
+    FEWER_VECTORS more if ``fewer``; ``depth`` pairs stand at ``taps``, of a weight and of what it meets.
     """
 
     tiles: int
+    fewer: int
     places: int
     depth: int
     taps: int
@@ -82,17 +84,18 @@ def _emit_sum_of_taps(v: Vectors, arguments, rows: int, lanes: int) -> None:
     n = _words(builder, SumOfTaps, shape)
     weights, x, y, start = (v.pointer(at) for at in (weights, x, y, start))
     places, taps = (builder.inttoptr(n[name], I64.as_pointer()) for name in ("places", "taps"))
-    sums = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(VECTORS)] for _ in range(rows)]
+    slots = [[cgutils.alloca_once(builder, v.type(lanes)) for _ in range(VECTORS)] for _ in range(rows)]
     limited = builder.fcmp_ordered(">", floor, ir.Constant(v.element, float("-inf")))
-    with cgutils.for_range(builder, n["tiles"]) as tile:
-        first = builder.mul(tile.index, I64(VECTORS))
-        at = [builder.add(first, I64(j)) for j in range(VECTORS)]
+    weight_rows = [v.at(weights, builder.mul(n["weight_row"], I64(i))) for i in range(rows)]
+
+    def tile(first, vectors: int) -> None:
+        sums = [row[:vectors] for row in slots]
+        at = [builder.add(first, I64(j)) for j in range(vectors)]
         lines = [v.at(x, _pair(builder, places, index, 0)) for index in at]
         for i, row in enumerate(sums):
             begin = v.splat(v.scalar(v.at(start, builder.mul(n["start_row"], I64(i)))), lanes)
             for slot in row:
                 builder.store(begin, slot)
-        weight_rows = [v.at(weights, builder.mul(n["weight_row"], I64(i))) for i in range(rows)]
         with cgutils.for_range(builder, n["depth"]) as tap:
             weight, offset = (_pair(builder, taps, tap.index, side) for side in (0, 1))
             met = [v.load(v.at(line, offset), lanes) for line in lines]
@@ -107,6 +110,11 @@ def _emit_sum_of_taps(v: Vectors, arguments, rows: int, lanes: int) -> None:
             out = v.at(y, builder.mul(n["out_row"], I64(i)))
             for j, slot in enumerate(row):
                 v.store(builder.load(slot), v.at(out, _pair(builder, places, at[j], 1)))
+
+    with cgutils.for_range(builder, n["tiles"]) as loop:
+        tile(builder.mul(loop.index, I64(VECTORS)), VECTORS)
+    with builder.if_then(builder.icmp_signed("!=", n["fewer"], I64(0))):
+        tile(builder.mul(n["tiles"], I64(VECTORS)), FEWER_VECTORS)
 
 
 def _emit_sum_of_places(v: Vectors, arguments, rows: int, n_taps: int, lanes: int) -> None:

@@ -16,13 +16,12 @@ number of threads.
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from ._jit import kernel
+from .column_vectors import column_moments, put_moments, put_slopes
 from .columns import add_up_part, part_of_columns, partial_at, parts_of_columns, put_gradients, rate_of
 from .entry import integer, number, operand, rows_of, vector
 from .instructions import operands, operation
-from .memory import address, bits_of_float, like, matrix, store, view
+from .memory import address, bits_of_float, like, matrix, size_of, store, view
 from .program import LOSS
 from .reduce import sum_of_squares, wide_dot, wide_sum
 from .team import package, spread
@@ -36,20 +35,10 @@ STATISTICS = 6
 def _moments(x, partial, part, member):
     """Leave the mean of each column over the rows of a part, and the sum of the squared deviations from it."""
     begin, end = part_of_columns(x.shape, part)
-    means, squares = partial[part, 0], partial[part, 1]
-    means[:] = 0
-    squares[:] = 0
-    for n in range(begin, end):
-        row = x[n]
-        for k in range(row.size):
-            means[k] += np.float64(row[k])
-    for k in range(means.size):
-        means[k] /= end - begin
-    for n in range(begin, end):
-        row = x[n]
-        for k in range(row.size):
-            deviation = np.float64(row[k]) - means[k]
-            squares[k] += deviation * deviation
+    one, apart = x.dtype.type(1), x.shape[1]
+    first = address(x) + size_of(one) * begin * apart
+    means, squares = address(partial[part, 0]), address(partial[part, 1])
+    column_moments(apart, end - begin, apart, first, means, squares, one)
 
 
 @kernel
@@ -69,13 +58,11 @@ def _join_moments(shape, partial):
 @kernel
 def _apply(x, statistics, factor, shift, z, y, part, member):
     begin, end = part_of_columns(x.shape, part)
-    mean, scale = statistics[MEAN], statistics[SCALE]
-    for n in range(begin, end):
-        row, standard, out = x[n], z[n], y[n]
-        for k in range(row.size):
-            standard[k] = (row[k] - mean[k]) * scale[k]
-        for k in range(row.size):
-            out[k] = standard[k] * factor[k] + shift[k]
+    one, apart = x.dtype.type(1), x.shape[1]
+    first = size_of(one) * begin * apart
+    rows = address(x) + first, address(z) + first, address(y) + first
+    numbers = address(statistics[MEAN]), address(statistics[SCALE]), address(factor), address(shift)
+    put_moments(apart, end - begin, apart, rows[0], *numbers, rows[1], rows[2], one)
 
 
 @kernel
@@ -129,20 +116,19 @@ def _add_up(d, z, partial, part, member):
 
 
 @kernel
-def _back_columns(d, z, statistics, part, member):
+def _back_columns(d, z, statistics, dx, part, member):
     begin, end = part_of_columns(d.shape, part)
-    by, off, along = statistics[BY], statistics[OFF], statistics[ALONG]
-    for n in range(begin, end):
-        row, standard = d[n], z[n]
-        for k in range(row.size):
-            row[k] = by[k] * row[k] - off[k] - along[k] * standard[k]
+    one, apart = d.dtype.type(1), d.shape[1]
+    first = size_of(one) * begin * apart
+    numbers = address(statistics[BY]), address(statistics[OFF]), address(statistics[ALONG])
+    put_slopes(apart, end - begin, apart, address(d) + first, address(z) + first, *numbers, address(dx) + first, one)
 
 
 @kernel
-def batch_normalization_back(team, d, z, factor, statistics, constant, partial, rate, adds, of_factor, of_shift):
-    """The gradients of ``batch_normalization`` by that with respect to y, which becomes that with respect to x.
+def batch_normalization_back(team, d, z, factor, statistics, constant, partial, rate, adds, of_factor, of_shift, dx):
+    """The gradients of ``batch_normalization`` by that with respect to y, ``d``.
 
-    d : (N, K), overwritten
+    d, dx : (N, K); ``dx`` is overwritten, and may be ``d``
     z, factor, statistics : as the forward pass left them; BY, OFF and ALONG are overwritten
     constant : whether MEAN and SCALE did not come from the batch, so that no gradient goes through them
     partial : as in the forward pass
@@ -157,7 +143,7 @@ def batch_normalization_back(team, d, z, factor, statistics, constant, partial, 
     share = 0.0 if constant else 1.0 / d.shape[0]
     for k in range(sums.size):
         off[k], along[k] = sums[k] * share * by[k], products[k] * share * by[k]
-    spread(team, parts, package(_back_columns, (d, z, statistics)))
+    spread(team, parts, package(_back_columns, (d, z, statistics, dx)))
 
 
 @kernel(by_address=True)
@@ -177,13 +163,8 @@ def batch_normalization_backward(team, given, one):
     factor, statistics = vector(given, 2, one), rows_of(given, 3, one)
     partial, dx = partial_at(operand(given, 4)[0], dy.shape[0], dy.shape[1]), rows_of(given, 6, one)
     dfactor, dshift, rate = vector(given, 7, one), vector(given, 8, one), like(1, one)
-    for n in range(dx.shape[0]):
-        source, target = dy[n], dx[n]
-        for k in range(target.size):
-            target[k] = source[k]
-    batch_normalization_back(
-        team, dx, z, factor, statistics, integer(given, 5) != 0, partial, rate, False, dfactor, dshift
-    )
+    constant = integer(given, 5) != 0
+    batch_normalization_back(team, dy, z, factor, statistics, constant, partial, rate, False, dfactor, dshift, dx)
     return 1
 
 
@@ -368,7 +349,7 @@ def normalize_batch_gradient(team, row, step, one):
     statistics, partial = matrix(i.statistics, STATISTICS, i.columns, one), partial_at(i.partial, i.rows, i.columns)
     rate, adds = rate_of(step, i.descends, one), i.adds + i.descends > 0
     dgamma, dbeta = view(i.dgamma, i.columns, one), view(i.dbeta, i.columns, one)
-    batch_normalization_back(team, d, z, gamma, statistics, False, partial, rate, adds, dgamma, dbeta)
+    batch_normalization_back(team, d, z, gamma, statistics, False, partial, rate, adds, dgamma, dbeta, d)
 
 
 @operation(MovingAverages)

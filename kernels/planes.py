@@ -75,16 +75,37 @@ def copy_lines(typingctx, source, source_row, target, target_row, rows, columns,
             with cgutils.for_range(builder, columns) as element:
                 builder.store(v.scalar(v.at(line, element.index)), v.at(out, element.index))
 
+        def copy_short(short):
+            """Lines of less than two vectors of ``short`` lanes: the first and the last so many elements."""
+
+            def copy(line, out):
+                for at in I64(0), builder.sub(columns, I64(short)):
+                    v.store(v.load(v.at(line, at), short), v.at(out, at))
+
+            return copy
+
         end = builder.append_basic_block("end")
-        forms = [copy_elements, *map(copy_vectors, range(1, FEW_VECTORS + 1)), copy_any]
-        blocks = [builder.append_basic_block(f"vectors{n}") for n in range(len(forms))]
+        forms = [*map(copy_vectors, range(1, FEW_VECTORS + 1)), copy_any]
+        below, *blocks = [builder.append_basic_block(f"vectors{n}") for n in range(len(forms) + 1)]
         switch = builder.switch(whole, blocks[-1])
+        switch.add_case(I64(0), below)
         for n, block in enumerate(blocks):
             if n < len(blocks) - 1:
-                switch.add_case(I64(n), block)
+                switch.add_case(I64(n + 1), block)
             builder.position_at_end(block)
             lines(forms[n])
             builder.branch(end)
+        builder.position_at_end(below)
+        for short in [n for n in (lanes // 2, lanes // 4, lanes // 8) if n > 1]:
+            long_enough = builder.append_basic_block(f"of_{short}")
+            shorter = builder.append_basic_block(f"below_{short}")
+            builder.cbranch(builder.icmp_signed(">=", columns, I64(short)), long_enough, shorter)
+            builder.position_at_end(long_enough)
+            lines(copy_short(short))
+            builder.branch(end)
+            builder.position_at_end(shorter)
+        lines(copy_elements)
+        builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 

@@ -4,7 +4,7 @@ Around an image lie zeros, as many as are asked for, which count like its own nu
 one of them. Of equal numbers the first is the largest, and NaN is larger than any number, as for NumPy's argmax.
 
 Each channel of each image is copied into planes (``planes``), where what is at one place of the window, a *tap*, lies
-side by side for neighbouring windows.
+side by side for neighbouring windows. The usual window, 2 x 2, is read where it lies (``pooling_by_two``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .instructions import operands, operation
 from .isa import ISA
 from .memory import like, size_of, view
 from .planes import Planes, copy_back, copy_image
+from .pooling_by_two import larger, largest_by_two, largest_by_two_back, mean_by_two, mean_by_two_back
 from .simd import I32, I64, Vectors, element_bytes, element_type
 from .team import CHUNK, package, scratch_of, spread
 
@@ -33,7 +34,8 @@ BYTE_TAPS = 256  # up to which the place of the largest is kept in a byte, else 
 class Pool(NamedTuple):
     """Words of a pooling: of planes (height, width) by windows of ``taps``, ``window_w`` in a row.
 
-    Then come the words of a ``Planes``, and for each tap a pair of numbers, the second its offset in the planes.
+    ``by_two`` says whether ``pooling_by_two`` does it. Then come the words of a ``Planes``, and for each tap a pair of
+    numbers, the second its offset in the planes.
     """
 
     height: int
@@ -46,6 +48,7 @@ class Pool(NamedTuple):
     pad: int
     vectors: int
     lanes: int
+    by_two: int
 
 
 _PLANES = len(Pool._fields)
@@ -65,8 +68,10 @@ def pool_plan(height: int, width: int, window: tuple[int, int], stride: int, pad
     p = planes_for((1, height, width), stride, (pad, pad), (places[0] + reach[0] - 1, places[1] + reach[1] - 1), lanes)
     vectors = -(-((places[0] - 1) * p.pitch + places[1]) // lanes)
     taps = taps_of(s)
-    refuse(dtype.itemsize * p.image + 2 * vectors * lanes * dtype.itemsize)
-    words = Pool(height, width, *places, len(taps), window[1], stride, pad, vectors, lanes)
+    by_two = (*window, stride, pad) == (2, 2, 2, 0)
+    if not by_two:
+        refuse(dtype.itemsize * p.image + 2 * vectors * lanes * dtype.itemsize)
+    words = Pool(height, width, *places, len(taps), window[1], stride, pad, vectors, lanes, by_two)
     return np.array([*words, *p, *offsets_of(taps, p)], np.int64)
 
 
@@ -95,13 +100,10 @@ def _largest(typingctx, x, taps, n_taps, y, places, vectors, in_bytes, one):
             with cgutils.for_range(builder, builder.sub(n_taps, I64(1))) as tap:
                 index = builder.add(tap.index, I64(1))
                 value, so_far = v.load(v.at(line, _tap(builder, taps, index)), lanes), builder.load(best)
-                # Larger or NaN, unless there is NaN already.
-                larger = builder.and_(
-                    builder.fcmp_unordered(">", value, so_far), builder.fcmp_ordered("ord", so_far, so_far)
-                )
+                is_larger = larger(builder, value, so_far)
                 own = v.splat(index if number == I64 else builder.trunc(index, number), lanes)
-                builder.store(builder.select(larger, value, so_far), best)
-                builder.store(builder.select(larger, own, builder.load(place)), place)
+                builder.store(builder.select(is_larger, value, so_far), best)
+                builder.store(builder.select(is_larger, own, builder.load(place)), place)
             v.store(builder.load(best), v.at(y, at))
 
             def keep(kept, at=at):
@@ -176,7 +178,12 @@ def _max_part(plan, x, y, places, n_planes, team, one, part, member):
     found = panel + size * n.vectors * n.lanes
     of_plane = n.places_h * n.places_w
     for plane in range(begin, end):
-        copy_image(x + size * plane * n.height * n.width, p, 0, scratch, one)
+        at = x + size * plane * n.height * n.width
+        if n.by_two:
+            out = y + size * plane * of_plane
+            largest_by_two(at, n.width, out, places + plane * of_plane, n.places_h, n.places_w, one)
+            continue
+        copy_image(at, p, 0, scratch, one)
         _largest(scratch, taps, n.taps, panel, found, n.vectors, in_bytes, one)
         copy_back(panel, p.pitch, n.places_h, n.places_w, y + size * plane * of_plane, n.places_w, 1, one)
         if in_bytes:
@@ -212,7 +219,11 @@ def _max_back_part(plan, d, places, dx, n_planes, one, part, member):
     begin, end = _part(n, n_planes, part)
     of_plane, elements = n.places_h * n.places_w, n.height * n.width
     for plane in range(begin, end):
-        own, out = view(d + size * plane * of_plane, of_plane, one), view(dx + size * plane * elements, elements, one)
+        at, there = d + size * plane * of_plane, dx + size * plane * elements
+        if n.by_two:
+            largest_by_two_back(at, places + plane * of_plane, there, n.height, n.width, one)
+            continue
+        own, out = view(at, of_plane, one), view(there, elements, one)
         for i in range(out.size):
             out[i] = like(0, one)
         if n.taps <= BYTE_TAPS:
@@ -235,9 +246,13 @@ def _mean_part(plan, x, y, n_planes, team, one, part, member):
     begin, end = _part(n, n_planes, part)
     panel, of_plane, share = scratch + size * p.image, n.places_h * n.places_w, like(1.0 / n.taps, one)
     for plane in range(begin, end):
-        copy_image(x + size * plane * n.height * n.width, p, 0, scratch, one)
+        at, out = x + size * plane * n.height * n.width, y + size * plane * of_plane
+        if n.by_two:
+            mean_by_two(at, n.width, out, n.places_h, n.places_w, one)
+            continue
+        copy_image(at, p, 0, scratch, one)
         _mean(scratch, taps, n.taps, panel, n.vectors, share)
-        copy_back(panel, p.pitch, n.places_h, n.places_w, y + size * plane * of_plane, n.places_w, 1, one)
+        copy_back(panel, p.pitch, n.places_h, n.places_w, out, n.places_w, 1, one)
 
 
 @kernel
@@ -253,7 +268,11 @@ def _mean_back_part(plan, d, dx, n_planes, one, part, member):
     begin, end = _part(n, n_planes, part)
     of_plane, elements, share = n.places_h * n.places_w, n.height * n.width, like(1.0 / n.taps, one)
     for plane in range(begin, end):
-        own, out = view(d + size * plane * of_plane, of_plane, one), view(dx + size * plane * elements, elements, one)
+        at, there = d + size * plane * of_plane, dx + size * plane * elements
+        if n.by_two:
+            mean_by_two_back(at, there, n.height, n.width, one)
+            continue
+        own, out = view(at, of_plane, one), view(there, elements, one)
         for i in range(out.size):
             out[i] = like(0, one)
         for i in range(n.places_h):

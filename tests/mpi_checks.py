@@ -258,6 +258,25 @@ def estimators_train_together():
     assert "rank 1 has another start by random_state" in str(error), error
 
 
+def balanced_classes_of_estimators_are_those_of_all_ranks():
+    from fastbp.sklearn import MLPClassifier
+
+    options = {"hidden_layer_sizes": (5,), "random_state": 0, "dtype": "float64", "progress": False, "max_iter": 3}
+    place = np.arange(N)
+    rare = np.where(place % 9 == 0, 2, place % 5 < np.where(place < N // 2, 1, 4))  # shards have other shares of them
+    several = np.stack([rare == 2, place < N // 5, rare == 0], axis=1).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that so few epochs do not converge
+        for labels, weights in ((np.array(["a", "b", "c"])[rare], WEIGHTS), (rare == 2, None), (several, None)):
+            own = None if weights is None else weights[OWN]
+            for solver in ("adam", "lbfgs") if SIZE == 2 else ("adam",):
+                one, net = (MLPClassifier(solver=solver, class_weight="balanced", **options) for _ in range(2))
+                net.fit(X[OWN], labels[OWN], own, comm=COMM)
+                expected = one.fit(X, labels, weights).coefs_[0]
+                np.testing.assert_allclose(net.coefs_[0], expected, rtol=1e-5, atol=1e-9)
+                assert_same_on_all(net.coefs_[0].tobytes())
+
+
 def the_script_of_the_pages_trains():
     os.chdir(sys.argv[1])
     ended = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "on_ranks.py"))

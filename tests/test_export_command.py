@@ -141,6 +141,26 @@ def test_bytes_are_scaled(run):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("default")
+def test_images_of_float64_become_a_graph_of_float32_which_is_said_in_a_line(capsys):
+    runtime = pytest.importorskip("onnxruntime")
+    net = fastbp.convnet("simple-conv", 10, (1, 12, 12), seed=0, dtype="float64")
+    net.save("images.st")
+    assert cli.main(["export", "images.st", "--format", "onnx"]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith(
+        "fastbp: the ONNX graph takes, computes and gives float32, where the network is of float64"
+    )
+    assert told.err.count("\n") == 1 and "Warning" not in told.err
+    assert told.out.endswith("written  images.onnx\n")
+    x = np.random.default_rng(0).standard_normal((5, 1, 12, 12))
+    session = runtime.InferenceSession("images.onnx")
+    assert session.get_inputs()[0].type == "tensor(float)"
+    (scores,) = session.run(None, {"x": x.astype(np.float32)})
+    expected = net.predict(x)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=64 * np.finfo(np.float32).eps * np.abs(expected).max())
+
+
 def test_a_scale_that_no_weights_can_take_is_an_error_for_a_state_dict(capsys):
     pytest.importorskip("torch")
     net = fastbp.Sequential([fastbp.Tanh(), fastbp.Affine(np.ones((3, 2)), None)])

@@ -70,6 +70,53 @@ def test_forms_of_a_convolution(x_shape, n_filters, window, stride, pad):
     compare(*convolution(x_shape, window, stride, pad, n_filters, np.float32, 0), x, np.float32, 2e-4)
 
 
+@dtypes
+@pytest.mark.parametrize("special", [np.inf, np.nan])
+@pytest.mark.parametrize("pixel", [(0, 0), (0, -1), (-1, 0), (-1, -1), (3, 4)])
+@pytest.mark.parametrize(
+    ("x_shape", "window", "stride", "pad"),
+    [
+        ((3, 2, 7, 7), (3, 3), 1, 1),
+        ((2, 1, 28, 28), (5, 5), 1, 0),
+        ((2, 3, 9, 10), (3, 2), 2, 0),
+        ((2, 3, 9, 10), (3, 2), 2, 1),
+        ((2, 2, 16, 16), (3, 3), 1, 1),
+        ((2, 8, 120, 70), (3, 3), 1, 1),  # in bands
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the plain layer
+def test_numbers_that_are_not_finite_go_where_they_go_in_numpy(x_shape, window, stride, pad, pixel, special, dtype):
+    rng = np.random.default_rng(0)
+    own, plain = convolution(x_shape, window, stride, pad, 4, dtype, 0)
+    plain_x = rng.standard_normal(x_shape).astype(dtype)
+    plain_dout = rng.standard_normal(own.forward(plain_x).shape).astype(dtype)
+    for of_x in (True, False):
+        x, dout = plain_x.copy(), plain_dout.copy()
+        (x if of_x else dout)[(1, 0, *pixel)] = special
+        pairs = [(own.forward(x), plain.forward(x.astype(np.float64)))]
+        pairs += [(own.backward(dout), plain.backward(dout.astype(np.float64)))]
+        pairs += [(own.dW, plain.dW), (own.db, plain.db)]
+        for got, expected in pairs:
+            finite = np.isfinite(expected)
+            np.testing.assert_array_equal(got[~finite], expected[~finite])
+            assert_within(got[finite], expected[finite], 256 * eps(dtype) * np.abs(expected[finite]).max(initial=1))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_weight_that_is_not_finite_meets_every_pixel_of_its_channel(stride):
+    W = np.ones((2, 2, 2, 2))
+    W[1, 0, 0, 0] = np.inf
+    layer = Convolution(W, np.zeros(2), stride)
+    y = layer.forward(np.ones((1, 2, 6, 5)))
+    dx = layer.backward(np.ones(y.shape))[0]
+    assert np.isfinite(dx[1]).all()
+    reached = np.zeros((6, 5), bool)
+    reached[::stride, ::stride] = True
+    np.testing.assert_array_equal(~np.isfinite(dx[0]), reached)
+    reached[::stride, ::stride][: y.shape[2], : y.shape[3]] = False
+    assert np.isnan(dx[0][reached]).all()
+
+
 @given(shape=shapes(), dtype=st.sampled_from(FLOATS), kind=st.sampled_from(["MaxPooling", "AveragePooling"]))
 def test_pooling_is_that_of_the_reference(shape, dtype, kind):
     x_shape, window, stride, pad = shape
@@ -88,6 +135,33 @@ def test_the_largest_is_the_first_and_nan_is_larger(dtype):
     own, plain = MaxPooling(3, 3, 1), reference.MaxPooling(3, 3, 1)
     np.testing.assert_array_equal(own.forward(x), plain.forward(x))
     np.testing.assert_array_equal(own.arg_max, plain.arg_max)
+
+
+@dtypes
+@pytest.mark.parametrize("kind", ["MaxPooling", "AveragePooling"])
+@pytest.mark.parametrize("height", [2, 5])
+@pytest.mark.parametrize("width", [2, 3, 4, 7, 9, 16, 17, 24, 31, 32, 33, 46, 64, 67])
+def test_windows_of_two_that_move_by_two(width, height, kind, dtype):
+    rng = np.random.default_rng(width)
+    x = rng.choice([-2, -1, 0, 1, 2, np.nan, np.inf], (3, 2, height, width)).astype(dtype)
+    own, plain = (
+        {"MaxPooling": MaxPooling, "AveragePooling": AveragePooling}[kind](2, 2),
+        getattr(reference, kind)(2, 2),
+    )
+    np.testing.assert_array_equal(own.forward(x), plain.forward(x))
+    if kind == "MaxPooling":
+        np.testing.assert_array_equal(own.arg_max, plain.arg_max)
+    dout = rng.choice([-2, -1, 0.5, 3], own.forward(x).shape).astype(dtype)
+    dx = own.backward(dout)
+    np.testing.assert_array_equal(dx, plain.backward(dout))
+    assert not np.signbit(own.backward(-np.zeros_like(dout))).any()  # a sum that begins with 0
+
+
+def test_the_usual_window_needs_no_room():
+    x = np.random.default_rng(0).standard_normal((1, 1, 2200, 2200)).astype(np.float32)
+    with pytest.raises(ValueError, match="images must be so small"):
+        MaxPooling(2, 2, 1).forward(x)
+    np.testing.assert_array_equal(MaxPooling(2, 2).forward(x), x.reshape(1, 1, 1100, 2, 1100, 2).max((3, 5)))
 
 
 def test_a_window_of_more_than_a_byte_tells():

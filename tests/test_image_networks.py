@@ -261,3 +261,25 @@ def test_the_slope_of_an_activation_before_flatten_is_taken_by_whoever_comes_aft
     other.step(x, t, optimizer=fastbp.optimizers.SGD(1.0))
     for name, gradient in by_layers.items():
         assert_within(net.params[name] - other.params[name], gradient, 64 * eps(np.float64))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("after", [None, fastbp.Flatten, fastbp.Relu, lambda: fastbp.AveragePooling(1, 1)])
+@pytest.mark.parametrize("activation", [fastbp.Relu, fastbp.Tanh, fastbp.Gelu])
+def test_the_slope_of_an_activation_goes_through_the_largest_of_windows(activation, after, stride):
+    rng = np.random.default_rng(0)
+    pooling = fastbp.MaxPooling(2, 2, stride)
+    sides = pooling.out_shape((3, 7, 6))
+    layers = [fastbp.Convolution(rng.standard_normal((3, 1, 2, 2)), rng.standard_normal(3)), activation(), pooling]
+    layers += [] if after is None else [after()]
+    layers += [fastbp.Affine(rng.standard_normal((int(np.prod(sides)), 2)), np.zeros(2))]
+    net = fastbp.Sequential(layers, in_shape=(1, 8, 7))
+    x, t = rng.standard_normal((5, 1, 8, 7)), rng.integers(0, 2, 5)
+    by_layers = net.gradient(x, t)
+    before = {name: array.copy() for name, array in net.params.items()}
+    net.step(x, t, optimizer=fastbp.optimizers.SGD(1.0))
+    for name, gradient in by_layers.items():
+        assert_within(before[name] - net.params[name], gradient, 256 * eps(np.float64))
+    functions = [line for line in str(net.program(batch_size=5)).splitlines() if line.startswith("ActivationGradient")]
+    in_large = [f"n={5 * 3 * 7 * 6} " in line for line in functions]
+    assert in_large.count(True) == (activation is fastbp.Gelu or stride == 1)  # computed of its input, or of a sum

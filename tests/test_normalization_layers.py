@@ -48,6 +48,28 @@ def test_forward_and_backward_are_those_of_the_reference(kind, n, k, dtype, seed
         assert_within(own, expected, tolerance * n)
 
 
+@dtypes
+@pytest.mark.parametrize("columns", ["channels", "pixels"])
+@pytest.mark.parametrize("shape", [(6, 3, 4, 5), (2, 5, 1, 3), (3, 1, 7, 7), (9, 4, 1, 1), (1, 2, 3, 3)])
+@pytest.mark.filterwarnings("ignore:BatchNormalization expects at least two samples")
+def test_images_are_normalised_by_channel_or_as_in_the_book_by_pixel(shape, columns, dtype):
+    k = shape[1] if columns == "channels" else int(np.prod(shape[1:]))
+    layer, other = made("BatchNormalization", k, dtype, eps=0.1), made("BatchNormalization", k, np.float64, reference)
+    other.eps, other.gamma, other.beta = 0.1, layer.gamma.astype(np.float64), layer.beta.astype(np.float64)
+    rng, tolerance = np.random.default_rng(1), 256 * eps(dtype)
+    for train_flg in (True, True, False):
+        x, dout = (1 + rng.standard_normal(shape)).astype(dtype), rng.standard_normal(shape).astype(dtype)
+        y, dx = layer.forward(x, train_flg), layer.backward(dout)
+        assert (y.dtype, dx.dtype) == (dtype, dtype)
+        assert_within(y, other.forward(x.astype(np.float64), train_flg), tolerance)
+        assert_within(dx, other.backward(dout.astype(np.float64)), tolerance)
+        for name in ("dgamma", "dbeta", "running_mean", "running_var"):
+            assert_within(getattr(layer, name), getattr(other, name), 8 * tolerance)
+        if columns == "channels" and train_flg and len(x) > 1:  # that each channel is what it says
+            plain = (y.astype(np.float64) - layer.beta.reshape(-1, 1, 1)) / layer.gamma.reshape(-1, 1, 1)
+            np.testing.assert_allclose(plain.mean(axis=(0, 2, 3)), 0, atol=tolerance)
+
+
 def test_the_books_layer_can_be_replaced():
     """Positional arguments, running statistics from zeros, and train_flg, as in the book's common/layers.py."""
     rng = np.random.default_rng(0)

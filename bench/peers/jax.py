@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import numpy as np
 
 from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import NETWORK, batches, work
+from ..bench_convolution import RATES, operands, rule
+from ..bench_convolution import network as convolutional_network
 from ..bench_gemm import factors
 from ..elementwise import arrays, sample
 from ..losses import scores_and_targets
@@ -85,7 +88,19 @@ def start(network: Network) -> tuple[Any, Any, Any, Any]:
     return parameters, states, jax.numpy.zeros((), jax.numpy.float32), jax.numpy.zeros(())
 
 
-def step(network: Network, loss: Callable, state: Any, x: Any, t: Any) -> Any:
+class Rule(Protocol):
+    """How a network's parameters move."""
+
+    @property
+    def optimizer(self) -> str:
+        """Which rule, "sgd" or "adam"."""
+
+    @property
+    def rate(self) -> float:
+        """Its learning rate."""
+
+
+def step(network: Rule, loss: Callable, state: Any, x: Any, t: Any) -> Any:
     """``state``, of ``start``, one step on."""
     jax = _jax()
     parameters, states, done, _ = state
@@ -238,3 +253,61 @@ def predict(network: Network) -> Work:
         return x @ W + b
 
     return _jitted(scores, network.data()[0])
+
+
+def _convolve(x: Any, W: Any, stride: int, pad: int) -> Any:
+    return _jax().lax.conv_general_dilated(x, W, (stride, stride), [(pad, pad)] * 2)
+
+
+@CALL.does("convolution")
+def convolution(direction: str, shape: tuple[int, ...]) -> Work:
+    """What ``vjp`` of it gives for one gradient; the compiler leaves out what that does not need."""
+    jax, a, pad = _jax(), operands(shape), shape[-1]
+
+    def forward(x, W, b):
+        return _convolve(x, W, 1, pad) + b[:, None, None]
+
+    if direction == "forward":
+        return _jitted(forward, a["x"], a["W"], a["b"])
+    if direction == "dx":
+        return _jitted(lambda x, W, b, d: jax.vjp(lambda x: forward(x, W, b), x)[1](d), *a.values())
+    return _jitted(lambda x, W, b, d: jax.vjp(lambda W, b: forward(x, W, b), W, b)[1](d), *a.values())
+
+
+def _layer(layer: Any, parameters: Any, x: Any) -> Any:
+    """What a layer of the convolutional networks makes of ``x``."""
+    jax, kind = _jax(), type(layer).__name__
+    if kind == "Convolution":
+        return _convolve(x, parameters[0], layer.stride, layer.pad) + parameters[1][:, None, None]
+    if kind == "Affine":
+        return x.reshape(len(x), -1) @ parameters[0] + parameters[1]
+    if kind in ("MaxPooling", "AveragePooling"):
+        begin, fold = (-np.inf, jax.lax.max) if kind == "MaxPooling" else (0.0, jax.lax.add)
+        window, strides = (1, 1, layer.pool_h, layer.pool_w), (1, 1, layer.stride, layer.stride)
+        pooled = jax.lax.reduce_window(x, begin, fold, window, strides, "VALID")
+        return pooled if kind == "MaxPooling" else pooled / (layer.pool_h * layer.pool_w)
+    return {"Relu": jax.nn.relu, "Tanh": jax.numpy.tanh, "Flatten": lambda x: x.reshape(len(x), -1)}[kind](x)
+
+
+@CALL.does("convolutional step")
+def convolutional_step(name: str) -> Work:
+    """One compiled function a step."""
+    jax, (net, x, t) = _jax(), convolutional_network(name)
+    layers = list(net.layers.values())
+
+    def loss(parameters, x, t):
+        for layer, own in zip(layers, parameters, strict=True):
+            x = _layer(layer, own, x)
+        return -jax.numpy.take_along_axis(jax.nn.log_softmax(x), t[:, None], axis=1).mean()
+
+    moved = SimpleNamespace(optimizer=rule(name), rate=RATES[rule(name)])
+    parameters = [[jax.numpy.array(getattr(layer, name)) for name in layer.parameters] for layer in layers]
+    states = [jax.tree.map(jax.numpy.zeros_like, parameters) for _ in range(2)] if moved.optimizer == "adam" else []
+    compiled = jax.jit(partial(step, moved, loss), donate_argnums=0)
+    state = [(parameters, states, jax.numpy.zeros((), jax.numpy.float32), jax.numpy.zeros(()))]
+    inputs = jax.numpy.asarray(x), jax.numpy.asarray(t.astype(np.int32))
+
+    def call() -> None:
+        state[0] = jax.block_until_ready(compiled(state[0], *inputs))
+
+    return Work(call, lambda: [np.asarray(p) for p in jax.tree.leaves(state[0][0])])

@@ -130,9 +130,12 @@ stride, pad = int(stride), int(pad)
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``, and set ``dW`` and ``db``.
 
-        ``dout`` has the shape of the last ``forward``'s result. ``x`` and ``W`` are taken as they are now. Raises
-        ValueError where shapes do not fit, RuntimeError before the first ``forward``, TypeError for what is no array of
-        real numbers.
+        ``dout`` has the shape of the last ``forward``'s result. ``x`` and ``W`` are taken as they are now. Numbers that
+        are not finite go where they go in NumPy's products; only, a weight that is not finite meets every pixel of its
+        channel (with a stride, every ``stride``-th), also at a border that it does not reach, as 0 times itself: NaN.
+
+        Raises ValueError where shapes do not fit, RuntimeError before the first ``forward``, TypeError for what is no
+        array of real numbers.
         """
         return self._back(dout, wanted=True)
 

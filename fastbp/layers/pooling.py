@@ -13,6 +13,8 @@ from fastbp.basics._address import address_of
 from fastbp.basics._attributes import remembered, setting
 from fastbp.kernels import pooling as of
 from fastbp.kernels.convolution_plan import Shape
+from fastbp.kernels.gemm import LINEAR
+from fastbp.kernels.instructions import ActivationGradient
 from fastbp.kernels.pooling import (
     average_pooling,
     average_pooling_back,
@@ -170,18 +172,27 @@ class MaxPooling(_Pooling):
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the pooling, which keeps where the largest numbers are."""
         out, n_planes = self.out_shape(x.shape), p.rows * x.shape[0]
-        n, plan = math.prod(out), self._kept_plan(p, x.shape)
-        y = p.buffer((self, "y"), n)
-        places = p.buffer((self, "places"), n, dtype_of_places(self.pool_h, self.pool_w))
+        columns, plan = math.prod(out), self._kept_plan(p, x.shape)
+        y, n = p.buffer((self, "y"), columns), p.rows * columns
+        places = p.buffer((self, "places"), columns, dtype_of_places(self.pool_h, self.pool_w))
         p.emit(of.MaxPooling(x.address, y, places, n_planes, plan))
+        pooled = Operand(y, out)
+        # Of a function whose derivative goes by its output, that at the largest number is known here: there is less of
+        # it, and who comes next may do it. Where windows overlap, a sum is put through it, which stays with the sum.
+        if x.slope[1] == x.address and self.stride >= max(self.pool_h, self.pool_w):
+            function, _, number = x.take_slope()
+            pooled.slope = function, y, number
 
         def backward(dy: int, wanted: bool) -> int:
+            function, kept, number = pooled.take_slope()
+            if function != LINEAR:
+                p.emit(ActivationGradient(function, dy, kept, n, number))
             dx = p.buffer((self, "dx"), x.columns)
             p.emit(of.MaxPoolingGradient(dy, places, dx, n_planes, plan))
             return dx
 
         p.on_backward(self, backward)
-        return Operand(y, out)
+        return pooled
 
     def onnx_on(self, node: Any, x: str, shape: tuple[int, ...]) -> str:
         """ONNX's MaxPool; zeros around an image, which that has not, a Conv with filters of one 1 puts there."""

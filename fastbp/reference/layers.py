@@ -99,15 +99,30 @@ class Scale:
 
 
 class BatchNormalization:
-    """Columns of mean 0 and variance 1 over the batch, or by the running statistics, then ``gamma`` and ``beta``."""
+    """Columns of mean 0 and variance 1 over the batch, or by the running statistics, then ``gamma`` and ``beta``.
+
+    The columns of images are their channels where ``gamma`` has a number for each, else, as in the book, pixels.
+    """
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None, eps=10e-7):
         self.gamma, self.beta, self.momentum, self.eps = gamma, beta, momentum, eps
         self.running_mean, self.running_var = running_mean, running_var
 
+    def rows(self, x):
+        """(N, ...) as rows of columns."""
+        if x.ndim == 4 and x.shape[1] == len(self.gamma):
+            return np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+        return x.reshape(len(x), -1)
+
+    def back_in_place(self, rows, x):
+        """Rows in the form of ``x``, of which they are."""
+        if x.ndim == 4 and x.shape[1] == len(self.gamma):
+            return np.moveaxis(rows.reshape(len(x), *x.shape[2:], -1), -1, 1)
+        return rows.reshape(x.shape)
+
     def forward(self, x, train_flg=True):
         """(N, ...) to the same shape; a training pass moves the running statistics, which begin with zeros."""
-        rows = x.reshape(len(x), -1)
+        rows = self.rows(x)
         if self.running_mean is None:
             self.running_mean, self.running_var = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
         self.trained = train_flg
@@ -119,16 +134,16 @@ class BatchNormalization:
             mean, var = self.running_mean, self.running_var
         self.std = np.sqrt(var + self.eps)
         self.xn = (rows - mean) / self.std
-        return (self.gamma * self.xn + self.beta).reshape(x.shape)
+        return self.back_in_place(self.gamma * self.xn + self.beta, x)
 
     def backward(self, dout):
         """The gradient through the batch's mean and variance, or by constant ones; leaves dgamma and dbeta."""
-        rows = dout.reshape(len(dout), -1)
+        rows = self.rows(dout)
         self.dgamma, self.dbeta = (rows * self.xn).sum(axis=0), rows.sum(axis=0)
         g = rows * self.gamma
         if self.trained:
             g = g - g.mean(axis=0) - self.xn * (g * self.xn).mean(axis=0)
-        return (g / self.std).reshape(dout.shape)
+        return self.back_in_place(g / self.std, dout)
 
 
 class LayerNormalization:

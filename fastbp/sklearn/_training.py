@@ -20,6 +20,7 @@ from fastbp.sklearn._network import Network
 from fastbp.sklearn._solver import Solver
 from fastbp.sklearn._sparse import checked
 from fastbp.sklearn._steps import Steps
+from fastbp.training._class_weight import balanced
 from fastbp.training._ranks import ALONE, Alone, on_all_ranks
 
 NOT_FINITE = (
@@ -113,12 +114,20 @@ class Training(Fitted):
                 "class_weight='balanced' needs to know all samples, which partial_fit does not: pass a dict, as "
                 "sklearn.utils.class_weight.compute_class_weight makes it"
             )
-        if isinstance(class_weight, str) and self._ranks.size > 1:
-            raise ValueError(
-                "class_weight='balanced' needs to know all samples, of which ranks have parts: pass a dict"
-            )
-        weights = compute_sample_weight(class_weight, self._label_binarizer.inverse_transform(y))
+        if isinstance(class_weight, str):
+            weights = self._balanced(y)
+        else:
+            weights = compute_sample_weight(class_weight, self._label_binarizer.inverse_transform(y))
         return weights if sample_weight is None else weights * sample_weight
+
+    def _balanced(self, y: np.ndarray) -> np.ndarray:
+        """Weights of samples with which the classes of all ranks are balanced, in each column of labels."""
+        one_of_many = self.out_activation_ == "softmax"
+        labels = np.argmax(y, axis=1)[:, None] if one_of_many else y.astype(np.intp)
+        weights = np.ones(len(y))
+        for column in labels.T:
+            weights *= balanced(column, y.shape[1] if one_of_many else 2, self._ranks)[column]
+        return weights
 
     def _start(self, X: Any, y: np.ndarray, layer_units: list[int], same_widths: bool) -> Network:
         """The network that training starts from, on which all that follows is based: coefs_ may change meanwhile.

@@ -30,8 +30,7 @@ def with_class_weight(
         )
     if isinstance(class_weight, str):
         _arguments.choice("class_weight", class_weight, ["balanced"])
-        counts = ranks.gathered(np.bincount(labels, minlength=n_classes))
-        by_class = _balanced(np.sum(counts, axis=0))
+        by_class = balanced(labels, n_classes, ranks)
     elif isinstance(class_weight, Mapping):
         by_class = _given(class_weight, n_classes, float(np.finfo(weights.dtype).max))
     else:
@@ -41,8 +40,12 @@ def with_class_weight(
     return (per_sample * weights if weights.size else per_sample).astype(weights.dtype)
 
 
-def _balanced(counts: np.ndarray) -> np.ndarray:
-    """Weights with which every class that is there counts alike, and the samples N together, by their ``counts``."""
+def balanced(labels: np.ndarray, n_classes: int, ranks: Alone) -> np.ndarray:
+    """Weights with which every class that any of the ranks has counts alike, and all samples as many as they are.
+
+    ``labels`` are this rank's, in 0..n_classes-1.
+    """
+    counts = np.sum(ranks.gathered(np.bincount(labels, minlength=n_classes)), axis=0)
     return counts.sum() / (np.count_nonzero(counts) * np.maximum(1, counts))
 
 
