@@ -23,6 +23,7 @@ from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
 from fastbp.sequential import Sequential
+from fastbp.training.fit_many import fit_many
 from fastbp.training.history import History, TrainingState
 from fastbp.two_layer_net import TwoLayerNet
 from fastbp.views.plots import plot_confusion, plot_weights
@@ -53,6 +54,7 @@ __all__ = [
     "convnet",
     "cross_entropy_error",
     "datasets",
+    "fit_many",
     "from_torch",
     "get_num_threads",
     "load",
