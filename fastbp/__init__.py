@@ -23,6 +23,7 @@ from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
 from fastbp.sequential import Sequential
+from fastbp.training.fit_groups import fit_groups
 from fastbp.training.fit_many import fit_many
 from fastbp.training.history import History, TrainingState
 from fastbp.two_layer_net import TwoLayerNet
@@ -54,6 +55,7 @@ __all__ = [
     "convnet",
     "cross_entropy_error",
     "datasets",
+    "fit_groups",
     "fit_many",
     "from_torch",
     "get_num_threads",

@@ -54,38 +54,38 @@ class Job:
         return self.epochs * len(self.data) * self.binding.vector.size
 
 
-def as_networks(nets: Any) -> list[Network]:
-    """``nets``, different networks that have no layer and no array in common; named by position where they are not."""
+def as_networks(nets: Any, called: Callable[[int], str]) -> list[Network]:
+    """``nets``, different networks that have no layer and no array in common; they are named where they are not."""
     if isinstance(nets, (Network, str)) or not isinstance(nets, Iterable):
         raise TypeError(f"nets must be a sequence of networks, got {_arguments.shown(nets)}")
     networks = list(nets)
     places: dict[int, int] = {}
     for k, net in enumerate(networks):
         if not isinstance(net, Network):
-            raise TypeError(f"nets[{k}] must be a network of fastbp, got {_arguments.shown(net)}")
+            raise TypeError(f"{called(k)} must be a network of fastbp, got {_arguments.shown(net)}")
         if (other := places.setdefault(id(net), k)) != k:
-            raise ValueError(f"nets[{k}] is nets[{other}] once more: copy.deepcopy makes another network of it")
+            raise ValueError(f"{called(k)} is {called(other)} once more: copy.deepcopy makes another network of it")
     owners: dict[int, int] = {}
     for k, net in enumerate(networks):
         for name, layer in net.layers.items():
             if (other := owners.setdefault(id(layer), k)) != k:
-                raise ValueError(f"nets[{k}] has {name} in common with nets[{other}]: a layer is of one network")
+                raise ValueError(f"{called(k)} has {name} in common with {called(other)}: a layer is of one network")
     vectors = {id(v): k for k, net in enumerate(networks) for v in (net._last_binding.vector, net._last_binding.kept)}
     for k, net in enumerate(networks):
         if not net._last_binding.has_arrays_of(net.layers, net.loss_layer):
-            _check_own(k, net, vectors)
+            _check_own(k, net, vectors, called)
     return networks
 
 
-def _check_own(k: int, net: Network, vectors: dict[int, int]) -> None:
-    """ValueError where an array that was put into a layer of ``nets[k]`` is in the vector of another."""
+def _check_own(k: int, net: Network, vectors: dict[int, int], called: Callable[[int], str]) -> None:
+    """ValueError where an array that was put into a layer of network ``k`` is in the vector of another."""
     for name, layer in net.layers.items():
         for attribute in (*getattr(layer, "parameters", ()), *getattr(layer, "buffers", ())):
             array = getattr(layer, attribute, None)
             while isinstance(array, np.ndarray):
                 if (other := vectors.get(id(array), k)) != k:
                     raise ValueError(
-                        f"nets[{k}] has {attribute} of {name} in common with nets[{other}]: give it a copy"
+                        f"{called(k)} has {attribute} of {name} in common with {called(other)}: give it a copy"
                     )
                 array = array.base
 
@@ -153,6 +153,7 @@ class Looked:
             raise ValueError("x must hold at least one sample, got none")
         self._t = t if isinstance(t, np.ndarray) else _check.as_array("t", t)
         self._weight, self._validation_data = sample_weight, validation_data
+        self.has_validation = validation_data is not None
         self._known: dict[Any, Any] = {}
 
     def _once(self, key: Any, make: Callable[[], V]) -> V:
@@ -207,11 +208,11 @@ def _scaled(samples: Samples, scale: float) -> Samples:
 
 def jobs_of(
     networks: Sequence[Network],
+    called: Callable[[int], str],
     looked: Looked,
     *,
     rows: Any,
     validation_rows: Any,
-    has_validation: bool,
     optimizers: Any,
     epochs: Any,
     batch_sizes: Any,
@@ -234,16 +235,15 @@ def jobs_of(
     jobs = []
     for k, (net, *values) in enumerate(zip(networks, *lists.values(), strict=True)):
         try:
-            jobs.append(_job(net, looked, has_validation, **dict(zip(lists, values, strict=True))))
+            jobs.append(_job(net, looked, **dict(zip(lists, values, strict=True))))
         except (TypeError, ValueError, RuntimeError) as error:
-            raise type(error)(f"nets[{k}]: {error}") from error
+            raise type(error)(f"{called(k)}: {error}") from error
     return jobs
 
 
 def _job(
     net: Network,
     looked: Looked,
-    has_validation: bool,
     *,
     rows: Any,
     validation_rows: Any,
@@ -261,7 +261,7 @@ def _job(
     binding.check_writable()
     optimizer = get_optimizer(optimizer)
     data = looked.data(binding, net.scale, as_rows("rows", rows, looked.n_samples))
-    validation = looked.validation(binding, net.scale) if has_validation else None
+    validation = looked.validation(binding, net.scale) if looked.has_validation else None
     if validation_rows is not None:
         validation = data.only(as_rows("validation_rows", validation_rows, looked.n_samples))
     patience = integer_or_none("patience", patience, 1)

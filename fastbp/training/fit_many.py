@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -109,30 +110,62 @@ def fit_many(
     >>> len(fit_many(nets, x, t, rows=folds, epochs=2))
     5
     """
-    networks = as_networks(nets)
-    if validation_data is not None and validation_rows is not None:
-        raise ValueError("validation_data and validation_rows were both given: there is one validation part")
-    _arguments.choice("errors", errors, [RAISE, KEEP])
     _arguments.flag("progress", progress)  # told_if goes by it
-    functions, threads = callables(callbacks), integer_or_none("threads", threads, 1)
-    jobs = jobs_of(
-        networks,
-        Looked(x, t, sample_weight, validation_data),
+    return fit_named(
+        nets,
+        "nets[{}]".format,
+        x,
+        t,
         rows=rows,
         validation_rows=validation_rows,
-        has_validation=validation_data is not None,
+        validation_data=validation_data,
         optimizers=optimizers,
         epochs=epochs,
         batch_sizes=batch_sizes,
         seeds=seeds,
         patience=patience,
+        sample_weight=sample_weight,
+        threads=threads,
+        callbacks=callbacks,
+        errors=errors,
         resume=resume,
     )
+
+
+def fit_named(
+    nets: Any,
+    called: Callable[[int], str],
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    validation_rows: Any,
+    validation_data: Any,
+    sample_weight: Any,
+    threads: Any,
+    callbacks: Any,
+    errors: Any,
+    **options: Any,
+) -> list[Any]:
+    """What ``fit_many`` does, where the network at a position is ``called`` something in messages."""
+    networks = as_networks(nets, called)
+    if validation_data is not None and validation_rows is not None:
+        raise ValueError("validation_data and validation_rows were both given: there is one validation part")
+    _arguments.choice("errors", errors, [RAISE, KEEP])
+    functions, threads = callables(callbacks), integer_or_none("threads", threads, 1)
+    looked = Looked(x, t, sample_weight, validation_data)
+    jobs = jobs_of(networks, called, looked, validation_rows=validation_rows, **options)
     for net in networks:
         tell(net)
     outcomes = _Many(jobs, functions).train(threads)
-    _tell_failures(outcomes, errors)
+    _tell_failures(outcomes, called, errors)
     return outcomes
+
+
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(fit_many).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+}
 
 
 class _Many:
@@ -204,17 +237,17 @@ def is_large(job: Job, at_once: int) -> bool:
     return 0 < cache < at_once * vectors * job.binding.vector.nbytes
 
 
-def _tell_failures(outcomes: list[Any], errors: str) -> None:
+def _tell_failures(outcomes: list[Any], called: Callable[[int], str], errors: str) -> None:
     """Raise the first error, unless it is one to be kept."""
     failed = {k: outcome for k, outcome in enumerate(outcomes) if isinstance(outcome, Exception)}
     for k, error in failed.items():
         if not isinstance(error, FloatingPointError):
             if hasattr(error, "add_note"):  # from Python 3.11 on
-                error.add_note(f"(while nets[{k}] was trained; all others are)")
+                error.add_note(f"(while {called(k)} was trained; all others are)")
             raise error
     if failed and errors == RAISE:
         (k, first), *others = failed.items()
-        named = ", ".join(f"nets[{other}]" for other, _ in others[:MOST_NAMED])
+        named = ", ".join(called(other) for other, _ in others[:MOST_NAMED])
         more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
         too = f"; {named}{more} have failed, too" if others else ""
-        raise FloatingPointError(f"nets[{k}]: {first}{too}") from first
+        raise FloatingPointError(f"{called(k)}: {first}{too}") from first
