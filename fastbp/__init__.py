@@ -15,6 +15,7 @@ from fastbp._mlp import mlp
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
 from fastbp.basics._team import get_num_threads, set_num_threads
 from fastbp.basics.gradient import numerical_gradient
+from fastbp.ensemble import Ensemble
 from fastbp.files.model_file import ModelFileError
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.layers import *  # noqa: F403
@@ -43,6 +44,7 @@ __all__ = [
     *losses.__all__,
     "AddLayer",
     "Checkpoint",
+    "Ensemble",
     "History",
     "Layer",
     "ModelFileError",
