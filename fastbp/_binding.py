@@ -387,10 +387,8 @@ def _check_layer(layer: Any) -> None:
 
 def _check_apart(arrays: list[tuple[str, np.ndarray]]) -> None:
     """ValueError where two arrays share memory: each would be trained on its own."""
-    owners = [array.base if array.base is not None else array for _, array in arrays]
-    if all(type(owner) is np.ndarray and owner.base is None for owner in owners) and len({*map(id, owners)}) == len(
-        owners
-    ):
+    owners = [array if array.base is None else array.base for _, array in arrays]
+    if len({*map(id, owners)}) == len(owners) and all(type(o) is np.ndarray and o.flags.owndata for o in owners):
         return  # each in memory of its own, as most are
     spans = []
     for name, array in arrays:
