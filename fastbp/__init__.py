@@ -15,6 +15,7 @@ from fastbp._mlp import mlp
 from fastbp.activations import *  # noqa: F403 (one list of what there is)
 from fastbp.basics._team import get_num_threads, set_num_threads
 from fastbp.basics.gradient import numerical_gradient
+from fastbp.ensemble import Ensemble
 from fastbp.files.model_file import ModelFileError
 from fastbp.functions import cross_entropy_error, relu, sigmoid, softmax
 from fastbp.layers import *  # noqa: F403
@@ -23,6 +24,8 @@ from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
 from fastbp.sequential import Sequential
+from fastbp.training.fit_groups import fit_groups
+from fastbp.training.fit_many import fit_many
 from fastbp.training.history import History, TrainingState
 from fastbp.two_layer_net import TwoLayerNet
 from fastbp.views.plots import plot_confusion, plot_weights
@@ -41,6 +44,7 @@ __all__ = [
     *losses.__all__,
     "AddLayer",
     "Checkpoint",
+    "Ensemble",
     "History",
     "Layer",
     "ModelFileError",
@@ -53,6 +57,8 @@ __all__ = [
     "convnet",
     "cross_entropy_error",
     "datasets",
+    "fit_groups",
+    "fit_many",
     "from_torch",
     "get_num_threads",
     "load",

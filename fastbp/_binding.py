@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -194,6 +195,25 @@ class Binding:
         elif given not in (own, own[own[0] == 1 :]):
             raise ValueError(f"{name} has samples of shape {given}, the network takes images {own}")
 
+    @cached_property
+    def kind(self) -> Hashable:
+        """What networks have in common whose programs are the same but for addresses.
+
+        It is None where there are layers of a user's own, of whose programs nobody knows what they depend on.
+        """
+        parts = (*self.live, self._live_loss)
+        if not all(type(part).__module__.startswith("fastbp.") for part in parts):
+            return None
+        settings = {id(part): repr(values) for part, _, values in self._settings}
+        shapes = [(name, array.shape) for arrays in (self.params, self.buffers) for name, array in arrays.items()]
+        kinds = tuple((type(part), settings.get(id(part))) for part in parts)
+        return kinds, tuple(shapes), self.vector.dtype, self.in_shape
+
+    def apart(self) -> Binding:
+        """One of the same layers, with vectors of its own."""
+        layers = {str(n): _made_again(layer) for n, layer in enumerate(self.layers)}
+        return Binding(layers, _made_again(self.loss), None, self.in_shape)
+
     def learn_to_look(self) -> None:
         """Look at arrays and settings by compiled code from now on, where a call is a matter of microseconds."""
         if self._look is _look_for_yourself:
@@ -374,6 +394,9 @@ def _check_layer(layer: Any) -> None:
 
 def _check_apart(arrays: list[tuple[str, np.ndarray]]) -> None:
     """ValueError where two arrays share memory: each would be trained on its own."""
+    owners = [array if array.base is None else array.base for _, array in arrays]
+    if len({*map(id, owners)}) == len(owners) and all(type(o) is np.ndarray and o.flags.owndata for o in owners):
+        return  # each in memory of its own, as most are
     spans = []
     for name, array in arrays:
         if array.size:

@@ -34,6 +34,14 @@ def shuffle(order, seed, epoch):
         order[i], order[j] = order[j], order[i]
 
 
+@kernel
+def begin_epoch(order, rows, seed, epoch):
+    """Make ``order``, (N,) int64, the ``rows``, (N,) int64, in the order of ``shuffle``; 0..N-1 if there are none."""
+    shuffle(order, seed, epoch)
+    for i in range(rows.size):
+        order[i] = rows[order[i]]
+
+
 @kernel(inline=True)
 def _rows_of_part(team, width):
     return max(1, machine_of(team).gather_part // max(1, width))

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .batch import shuffle
+from .batch import begin_epoch
 from .choice import CHOICE_WORDS, begin_step, end_step
 from .memory import address, atomic_add, bits_of_float, float_of_bits, load, local, size_of, store, view
 from .reduce import nan_unless_finite
@@ -162,7 +162,7 @@ def predict(team, prediction, x, y):
 
 
 @kernel
-def train(team, whole, last, order, batch_size, shuffled, first, lrs, losses, words, one):
+def train(team, whole, last, order, rows, batch_size, shuffled, first, lrs, losses, words, one):
     """Do the training steps ``first``, ``first + 1``, ... as many as there are learning rates.
 
     Parameters
@@ -171,6 +171,7 @@ def train(team, whole, last, order, batch_size, shuffled, first, lrs, losses, wo
     order : (N,) int64
         The samples in the order of the epoch that step ``first`` belongs to; overwritten as epochs begin where
         ``shuffled`` is true.
+    rows : (N,) int64, the numbers of the samples; without elements where they are 0..N-1
     first : int64, the number of the first step, from 0
     lrs : (S,) float64, the learning rate of each step
     losses : (S,) float64, overwritten with the loss of each
@@ -190,7 +191,7 @@ def train(team, whole, last, order, batch_size, shuffled, first, lrs, losses, wo
         number = first + s
         batch = number % per_epoch
         if shuffled and batch == 0:
-            shuffle(order, load(step + 8 * SEED), number // per_epoch)
+            begin_epoch(order, rows, load(step + 8 * SEED), number // per_epoch)
         store(step + 8 * STEP, number)
         store(step + 8 * SAMPLES, address(order) + 8 * batch * batch_size)
         store(step + 8 * LR, bits_of_float(lrs[s]))

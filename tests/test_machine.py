@@ -149,6 +149,7 @@ OTHERS = {
     "_not_finite": {"ROWS_AT_A_TIME"},
     "_run": {"MOST_STEPS"},
     "_rows": {"MOST_BYTES"},
+    "_lender": {"MOST_LENT"},
     "_stepper": {"COPIED_AT_ONCE"},
     "history": {"ROWS_OF_TABLE"},
 }

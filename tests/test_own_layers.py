@@ -232,7 +232,7 @@ def test_a_step_that_is_broken_off_leaves_the_one_before(do, error):
 def test_ctrl_c_while_parameters_move_waits_for_the_buffers(monkeypatch):
     def interrupted(*call):
         done = train(*call)
-        if len(call[7]) and call[6] == 1:
+        if len(call[8]) and call[7] == 1:
             stopped()
         return done
 

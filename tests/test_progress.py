@@ -197,7 +197,7 @@ def test_all_is_compiled_before_the_bar(monkeypatch):
     order = []
     monkeypatch.setattr("fastbp.programs._program._COMPILED", set())
     monkeypatch.setattr(_progress.Bar, "__enter__", lambda bar: order.append("bar") or bar)
-    monkeypatch.setattr("fastbp.programs._program.train", lambda *call: order.append(len(call[7])) or len(call[7]))
+    monkeypatch.setattr("fastbp.programs._program.train", lambda *call: order.append(len(call[8])) or len(call[8]))
     net().fit(*data(), max_steps=1)
     assert order == [0, "bar", 1]
 

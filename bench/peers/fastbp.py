@@ -33,6 +33,9 @@ from ..bench_convolution import both_passes, operands, passing, rule
 from ..bench_convolution import network as convolutional_network
 from ..bench_gemm import factors
 from ..bench_layers import prepared
+from ..bench_many import RATE as RATE_OF_MANY
+from ..bench_many import Many, data
+from ..bench_many import work as work_of_many
 from ..bench_rows import BATCH as ROWS_OF_BATCH
 from ..bench_rows import NETWORK as OF_ROWS
 from ..bench_rows import accuracy, open_rows
@@ -54,6 +57,7 @@ PEER = Peer("fastbp", module="fastbp", package="fastbp", imports="import fastbp"
 COMPILED = PEER.form("fastbp", "#D55E00", "o")
 LAYERS = PEER.form("fastbp layers", "#F0A070", "o")
 PROGRAM = PEER.form("fastbp program", "#A04000", "o")
+ONE_BY_ONE = PEER.form("fastbp fit", "#7A2E00", "o")
 
 
 def net_of(network: Network) -> fastbp.Sequential:
@@ -325,3 +329,62 @@ def predict(network: Network) -> Work:
     """``Sequential.predict``."""
     net, (x, _) = net_of(network), network.data()
     return Work(lambda: net.predict(x), lambda: [net.predict(x)])
+
+
+def _nets(many: Many) -> list[fastbp.Sequential]:
+    """Networks with their first parameters."""
+    loss = "softmax" if many.is_ensemble else "mse"
+    nets = []
+    for k in range(many.n):
+        pairs = zip(*many.parameters(k), strict=True)
+        layers = [layer for W, b in pairs for layer in (fastbp.Affine(W, b), fastbp.Relu())]
+        nets.append(fastbp.Sequential(layers[:-1], loss))
+    return nets
+
+
+@COMPILED.does("many")
+def many_at_once(many: Many) -> Work:
+    """One call of ``fit_many``."""
+    (x, t), nets = data(many), _nets(many)
+    groups = None if many.is_ensemble else np.arange(len(x)).reshape(many.n, many.n_rows)
+
+    def train() -> None:
+        fastbp.fit_many(
+            nets,
+            x,
+            t,
+            rows=groups,
+            epochs=many.epochs,
+            batch_sizes=many.batch,
+            optimizers=fastbp.optimizers.SGD(RATE_OF_MANY),
+            progress=False,
+        )
+
+    return work_of_many(many, train, lambda k, x: nets[k].predict(x))
+
+
+@ONE_BY_ONE.does("many")
+def many_one_by_one(many: Many) -> Work:
+    """A call of ``fit`` for each."""
+    (x, t), nets = data(many), _nets(many)
+    options: Any = {"epochs": many.epochs, "batch_size": many.batch, "progress": False}
+
+    def train() -> None:
+        for k, net in enumerate(nets):
+            own = many.rows_of(k)
+            net.fit(x[own], t[own], optimizer=fastbp.optimizers.SGD(RATE_OF_MANY), **options)
+
+    return work_of_many(many, train, lambda k, x: nets[k].predict(x))
+
+
+@COMPILED.does("begun")
+def begun(many: Many) -> Work:
+    """Networks made, and a call of ``fit_many`` that does no step."""
+    x, t = data(many)
+    groups = np.arange(len(x)).reshape(many.n, many.n_rows)
+
+    def begin() -> None:
+        nets = [fastbp.mlp(many.sizes, loss="mse", seed=0) for _ in range(many.n)]
+        fastbp.fit_many(nets, x, t, rows=groups, epochs=many.epochs, progress=False)
+
+    return Work(begin, lambda: [np.zeros(1)], many.n)

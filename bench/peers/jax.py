@@ -13,10 +13,13 @@ from ..bench_book import NETWORK, batches, work
 from ..bench_convolution import RATES, operands, rule
 from ..bench_convolution import network as convolutional_network
 from ..bench_gemm import factors
+from ..bench_many import RATE as RATE_OF_MANY
+from ..bench_many import Many, data
+from ..bench_many import work as work_of_many
 from ..elementwise import arrays, sample
 from ..losses import scores_and_targets
 from ..networks import ADAM_EPS, BETA1, BETA2, Network, flat
-from ..row import Work
+from ..row import Unsuitable, Work
 from ._peer import Peer
 
 FIRST_STEP = """
@@ -34,6 +37,7 @@ print(float(jnp.abs(p[1][0]).sum()))
 PEER = Peer("jax", module="jax", package="jax", imports="import jax.numpy", first_step=FIRST_STEP)
 CALL = PEER.form("jax", "#009E73", "D")
 SCAN = PEER.form("jax scan", "#117733", "P")
+MOST_PLACES = 10**7  # in the orders of many networks
 
 
 def _jax(dtype: str = "float32") -> Any:
@@ -311,3 +315,45 @@ def convolutional_step(name: str) -> Work:
         state[0] = jax.block_until_ready(compiled(state[0], *inputs))
 
     return Work(call, lambda: [np.asarray(p) for p in jax.tree.leaves(state[0][0])])
+
+
+@SCAN.does("many")
+def many_by_vmap(many: Many) -> Work:
+    """All networks in one vmap, and their steps in one scan inside one jitted function."""
+    jax = _jax()
+    if many.n * many.epochs * many.n_rows > MOST_PLACES:
+        raise Unsuitable("the orders of all networks would take gigabytes")
+    np_, (x, t) = jax.numpy, data(many)
+    inputs = np_.asarray(x), np_.asarray(t.astype("int32") if many.is_ensemble else t)
+    per_epoch = many.n_rows // many.batch
+    orders = many.orders()[:, :, : per_epoch * many.batch].reshape(many.n, -1, many.batch)
+    places = np_.asarray(orders.swapaxes(0, 1))
+    made = [list(zip(*many.parameters(k), strict=True)) for k in range(many.n)]
+    state = [jax.tree.map(lambda *p: np_.stack(p), *made)]
+
+    def scores(parameters: Any, x: Any) -> Any:
+        *hidden, (W, b) = parameters
+        for V, c in hidden:
+            x = jax.nn.relu(x @ V + c)
+        return x @ W + b
+
+    def loss(parameters: Any, x: Any, t: Any) -> Any:
+        y = scores(parameters, x)
+        if many.is_ensemble:
+            return -np_.take_along_axis(jax.nn.log_softmax(y), t[:, None], axis=1).mean()
+        return ((y - t) ** 2).mean()
+
+    def one(parameters: Any, rows: Any, x: Any, t: Any) -> Any:
+        slopes = jax.grad(loss)(parameters, x[rows], t[rows])
+        return jax.tree.map(lambda p, g: p - RATE_OF_MANY * g, parameters, slopes)
+
+    def all_steps(parameters: Any, places: Any, x: Any, t: Any) -> Any:
+        step = jax.vmap(one, in_axes=(0, 0, None, None))
+        return jax.lax.scan(lambda p, rows: (step(p, rows, x, t), None), parameters, places)[0]
+
+    compiled = jax.jit(all_steps, donate_argnums=0)
+
+    def train() -> None:
+        state[0] = jax.block_until_ready(compiled(state[0], places, *inputs))
+
+    return work_of_many(many, train, lambda k, x: scores(jax.tree.map(lambda p: p[k], state[0]), x))

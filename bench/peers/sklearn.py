@@ -7,13 +7,17 @@ import numpy as np
 
 from .. import mnist
 from ..bench_book import BATCH, NETWORK, work
+from ..bench_many import RATE as RATE_OF_MANY
+from ..bench_many import Many, data
+from ..bench_many import work as work_of_many
 from ..bench_sklearn import SEED, fit, fit_of
 from ..networks import Network, flat
 from ..row import Unsuitable, Work
-from ._peer import Peer
+from ._peer import Peer, threads
 
 PEER = Peer("scikit-learn", module="sklearn", package="scikit-learn", imports="import sklearn.neural_network")
 PLAIN = PEER.form("scikit-learn", "#E69F00", "X")
+MOST_IN_A_POOL = 8  # networks of a call, of which the time of one is told
 TREES = PEER.form("scikit-learn trees", "#AA7700", "P", quick=False)
 
 
@@ -88,3 +92,46 @@ def trees(name: str, dtype: str) -> Work:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return fit(lambda: HistGradientBoostingClassifier(random_state=SEED), name, dtype)
+
+
+def _fitted(many: Many, k: int) -> Any:
+    """A perceptron after ``fit``; at the top of the module, as other processes import it."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    x, t = data(many)
+    own = many.rows_of(k)
+    kind = MLPClassifier if many.is_ensemble else MLPRegressor
+    net = kind(
+        hidden_layer_sizes=many.sizes[1:-1],
+        solver="sgd",
+        alpha=0.0,
+        batch_size=many.batch,
+        learning_rate_init=RATE_OF_MANY * (1 if many.is_ensemble else 2),  # its squared error is half of it
+        momentum=0.0,
+        nesterovs_momentum=False,
+        max_iter=many.epochs,
+        n_iter_no_change=many.epochs + 1,
+        random_state=k,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return net.fit(x[own], t[own].ravel())
+
+
+@PLAIN.does("many")
+def many_in_a_pool(many: Many) -> Work:
+    """``fit`` of each, or of the first of many, in joblib's pool of processes."""
+    from joblib import Parallel, delayed
+
+    n = min(many.n, MOST_IN_A_POOL)
+    nets: list[Any] = []
+    pool = Parallel(n_jobs=threads())
+
+    def train() -> None:
+        nets[:] = pool(delayed(_fitted)(many, k) for k in range(n))
+
+    def scores(k: int, x: np.ndarray) -> np.ndarray:
+        return nets[k].predict_proba(x) if many.is_ensemble else nets[k].predict(x)[:, None]
+
+    return work_of_many(many, train, scores, n)

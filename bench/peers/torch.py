@@ -14,6 +14,9 @@ from ..bench_convolution import RATES as CONVOLUTIONAL_RATES
 from ..bench_convolution import network as convolutional_network
 from ..bench_gemm import factors
 from ..bench_layers import inputs
+from ..bench_many import RATE as RATE_OF_MANY
+from ..bench_many import Many, data
+from ..bench_many import work as work_of_many
 from ..bench_rows import BATCH as ROWS_OF_BATCH
 from ..bench_rows import NETWORK as OF_ROWS
 from ..bench_rows import accuracy, open_rows
@@ -39,6 +42,9 @@ print(net[2].weight.abs().sum().item())
 PEER = Peer("torch", module="torch", package="torch", imports="import torch", first_step=FIRST_STEP)
 EAGER = PEER.form("torch", "#CC79A7", "^")
 COMPILED = PEER.form("torch compiled", "#882255", "v", quick=False)  # it compiles for long
+
+
+MOST_PLACES = 10**7  # in the orders of many networks
 
 
 def _torch() -> Any:
@@ -293,3 +299,38 @@ def predict(network: Network) -> Work:
             return net(x)
 
     return Work(call, lambda: [call().numpy()])
+
+
+@EAGER.does("many")
+def many_by_vmap(many: Many) -> Work:
+    """All networks in one ``torch.func.vmap`` of the gradient, a call of it a step."""
+    torch = _torch()
+    if many.n * many.epochs * many.n_rows > MOST_PLACES:
+        raise Unsuitable("the orders of all networks would take gigabytes")
+    x, t = map(torch.from_numpy, data(many))
+    made = [[p for pair in zip(*many.parameters(k), strict=True) for p in pair] for k in range(many.n)]
+    state = [torch.stack([torch.from_numpy(own[i]) for own in made]) for i in range(len(made[0]))]
+    per_epoch = many.n_rows // many.batch
+    orders = many.orders()[:, :, : per_epoch * many.batch].reshape(many.n, -1, many.batch)
+    places = torch.from_numpy(np.ascontiguousarray(orders.swapaxes(0, 1))).long()
+
+    def scores(parameters: Any, x: Any) -> Any:
+        for i in range(0, len(parameters), 2):
+            x = x @ parameters[i] + parameters[i + 1]
+            x = torch.relu(x) if i + 2 < len(parameters) else x
+        return x
+
+    def loss(parameters: Any, x: Any, t: Any) -> Any:
+        y = scores(parameters, x)
+        if many.is_ensemble:
+            return torch.nn.functional.cross_entropy(y, t)
+        return ((y - t) ** 2).mean()
+
+    slopes = torch.func.vmap(torch.func.grad(loss))
+
+    def train() -> None:
+        for rows in places:
+            for p, g in zip(state, slopes(tuple(state), x[rows], t[rows]), strict=True):
+                p.sub_(g, alpha=RATE_OF_MANY)
+
+    return work_of_many(many, train, lambda k, x: scores([p[k] for p in state], torch.from_numpy(x)).numpy())

@@ -5,12 +5,16 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
-_signature = cache(signature)  # of a class without a constructor, inspect copies sys.modules each time
 
-
-def arguments_of(cls: Any) -> list[str]:
+def arguments_of(cls: Any) -> tuple[str, ...]:
     """The arguments of a layer's constructor; those that are given by name only are other names for the ones before."""
-    return [name for name, parameter in _signature(cls).parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY]
+    return _arguments_of(cls)
+
+
+@cache  # of a class without a constructor, inspect copies sys.modules each time
+def _arguments_of(cls: Any) -> tuple[str, ...]:
+    parameters = signature(cls).parameters
+    return tuple(name for name, parameter in parameters.items() if parameter.kind != Parameter.KEYWORD_ONLY)
 
 
 class _Setting:

@@ -136,6 +136,27 @@ class Bar:
             self._bar.set_description(what)
 
 
+class SharedBar(Bar):
+    """A bar that several threads advance; it is there until ``close``, whoever is done with it before."""
+
+    def __init__(self, total: int, unit: str, *, done: int = 0) -> None:
+        super().__init__(total, unit, done=done)
+        self._lock = threading.Lock()
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave it to the others."""
+
+    def advance(self, n: int = 1, *, loss: float | None = None) -> None:
+        """Count ``n`` units as done; there are as many losses as threads, and none is shown."""
+        if self._bar is not None:
+            with self._lock:
+                super().advance(n)
+
+    def close(self) -> None:
+        """Take it away."""
+        super().__exit__()
+
+
 def above_bars() -> AbstractContextManager[Any]:
     """A block in which lines can be printed, that come out above the bars."""
     return _line_class().external_write_mode() if _visible() else nullcontext()

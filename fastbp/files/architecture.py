@@ -61,7 +61,7 @@ def make(description: Any, table: Mapping[str, type], array: Callable[[str, list
     cls = table[description["class"]]
     given = {name: value for name, value in description.items() if name != "class"}
     if given.keys() != set(arguments_of(cls)):
-        raise ValueError(f"{cls.__name__} takes {arguments_of(cls)}, got {list(given)!r:.80}")
+        raise ValueError(f"{cls.__name__} takes {[*arguments_of(cls)]}, got {list(given)!r:.80}")
     for name, value in given.items():
         if isinstance(value, list):
             given[name] = array(name, value)

@@ -31,6 +31,7 @@ DEFAULTS = {part.name: part.default for part in fields(TrainingState) if part.de
 
 N = TypeVar("N", bound=Network)
 
+ENSEMBLE = "ensemble"  # what the description of several networks has
 NEWER = "which this fastbp does not know: the file is of a newer version, or not of fastbp"
 
 
@@ -41,6 +42,13 @@ def save(
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``net``, with a training's ``state`` and an ``extra`` for JSON if given; see ``Sequential.save``."""
+    _tensor_file.write(path, *described(net, state, extra))
+
+
+def described(
+    net: Network, state: TrainingState | None = None, extra: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file has of a network: a description for JSON, and tensors."""
     binding = net._binding()
     tensors: dict[str, np.ndarray] = dict(binding.params | binding.buffers)
     description: dict[str, Any] = {
@@ -63,7 +71,7 @@ def save(
         tensors |= {f"state.{name}": getattr(state, name) for name in kept if name in VECTORS}
         tensors |= {f"state.{name}": np.array(getattr(state, name), np.float64) for name in kept if name in NUMBERS}
         tensors |= {f"state.history.{name}": np.array(list_, np.float64) for name, list_ in state.history.items()}
-    _tensor_file.write(path, description, tensors)
+    return description, tensors
 
 
 def read(path: str | os.PathLike, kind: Callable[..., N]) -> tuple[N, TrainingState | None, dict[str, Any]]:
@@ -73,15 +81,18 @@ def read(path: str | os.PathLike, kind: Callable[..., N]) -> tuple[N, TrainingSt
     """
     description, tensors = _tensor_file.read(path)
     try:
-        return _read(description, tensors, kind)
+        if ENSEMBLE in description:
+            raise ValueError("it has several, an ensemble, which fastbp.Ensemble.load reads")
+        return network_of(description, tensors, kind)
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelFileError(f"{os.fspath(path)!s}: no network that fastbp has written: {error}") from error
 
 
-def _read(
+def network_of(
     description: dict[str, Any], tensors: dict[str, np.ndarray], kind: Callable[..., N]
 ) -> tuple[N, TrainingState | None, dict[str, Any]]:
-    _check_names("the description", description, ("dtype", "layers", "loss", "state", "extra"), ("scale", "in_shape"))
+    """What ``described`` has told of; takes the ``tensors`` out. ValueError or TypeError for anything else."""
+    check_names("the description", description, ("dtype", "layers", "loss", "state", "extra"), ("scale", "in_shape"))
     dtype, state, extra = description["dtype"], description["state"], description["extra"]
     if dtype not in [kind.name for kind in _check.FLOATS]:
         raise ValueError(f"dtype is {dtype!r:.80}")
@@ -141,7 +152,7 @@ def _state(words: Any, taken: _Taken) -> TrainingState:
     if not isinstance(words, dict):
         raise ValueError(f"state must have {', '.join(COUNTS)}, got {words!r:.80}")
     in_words = (*COUNTS, *TEXTS)
-    _check_names("state", words, [name for name in in_words if name not in DEFAULTS], in_words)
+    check_names("state", words, [name for name in in_words if name not in DEFAULTS], in_words)
     for name, value in words.items():
         if name in COUNTS and (type(value) is not int or not 0 <= value < 1 << 63):
             raise ValueError(f"{name} of state is {value!r:.80}")
@@ -166,7 +177,7 @@ def _is_default(state: TrainingState, name: str) -> bool:
     return name in DEFAULTS and getattr(state, name) is DEFAULTS[name]
 
 
-def _check_names(what: str, given: Mapping[str, Any], needed: Iterable[str], optional: Iterable[str]) -> None:
+def check_names(what: str, given: Mapping[str, Any], needed: Iterable[str], optional: Iterable[str]) -> None:
     """ValueError unless ``given`` has all that is ``needed`` and nothing that is unknown."""
     missing = [name for name in needed if name not in given]
     if missing:

@@ -38,7 +38,7 @@ _FILE = """\
 
 {names}{numbers}
 {functions}
-void {prefix}predict(size_t rows, const IN *x, OUT *scores)
+{linkage}void {prefix}predict(size_t rows, const IN *x, OUT *scores)
 {{
     for (size_t row = 0; row < rows; row++) {{
 {steps}
@@ -49,7 +49,7 @@ void {prefix}predict(size_t rows, const IN *x, OUT *scores)
 {proba}"""
 _PROBA_DECLARED = " *     void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities);\n"
 _PROBA = """
-void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
+{linkage}void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
 {{
     {prefix}predict(rows, x, probabilities);
 {made}}}
@@ -58,10 +58,18 @@ void {prefix}predict_proba(size_t rows, const IN *x, REAL *probabilities)
 
 def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Interface = PLAIN) -> None:
     """Write ``net`` as a file of C99, with inputs and outputs as ``interface`` has them; see ``Sequential.to_c``."""
-    if not re.fullmatch(r"([A-Za-z]\w*)?", prefix, re.ASCII):
-        raise ValueError(f"prefix must be the beginning of a name in C, got {prefix!r}")
+    text, _ = in_c(net, prefix, interface)
+    write_whole(path, text.encode("ascii"))
+
+
+def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str = "") -> tuple[str, list[str]]:
+    """The text of a file of C99, and the names that are its own: those of functions and of constants.
+
+    ``linkage`` is what ``predict`` begins with: nothing, or "static ".
+    """
+    check_prefix(prefix)
     dtype = net._bound().dtype
-    fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name}
+    fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name, "linkage": linkage}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, own = predicting(net)
     layers = [step for step in layers if not isinstance(step.layer, Flatten)]  # rows of a C array are flat
@@ -89,10 +97,17 @@ def to_c(net: Network, path: str | os.PathLike, prefix: str = "", interface: Int
         text = re.sub(rf"\b{word}\b", kinds[word], text)
     text = text.replace("@f", ending)
     # Names and numbers last, so that nothing in them is taken for one of the marks.
-    numbers = "\n\n".join(_array(name, array) for name, array in _arrays(own, interface).items())
+    arrays = _arrays(own, interface)
+    numbers = "\n\n".join(_array(name, array) for name, array in arrays.items())
     head, _, tail = text.partition("@names@numbers")
-    text = head + "".join(_strings(name, list_) for name, list_ in lists.items()) + numbers + tail
-    write_whole(path, text.encode("ascii"))
+    strings = "".join(_strings(name, list_) for name, list_ in lists.items())
+    return head + strings + numbers + tail, [*functions, *arrays]
+
+
+def check_prefix(prefix: str) -> None:
+    """ValueError unless names in C may begin with ``prefix``."""
+    if not re.fullmatch(r"([A-Za-z]\w*)?", prefix, re.ASCII):
+        raise ValueError(f"prefix must be the beginning of a name in C, got {prefix!r}")
 
 
 def _made(link: Any, n_outputs: int) -> str:

@@ -49,6 +49,11 @@ def predict_proba(x):
 
 def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN) -> None:
     """Write ``net`` as a module of NumPy, with inputs and outputs as ``interface`` has them; see ``Sequential``."""
+    write_whole(path, in_numpy(net, interface).encode("ascii"))
+
+
+def in_numpy(net: Network, interface: Interface = PLAIN) -> str:
+    """The text of a module of NumPy."""
     sizes: dict[str, Any] = {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, arrays = predicting(net)
     code = "\n".join(f"    x = {step}" for step in _steps(net, layers, interface))
@@ -67,8 +72,7 @@ def to_numpy(net: Network, path: str | os.PathLike, interface: Interface = PLAIN
             ]
     names = _names("INPUTS", interface.input_names) + _names("CLASSES", interface.class_names)
     fields = {"summary": comment(_summary.text(net)), "dtype": net._bound().dtype.name, "steps": code}
-    text = _MODULE.format(functions=functions, names=names, numbers="\n".join(numbers), **fields, **sizes)
-    write_whole(path, text.encode("ascii"))
+    return _MODULE.format(functions=functions, names=names, numbers="\n".join(numbers), **fields, **sizes)
 
 
 def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:

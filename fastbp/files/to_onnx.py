@@ -26,7 +26,26 @@ IN_FLOAT32 = (
 
 def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, interface: Interface = PLAIN) -> None:
     """Write ``net`` as an ONNX graph, with inputs and outputs as ``interface`` has them; see ``Sequential.to_onnx``."""
+    write_model(path, graph_of(net, probabilities, interface), interface)
+
+
+def write_model(path: str | os.PathLike, graph: Any, interface: Interface = PLAIN) -> None:
+    """Write a graph with what else a file of ONNX has."""
     onnx = needed("onnx", "onnx")
+    from onnx import helper
+
+    model = helper.make_model(
+        graph, producer_name="fastbp", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
+    )
+    names = {"inputs": interface.input_names, "classes": interface.class_names}
+    helper.set_model_props(model, {key: json.dumps(list(list_)) for key, list_ in names.items() if list_ is not None})
+    onnx.checker.check_model(model)
+    write_whole(path, model.SerializeToString(deterministic=True))
+
+
+def graph_of(net: Network, probabilities: bool, interface: Interface = PLAIN) -> Any:
+    """The graph of ``net``: from ``x`` to ``scores``, and to ``probabilities`` if asked for."""
+    needed("onnx", "onnx")
     from onnx import helper, numpy_helper
 
     nodes: list[Any] = []
@@ -84,17 +103,10 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
     used = {name for made in nodes for name in made.input}
     held = units | {name: array.astype(dtype) for name, array in constants.items() if name in used}
     shapes = {"x": layers[0].shape, "scores": layers[-1].out_shape}
-    graph = helper.make_graph(
+    return helper.make_graph(
         nodes,
         "fastbp",
         [helper.make_tensor_value_info("x", number if interface.inputs is None else double, ["N", *shapes["x"]])],
         [helper.make_tensor_value_info(name, kind, ["N", *shapes["scores"]]) for name, kind in outputs.items()],
         [numpy_helper.from_array(array, name) for name, array in held.items()],
     )
-    model = helper.make_model(
-        graph, producer_name="fastbp", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-    )
-    names = {"inputs": interface.input_names, "classes": interface.class_names}
-    helper.set_model_props(model, {key: json.dumps(list(list_)) for key, list_ in names.items() if list_ is not None})
-    onnx.checker.check_model(model)
-    write_whole(path, model.SerializeToString(deterministic=True))

@@ -59,9 +59,18 @@ def propagate(layers: Sequence[Any], dout: Any) -> None:
     getattr(first, "leave_gradients", first.backward)(dout)
 
 
-def _age(cls: type, name: str) -> int:
-    """How many classes of ``cls``, itself the youngest, are younger than the one that its method is of."""
-    return next(age for age, owner in enumerate(cls.__mro__) if name in vars(owner))
+@lru_cache(maxsize=1024)  # of what is asked of each layer several times as a network is made
+def _lowers(cls: type, names: tuple[str, ...], *methods: Any) -> bool:
+    """Whether ``lower`` is of a class of ``cls`` no older than those that its methods with these ``names`` are of.
+
+    ``methods`` are these, so that others are another question.
+    """
+
+    def age(name: str) -> int:
+        """How many classes of ``cls``, itself the youngest, are younger than the one that its method is of."""
+        return next(age for age, owner in enumerate(cls.__mro__) if name in vars(owner))
+
+    return all(age("lower") <= age(name) for name in names)
 
 
 class Layer:
@@ -156,14 +165,16 @@ class Layer:
     @classmethod
     def is_lowered(cls) -> bool:
         """Whether ``lower`` writes what ``forward`` and ``backward`` do: neither is of a younger class."""
-        return cls.lower is not Layer.lower and all(
-            _age(cls, "lower") <= _age(cls, name) for name in ("forward", "backward")
+        own: Any = cls  # which can be hashed
+        return own.lower is not Layer.lower and _lowers(
+            own, ("forward", "backward"), own.lower, own.forward, own.backward
         )
 
     @classmethod
     def predict_is_lowered(cls) -> bool:
         """Whether ``lower`` writes what ``predict`` does, too."""
-        return cls.is_lowered() and _age(cls, "lower") <= _age(cls, "predict")
+        own: Any = cls
+        return own.is_lowered() and _lowers(own, ("predict",), own.lower, own.predict)
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the forward pass into ``p`` and hang the backward pass on it; returns the output.

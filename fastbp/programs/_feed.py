@@ -74,12 +74,22 @@ class Rows:
     x : the samples
     t : (N,) intp, labels, or (N, K) of one of ``kernels.batch.KINDS``; as the loss takes them
     weights : (N,) of the program's dtype, or without elements for none
+    n_samples : of which an epoch is; N if None
     sliceable : whether the loss of a slice's rows is their share of the batch's
     """
 
-    def __init__(self, x: Source, t: np.ndarray, weights: np.ndarray, *, sliceable: bool = True) -> None:
+    def __init__(
+        self,
+        x: Source,
+        t: np.ndarray,
+        weights: np.ndarray,
+        n_samples: int | None = None,
+        *,
+        sliceable: bool = True,
+    ) -> None:
         self._x, self._t, self._weights = x, t, weights.reshape(-1, 1)
-        self.n_samples, self.labels, self.sliceable = len(t), t.ndim == 1, sliceable
+        self.n_samples = len(t) if n_samples is None else n_samples
+        self.labels, self.sliceable = t.ndim == 1, sliceable
 
     def write(self, p: Lowering) -> Fed:
         """Write the copies of a batch's rows."""

@@ -19,6 +19,7 @@ from fastbp.programs._lowering import Lowering, Rule
 from fastbp.programs._operand import Operand
 from fastbp.programs._slices import Cuttable, lower_batch, rows_of_slice
 
+ALL_ROWS = np.zeros(0, np.int64)
 _COMPILED: set[tuple[str, np.dtype]] = set()  # which of ``train`` and ``take_share`` are, for which types
 
 
@@ -93,6 +94,7 @@ class Program:
     gradients : (P,), without elements where the update needs none
     whole, last : the tables of instructions for a whole batch and for the last
     is_sliced : whether a batch is cut into slices
+    rows : (N,) int64, the numbers of the samples that epochs are of, where they are not all; may be set
 
     The program holds addresses. What is behind them lives in its ``Lowering``, which this keeps: what was made here,
     and what feed, loss and update handed to ``Lowering.keep``, held in its place. Order, rates and losses are handed
@@ -140,6 +142,7 @@ class Program:
         self._of_rows = {self.batch_size: self.whole}
         self._one = chain.vector.dtype.type(1)
         self._words = np.zeros(TRAINING_WORDS, np.int64)
+        self.rows = ALL_ROWS
 
     def run(
         self,
@@ -159,7 +162,8 @@ class Program:
         self._words[SEED] = seed
         team = _team.address_for(self.gradients.dtype)
         tables = self.whole, self.last
-        return train(team, *tables, order, self.batch_size, shuffled, first, rates, losses, self._words, self._one)
+        order_of = order, self.rows, self.batch_size, shuffled
+        return train(team, *tables, *order_of, first, rates, losses, self._words, self._one)
 
     def share(self, rows: np.ndarray, n_rows: int, number: int, seed: int) -> float:
         """Leave in ``gradients`` what some samples give to the gradient of a batch; returns what they give to its loss.

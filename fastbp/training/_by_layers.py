@@ -13,12 +13,12 @@ from fastbp.basics import _check
 from fastbp.basics._claim import Claim
 from fastbp.basics._warn import warn
 from fastbp.kernels._interrupts import uninterrupted
-from fastbp.kernels.batch import shuffle as shuffle_order
+from fastbp.kernels.batch import begin_epoch
 from fastbp.layers._layer import propagate
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.programs._program import Program, Update
-from fastbp.training._samples import Samples
+from fastbp.training._data import Data
 
 _ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
 
@@ -126,7 +126,7 @@ class ShareByLayers(ByLayers):
     gradients : (P,)
     """
 
-    def __init__(self, passing: Claim, binding: Binding, data: tuple[Samples, np.ndarray, np.ndarray]) -> None:
+    def __init__(self, passing: Claim, binding: Binding, data: Data) -> None:
         super().__init__(binding, passing, None)
         self.gradients, self._data = self._update.gradients, data
 
@@ -150,7 +150,7 @@ class RowsByLayers(ByLayers):
         self,
         passing: Claim,
         binding: Binding,
-        data: tuple[Samples, np.ndarray, np.ndarray],
+        data: Data,
         rule: Optimizer,
         limit: float,
         batch_size: int,
@@ -180,7 +180,7 @@ class RowsByLayers(ByLayers):
         for s, rate in enumerate(rates):
             epoch, batch = divmod(first + s, per_epoch)
             if shuffled and batch == 0:
-                shuffle_order(order, seed, epoch)
+                begin_epoch(order, self._data.rows, seed, epoch)
             rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
             losses[s] = self.step(*_batch(self._data, rows, self._dtype), rate, first + s, seed)
             if not math.isfinite(losses[s]):
@@ -190,12 +190,10 @@ class RowsByLayers(ByLayers):
         return len(rates)
 
 
-def _batch(
-    data: tuple[Samples, np.ndarray, np.ndarray], rows: np.ndarray, dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _batch(data: Data, rows: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Samples, targets and weights of these rows."""
-    samples, t, weights = data
-    return samples.rows(rows, dtype), t[rows], weights[rows] if weights.size else weights
+    weights = data.weights[rows] if data.weights.size else data.weights
+    return data.samples.rows(rows, dtype), data.targets[rows], weights
 
 
 def _gradient(layer: Any, attribute: str, shape: tuple[int, ...]) -> np.ndarray:

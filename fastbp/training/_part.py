@@ -1,4 +1,4 @@
-"""A part of the data, to train on or to validate with: samples and targets that belong together."""
+"""A part of the data, to train on or to validate with, and what a network comes to on it."""
 
 from __future__ import annotations
 
@@ -9,39 +9,51 @@ import numpy as np
 
 from fastbp.basics._pin import pin
 from fastbp.network import Network
+from fastbp.training._data import Data
 from fastbp.training._not_finite import ROWS_AT_A_TIME, place_of
-from fastbp.training._samples import Samples
 
 
 class Part:
-    """Samples, where they lie, and targets in the form of the loss's ``as_targets``, of a network's ``dtype``."""
+    """Data as a network of ``dtype`` measures itself by them."""
 
-    def __init__(self, net: Network, samples: Samples, targets: np.ndarray, dtype: np.dtype) -> None:
-        self.net, self.samples, self.targets, self.dtype = net, samples, targets, dtype
-        self._pin = pin("t", targets)
+    def __init__(self, net: Network, data: Data, dtype: np.dtype) -> None:
+        self.net, self.data, self.dtype = net, data, dtype
+        self._pin = pin("t", data.targets)
+
+    @cached_property
+    def _targets(self) -> np.ndarray:
+        rows = self.data.rows
+        return self.data.targets[rows] if len(rows) else self.data.targets
 
     @cached_property
     def labels(self) -> np.ndarray | None:
         """(N,) the classes that the targets name, None where they may name none."""
-        return self.net.loss_layer.labels_in(self.targets)
+        return self.net.loss_layer.labels_in(self._targets)
 
     def __len__(self) -> int:
-        return len(self.samples.array)
+        return len(self.data)
 
     def measured(self) -> dict[str, float]:
         """The network's mean ``loss`` on this part, and its ``accuracy`` where the targets are classes."""
         loss_layer = copy.copy(self.net.loss_layer)
+        x, numbers = self.data.samples.array, self.data.rows
         total, right = 0.0, 0.0
         for begin in range(0, len(self), ROWS_AT_A_TIME):
             rows = slice(begin, begin + ROWS_AT_A_TIME)
-            scores = self.net.predict(self.samples.array[rows].astype(self.dtype, copy=False))
-            total += float(loss_layer.forward(scores, self.targets[rows])) * len(scores)
+            some = x[numbers[rows]] if len(numbers) else x[rows]
+            scores = self.net.predict(some.astype(self.dtype, copy=False))
+            total += float(loss_layer.forward(scores, self._targets[rows])) * len(scores)
             if self.labels is not None:
                 right += float(np.sum(loss_layer.found(scores) == self.labels[rows]))
         measures = {"loss": total / len(self)}
         return measures if self.labels is None else measures | {"accuracy": right / len(self)}
 
-    def flaw(self, rows: np.ndarray) -> str:
-        """The first element of ``rows`` that is no finite number, ``x[3, 2] is nan``; nothing where all are."""
-        x = self.samples.array.reshape(self.samples.shape)
-        return place_of("x", x, rows, self.dtype, self.samples.scale) or place_of("t", self.targets, rows, self.dtype)
+    def flaw(self, rows: np.ndarray | None = None) -> str:
+        """The first element that is no finite number, ``x[3, 2] is nan``; nothing where all are.
+
+        ``rows`` are numbers of samples, those of the part if None.
+        """
+        rows = self.data.numbers if rows is None else rows
+        samples, targets = self.data.samples, self.data.targets
+        x = samples.array.reshape(samples.shape)
+        return place_of("x", x, rows, self.dtype, samples.scale) or place_of("t", targets, rows, self.dtype)

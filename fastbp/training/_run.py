@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastbp._binding import Binding
-from fastbp.basics import _arguments
+from fastbp.basics import _pool
 from fastbp.basics._claim import in_training
 from fastbp.basics._pace import Pace
 from fastbp.basics._progress import Bar
-from fastbp.kernels.batch import shuffle as shuffle_order
-from fastbp.losses._loss import as_weights
+from fastbp.kernels.batch import begin_epoch
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.training._by_layers import RowsByLayers
-from fastbp.training._class_weight import with_class_weight
+from fastbp.training._data import Data
+from fastbp.training._lender import Lender, LentProgram
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
-from fastbp.training._ranks import Alone, Ranks
+from fastbp.training._ranks import ALONE, Alone, Ranks
+from fastbp.training._resume import check_resume, or_empty, or_none
 from fastbp.training._retreat import Retreat
 from fastbp.training._rows import RowsProgram
-from fastbp.training._samples import Samples
-from fastbp.training._shards import ShardedRows, Shards, until_sync
+from fastbp.training._shards import ShardedRows, Shards, of_network, until_sync
 from fastbp.training._stepper import seed_of
 from fastbp.training.history import History, TrainingState
 
@@ -35,66 +35,63 @@ MOST_STEPS = 1 << 16  # in a chunk, which bounds the arrays of rates and losses
 
 
 class Run:
-    """One call of ``fit``: its program, state and place."""
+    """One call of ``fit``: its program, state and place.
+
+    ``binding`` is that of ``net`` which ``data`` were looked at for. Networks that one after the other have a program
+    in common have it from ``lender``.
+    """
 
     def __init__(
         self,
         net: Network,
-        samples: Samples,
-        t: ArrayLike,
+        binding: Binding,
+        data: Data,
         *,
         epochs: int,
         batch_size: int,
         optimizer: Optimizer,
-        shuffle: bool,
         seed: int | None,
-        sample_weight: ArrayLike | None,
-        class_weight: Mapping[int, float] | str | None,
-        clip_norm: float | None,
-        resume: TrainingState | None,
+        shuffle: bool = True,
+        clip_norm: float | None = None,
+        resume: TrainingState | None = None,
         accuracy: bool = False,
-        ranks: Alone,
-        sync_every: int,
+        ranks: Alone = ALONE,
+        sync_every: int = 1,
+        lender: Lender | None = None,
     ) -> None:
         self.net, self.optimizer, self.shuffle = net, optimizer, shuffle
-        self.ranks, self._sync_every = ranks, sync_every
-        net._learn_shape(samples)
-        self.binding = binding = net._binding()
-        self.dtype = self.parameters.dtype
-        self.n_outputs = binding.n_outputs
-        binding.check_samples("x", samples.shape)
-        self.scale = samples.scale
-        own = len(samples.array)
-        if own == 0:
-            raise ValueError("x must hold at least one sample, got none")
-        self.shards = Shards(ranks.gathered(own), ranks.rank)
+        self.ranks, self._sync_every, self._lender = ranks, sync_every, lender
+        self.binding, self.dtype = binding, binding.vector.dtype
+        self._data, self.scale = data, data.samples.scale
+        self.shards = Shards(ranks.gathered(len(data)), ranks.rank)
         self.n_samples = self.shards.total
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
         self.last_step = epochs * self.per_epoch
         self._limit = clip_norm or 0.0
-        targets = binding.loss.as_targets(t, (own, self.n_outputs), self.dtype)
-        weights = as_weights(sample_weight, own, self.dtype)
-        if class_weight is not None:
-            weights = with_class_weight(weights, class_weight, net.loss_layer, targets, self.n_outputs, ranks)
-        self.part, self.accuracy = Part(net, samples, targets, self.dtype), accuracy
+        self.accuracy = accuracy
         if accuracy:
             net.loss_layer.must_be_of_classes("accuracy")
             if self.part.labels is None:
                 raise ValueError("accuracy needs targets that name one class a sample")
-
-        self._data = samples, targets, weights
+        if resume is not None:
+            check_resume(resume, binding, optimizer, self.n_samples, self.batch_size)
+        self.resume = resume
         self.program = self._made()
         self.first, self.second = self.program.states
         self.seed = ranks.of_first(seed_of(seed))
         self.step, self.partial_loss = 0, 0.0
-        self.resume = self._checked(resume)
         self._first_rate: float | None = None
         self.best_loss, self.waited = math.inf, 0
         self.best_parameters = self.best_buffers = np.zeros(0, self.dtype)
         self.history = History()
         self.order, self._epoch_of_order = self._order_of(-1), -1
         self._retreat = Retreat(self.vectors)
+
+    @cached_property
+    def part(self) -> Part:
+        """The data that it trains on, to measure by."""
+        return Part(self.net, self._data, self.dtype)
 
     @property
     def parameters(self) -> np.ndarray:
@@ -113,57 +110,29 @@ class Run:
         """Whether parameters and buffers are finite numbers."""
         return self.binding.is_finite()
 
-    def _checked(self, state: TrainingState | None) -> TrainingState | None:
-        if state is None:
-            return None
-        if not isinstance(state, TrainingState):
-            raise TypeError(f"resume must be the state of a History, got {_arguments.shown(state)}")
-        optimizer = type(self.optimizer).__name__
-        if state.optimizer not in (None, optimizer):
-            raise ValueError(
-                f"resume does not fit: it is of a run with {state.optimizer}, here the optimizer is {optimizer}: pass "
-                f"optimizer={state.optimizer.lower()!r} or another {state.optimizer}"
-            )
-        for name, what in (
-            ("parameters", "parameters of another network"),
-            ("first", "states of another optimizer"),
-            ("second", "states of another optimizer"),
-            ("buffers", "buffers of another network"),
-        ):
-            own, kept = getattr(self, name), getattr(state, name)
-            kept = _or_empty(kept, self.dtype)
-            if kept.shape != own.shape or kept.dtype != own.dtype:
-                raise ValueError(
-                    f"resume does not fit: its {name} are {kept.size} numbers of {kept.dtype}, "
-                    f"here {own.size} of {own.dtype}: they are {what}"
-                )
-        if (state.n_samples, state.batch_size) != (self.n_samples, self.batch_size):
-            raise ValueError(
-                f"resume does not fit: it is of {state.n_samples} samples in batches of {state.batch_size}, "
-                f"here {self.n_samples} in batches of {self.batch_size}"
-            )
-        return state
-
     def _begin(self) -> None:
         """Take over the state to go on from: the first change to the network."""
         state = self.resume
         if self.net.scale != self.scale:
             self.net.scale = self.scale
         if state is not None:
-            self.put_back([state.parameters, _or_empty(state.buffers, self.dtype), state.first, state.second])
+            self.put_back([state.parameters, or_empty(state.buffers, self.dtype), state.first, state.second])
             self.step, self.seed, self.partial_loss = state.step, state.seed, state.partial_loss
             lists: dict[str, Any] = {name: list(values) for name, values in state.history.items()}
             self.history = History(**lists)
             self.best_loss, self.waited = state.best_loss, state.waited
             self.best_parameters = state.best_parameters.copy()
-            self.best_buffers = _or_empty(state.best_buffers, self.dtype).copy()
+            self.best_buffers = or_empty(state.best_buffers, self.dtype).copy()
 
-    def _made(self) -> RowsProgram | RowsByLayers | ShardedRows:
+    def _made(self) -> RowsProgram | LentProgram | RowsByLayers | ShardedRows:
         """The program of the layers as they are, or what does its work where it cannot be written."""
         of = self.binding, self._data, self.optimizer, self._limit, self.batch_size
         if isinstance(self.ranks, Ranks):
             return ShardedRows.of(self.ranks, self.shards, self.net._passing, *of, self._sync_every)
-        return RowsByLayers(self.net._passing, *of) if self.binding.unlowered else RowsProgram.of(*of)
+        if self.binding.unlowered:
+            return RowsByLayers(self.net._passing, *of)
+        lent = None if self._lender is None else self._lender.lent(*of)
+        return lent or RowsProgram.of(*of)
 
     def _follow(self) -> None:
         """Go on with the layers as they are now: a callback or another thread may have replaced arrays or settings.
@@ -219,8 +188,8 @@ class Run:
             self.best_parameters.copy(),
             self.waited,
             type(self.optimizer).__name__,
-            _or_none(self.buffers),
-            _or_none(self.best_buffers),
+            or_none(self.buffers),
+            or_none(self.best_buffers),
         )
 
     def _advance(self, steps: int, pace: Pace, look: bool) -> np.ndarray:
@@ -249,7 +218,7 @@ class Run:
         """Do steps from the present one on, without counting them; returns how many were finished."""
         epoch, batch = divmod(self.step, self.per_epoch)
         if self.shuffle and batch and self._epoch_of_order != epoch:
-            shuffle_order(self.order, self.seed, epoch)
+            begin_epoch(self.order, self._data.rows, self.seed, epoch)
         self._epoch_of_order = (self.step + len(lrs) - 1) // self.per_epoch
         return self.program.run(self.order, self.step, lrs, losses, shuffled=self.shuffle, seed=self.seed)
 
@@ -269,7 +238,8 @@ class Run:
     def _reason(self, epoch: int, batch: int) -> str:
         """What is to blame for a step that came to no finite loss or parameters, and the way out."""
         order = self._order_of(epoch)
-        own = self.shards.own(order[batch * self.batch_size : (batch + self._sync_every) * self.batch_size])
+        own = order[batch * self.batch_size : (batch + self._sync_every) * self.batch_size]
+        own = own if self.ranks.size == 1 else self.shards.own(own)
         if flaw := self.ranks.first_said(self.part.flaw(own)):
             return f"{flaw}: fill it in, or leave the row out"
         for name, p in self.net.params.items():
@@ -281,10 +251,10 @@ class Run:
     def _order_of(self, epoch: int) -> np.ndarray:
         """The samples in the order of an epoch; before the first, where they will be shuffled, in any."""
         if not self.shuffle:
-            return self.shards.order()
+            return self._data.numbers if self.ranks.size == 1 else self.shards.order()
         order = np.arange(self.n_samples)
         if epoch >= 0:
-            shuffle_order(order, self.seed, epoch)
+            begin_epoch(order, self._data.rows, self.seed, epoch)
         return order
 
     def put_back(self, vectors: list[np.ndarray]) -> None:
@@ -298,8 +268,9 @@ class Run:
         validation: Part | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
+        bar: Bar | None = None,
     ) -> History:
-        """Train to the last step in chunks.
+        """Train to the last step in chunks, and advance ``bar``, or one of its own.
 
         Raises RuntimeError where another thread trains the network.
         """
@@ -307,7 +278,7 @@ class Run:
         try:
             if not training.take(False):
                 raise in_training("fit")
-            return self._train(validation, callbacks, patience)
+            return self._train(validation, callbacks, patience, bar)
         finally:
             training.end()
 
@@ -316,6 +287,7 @@ class Run:
         validation: Part | None,
         callbacks: list[Callable[[History], object]],
         patience: int | None,
+        bar: Bar | None,
     ) -> History:
         self._follow()
         self._begin()
@@ -324,10 +296,14 @@ class Run:
             self.history.best_epoch = self.history.val_loss.index(self.best_loss)
         called = self.ranks.any(bool(callbacks))  # also where only other ranks have any
         by_epoch = validation is not None or called or self.accuracy
-        pace, stopped = Pace(), patience is not None and self.waited >= patience
-        with Bar(self.last_step, "step", done=self.step, wanted=self.ranks.rank == 0) as bar:
+        pace = self.program.pace if isinstance(self.program, LentProgram) else Pace()
+        stopped = patience is not None and self.waited >= patience
+        if bar is None:
+            bar = Bar(self.last_step, "step", done=self.step, wanted=self.ranks.rank == 0)
+        with bar:
             epoch_start = time.perf_counter()
             while self.step < self.last_step and not stopped:
+                _pool.look()
                 n = min(self.last_step - self.step, pace.steps, MOST_STEPS)
                 if by_epoch:
                     n = min(n, self.per_epoch - self.step % self.per_epoch)
@@ -400,7 +376,7 @@ class Run:
         return self.ranks.mean(part.measured(), len(part))
 
     def _flaw_in(self, part: Part) -> str:
-        return self.ranks.first_said(part.flaw(np.arange(len(part))))
+        return self.ranks.first_said(part.flaw())
 
     def _record(self, losses: np.ndarray) -> int:
         """Add up the losses of the steps just done; returns how many epochs they finished."""
@@ -416,21 +392,3 @@ class Run:
         self.history.loss += (sums[:finished] / self.n_samples).tolist()
         self.partial_loss = float(sums[-1]) if rest else 0.0
         return finished
-
-
-def of_network(binding: Binding) -> dict[str, Any]:
-    """What has to be the same of a network on all ranks."""
-    layers = [(name, repr(layer)) for name, layer in zip(binding.names, binding.layers, strict=True)]
-    return {
-        "network": (layers, repr(binding.loss), binding.vector.dtype),
-        "vector of parameters": binding.vector,
-        "vector of buffers": binding.kept,
-    }
-
-
-def _or_empty(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
-    return np.zeros(0, dtype) if vector is None else vector
-
-
-def _or_none(vector: np.ndarray) -> np.ndarray | None:
-    return vector.copy() if vector.size else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from fastbp.optimizers import Optimizer
 from fastbp.programs._feed import Rows
 from fastbp.programs._program import Program, Update
 from fastbp.training._by_layers import ShareByLayers
+from fastbp.training._data import Data
 from fastbp.training._ranks import Ranks
-from fastbp.training._samples import Samples
 
 _ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
 
@@ -105,7 +105,7 @@ class ShardedRows:
         shards: Shards,
         passing: Claim,
         binding: Binding,
-        data: tuple[Samples, np.ndarray, np.ndarray],
+        data: Data,
         rule: Optimizer,
         limit: float,
         batch_size: int,
@@ -116,8 +116,8 @@ class ShardedRows:
         if binding.unlowered:
             gradient = ShareByLayers(passing, binding, data)
         else:
-            most = min(batch_size, len(data[1]))
-            gradient = Program(binding, Rows(*data, sliceable=False), binding.loss, None, most)
+            feed = Rows(data.samples, data.targets, data.weights, sliceable=False)
+            gradient = Program(binding, feed, binding.loss, None, min(batch_size, len(data)))
         states = rule.new_states(binding.vector.size, binding.vector.dtype)
         update = Program(binding, None, None, Update(rule, *states, limit), gradients=gradient.gradients)
         return cls(ranks, shards, binding, gradient, update, states, batch_size, sync_every)
@@ -223,3 +223,13 @@ class ShardedRows:
 def until_sync(place: int, per_epoch: int, sync_every: int) -> int:
     """How many steps it is from the one at ``place`` of an epoch until the ranks are the same again."""
     return min(sync_every - place % sync_every, per_epoch - place)
+
+
+def of_network(binding: Binding) -> dict[str, Any]:
+    """What has to be the same of a network on all ranks."""
+    layers = [(name, repr(layer)) for name, layer in zip(binding.names, binding.layers, strict=True)]
+    return {
+        "network": (layers, repr(binding.loss), binding.vector.dtype),
+        "vector of parameters": binding.vector,
+        "vector of buffers": binding.kept,
+    }

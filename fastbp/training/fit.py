@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastbp._binding import Binding
 from fastbp.basics import _arguments, _progress, _team
 from fastbp.kernels._jit import kind
-from fastbp.losses._loss import as_weights
+from fastbp.losses._loss import as_weights, no_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.training._by_layers import tell
+from fastbp.training._data import Data
 from fastbp.training._part import Part
 from fastbp.training._ranks import Alone, on_all_ranks
-from fastbp.training._run import Run, of_network
+from fastbp.training._run import Run
 from fastbp.training._samples import Samples
+from fastbp.training._shards import of_network
 from fastbp.training.history import History, TrainingState
 
 
@@ -171,45 +174,48 @@ def fit(
         if validation_data is not None:
             raise ValueError("validation_split and validation_data were both given: there is one validation part")
         samples, t, sample_weight, held = _split(net, samples, t, sample_weight, validation_split)
+    net._learn_shape(samples)
+    binding = net._binding()
+    data = Data.of(binding, samples, t, sample_weight, class_weight, ranks)
     run = Run(
         net,
-        samples,
-        t,
+        binding,
+        data,
         epochs=_arguments.integer("epochs", epochs, 0),
         batch_size=_arguments.integer("batch_size", batch_size, 1),
         optimizer=optimizer,
         shuffle=_arguments.flag("shuffle", shuffle),
-        seed=_integer_or_none("seed", seed, 0),
-        sample_weight=sample_weight,
-        class_weight=class_weight,
+        seed=integer_or_none("seed", seed, 0),
         clip_norm=None if clip_norm is None else _arguments.real("clip_norm", clip_norm, above=0),
         resume=resume,
         accuracy=_arguments.flag("accuracy", accuracy),
         ranks=ranks,
         sync_every=sync_every,
     )
-    max_steps = _integer_or_none("max_steps", max_steps, 0)
+    max_steps = integer_or_none("max_steps", max_steps, 0)
     if max_steps is not None:
         run.last_step = min(run.last_step, max_steps)
     if validation_data is not None:
-        held = _validation(run, validation_data)
-    validation = None if held is None else Part(net, *held, run.dtype)
-    patience = _integer_or_none("patience", patience, 1)
+        held = validation_part("validation_data", validation_data, binding, samples.scale)
+    validation = None if held is None else Part(net, held, run.dtype)
+    patience = integer_or_none("patience", patience, 1)
     if patience is not None and validation is None:
         raise ValueError("patience needs validation_data or validation_split, whose loss it goes by")
-    callbacks = _callables(callbacks)
+    callbacks = callables(callbacks)
     _arguments.flag("progress", progress)  # told_if goes by it
-    threads = ranks.threads(_integer_or_none("threads", threads, 1))
+    threads = ranks.threads(integer_or_none("threads", threads, 1))
     run.check_rate()
     tell(net)
     return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 
-def _integer_or_none(name: str, value: Any, least: int) -> int | None:
+def integer_or_none(name: str, value: Any, least: int) -> int | None:
+    """``value``, an integer of at least ``least`` or None."""
     return None if value is None else _arguments.integer(name, value, least)
 
 
-def _callables(callbacks: Any) -> list[Callable[[History], object]]:
+def callables(callbacks: Any) -> list[Callable[..., object]]:
+    """``callbacks``, a sequence of functions."""
     if isinstance(callbacks, str) or not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks must be a sequence of functions, got {_arguments.shown(callbacks)}")
     functions = list(callbacks)
@@ -219,23 +225,24 @@ def _callables(callbacks: Any) -> list[Callable[[History], object]]:
     return functions
 
 
-def _validation(run: Run, data: Any) -> tuple[Samples, np.ndarray]:
-    """Samples and targets of ``validation_data``."""
+def validation_part(name: str, data: Any, binding: Binding, scale: float) -> Data:
+    """What a user gives as the argument ``name``, looked at as ``validation_data`` is."""
     if not isinstance(data, (tuple, list)):
-        raise TypeError(f"validation_data must be (x, t), got {_arguments.shown(data)}")
+        raise TypeError(f"{name} must be (x, t), got {_arguments.shown(data)}")
     if len(data) != 2:
-        raise ValueError(f"validation_data must be (x, t), got {len(data)} things")
+        raise ValueError(f"{name} must be (x, t), got {len(data)} things")
     x, t = data
-    samples = Samples("validation_data[0]", x, run.scale)
-    run.binding.check_samples("validation_data[0]", samples.shape)
-    if len(samples.array) == 0:
-        raise ValueError("validation_data must hold at least one sample, got none")
-    return samples, run.net.loss_layer.as_targets(t, (len(samples.array), run.n_outputs), run.dtype)
+    samples = Samples(f"{name}[0]", x, scale)
+    binding.check_samples(f"{name}[0]", samples.shape)
+    n, dtype = len(samples.array), binding.vector.dtype
+    if n == 0:
+        raise ValueError(f"{name} must hold at least one sample, got none")
+    return Data(samples, binding.loss.as_targets(t, (n, binding.n_outputs), dtype), no_weights(dtype))
 
 
 def _split(
     net: Network, samples: Samples, t: ArrayLike, sample_weight: ArrayLike | None, share: Any
-) -> tuple[Samples, np.ndarray, np.ndarray | None, tuple[Samples, np.ndarray]]:
+) -> tuple[Samples, np.ndarray, np.ndarray | None, Data]:
     """Samples, targets and weights without the last ``share`` of them, and those samples and targets."""
     share = _arguments.real("validation_split", share, 0, 1)
     n, dtype = len(samples.array), net._bound().dtype
@@ -245,4 +252,4 @@ def _split(
     targets = net.loss_layer.as_targets(t, (n, net.n_outputs), dtype)
     weights = None if sample_weight is None else as_weights(sample_weight, n, dtype)[:kept]
     first, rest = samples.split(kept)
-    return first, targets[:kept], weights, (rest, targets[kept:])
+    return first, targets[:kept], weights, Data(rest, targets[kept:], no_weights(dtype))

@@ -1,0 +1,155 @@
+"""Ensembles as one file of C99, of NumPy or of ONNX: each member as its own export has it, and their mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastbp.basics import _check
+from fastbp.basics._extra import needed
+from fastbp.files._files import write_whole
+from fastbp.files._source import hex_number
+from fastbp.files.to_c import check_prefix, in_c
+from fastbp.files.to_numpy import in_numpy
+from fastbp.files.to_onnx import graph_of, write_model
+from fastbp.network import Network
+
+_C = """\
+/* The mean of {n_members} networks of {n_inputs} inputs and {n_outputs} outputs.
+ *
+ *     void {prefix}predict(size_t rows, const REAL *x, REAL *mean);
+ *
+ * x has {n_inputs} numbers for each row, the result {n_outputs}: {what}. The two must not overlap.
+ * Each of the networks follows, under the same names, by macros that end with it.
+ *
+ * C99, needs nothing but the C library (link with -lm). Any number of threads may call it. Written by fastbp.
+ */
+
+#include <math.h>
+#include <stddef.h>
+{members}
+void {prefix}predict(size_t rows, const REAL *x, REAL *mean)
+{{
+    for (size_t row = 0; row < rows; row++) {{
+        double total[{n_outputs}] = {{0}};
+        REAL y[{n_outputs}];
+{steps}
+        for (size_t i = 0; i < {n_outputs}; i++)
+            mean[i] = (REAL)total[i];
+        x += {n_inputs};
+        mean += {n_outputs};
+    }}
+}}
+"""
+_C_STEP = """\
+        {prefix}member{k}_{function}(1, x, y);
+        for (size_t i = 0; i < {n_outputs}; i++)
+            total[i] += {weight} * y[i];"""
+
+_NUMPY = '''\
+"""The mean of {n_members} networks of {n_inputs} inputs and {n_outputs} outputs; it needs NumPy and nothing else.
+
+Written by fastbp.
+"""
+
+import numpy as np
+
+
+def predict(x):
+    """Return the mean (N, {n_outputs}) of the members' {what} for samples x (N, {n_inputs})."""
+    return sum(weight * member(x) for weight, member in zip(WEIGHTS, MEMBERS)).astype(np.{dtype})
+
+
+def predict_all(x):
+    """Return the members' {what} (M, N, {n_outputs}) for samples x (N, {n_inputs})."""
+    return np.stack([member(x) for member in MEMBERS])
+
+{members}
+
+WEIGHTS = [np.float64(float.fromhex(weight)) for weight in """
+{weights}
+""".split()]
+MEMBERS = [{names}]
+'''
+
+
+def to_c(nets: Sequence[Network], weights: Sequence[float], path: str | os.PathLike, prefix: str) -> None:
+    """Write them as a file of C99; see ``Ensemble.to_c``."""
+    check_prefix(prefix)
+    fields = _fields(nets) | {"prefix": prefix, "function": _function(nets)}
+    members, steps = [], []
+    for k, (net, weight) in enumerate(zip(nets, weights, strict=True)):
+        own = f"{prefix}member{k}_"
+        text, names = in_c(net, own, linkage="static ")
+        # A member's functions and constants are called as in all others: in this file they have its number, too.
+        defined = "".join(f"#define {name} {own}{name}\n" for name in names)
+        undefined = "".join(f"#undef {name}\n" for name in names)
+        members.append(f"\n{defined}\n{text}\n{undefined}")
+        steps.append(_C_STEP.format(k=k, weight=hex_number(np.float64(weight)), **fields))
+    real = "float" if nets[0].dtype == _check.FLOAT32 else "double"
+    head, _, tail = _C.format(members="@members", steps="\n".join(steps), **fields).partition("@members")
+    head, tail = (re.sub(r"\bREAL\b", real, part) for part in (head, tail))
+    write_whole(path, (head + "".join(members) + tail).encode("ascii"))
+
+
+def to_numpy(nets: Sequence[Network], weights: Sequence[float], path: str | os.PathLike) -> None:
+    """Write them as a module of NumPy; see ``Ensemble.to_numpy``."""
+    fields = _fields(nets) | {"dtype": nets[0].dtype.name}
+    members = [
+        f"\n\ndef _member{k}():\n{textwrap.indent(in_numpy(net), '    ')}    return {_function(nets)}"
+        for k, net in enumerate(nets)
+    ]
+    names = ", ".join(f"_member{k}()" for k in range(len(nets)))
+    numbers = "\n".join(hex_number(np.float64(weight)) for weight in weights)
+    text = _NUMPY.format(members="\n".join(members), weights=numbers, names=names, **fields)
+    write_whole(path, text.encode("ascii"))
+
+
+def to_onnx(nets: Sequence[Network], weights: Sequence[float], path: str | os.PathLike) -> None:
+    """Write them as a graph of ONNX; see ``Ensemble.to_onnx``."""
+    needed("onnx", "onnx")
+    from onnx import helper, numpy_helper
+
+    _fields(nets)
+    classes = nets[0].loss_layer.is_of_classes
+    graphs = [graph_of(net, probabilities=classes) for net in nets]
+    nodes: list[Any] = []
+    arrays: list[Any] = []
+    weighted = []
+    for k, (graph, weight) in enumerate(zip(graphs, weights, strict=True)):
+        for node in graph.node:
+            node.input[:] = [name if name in ("x", "") else f"member{k}_{name}" for name in node.input]
+            node.output[:] = [f"member{k}_{name}" for name in node.output]
+            node.name = f"member{k}_{node.name}"
+        for array in graph.initializer:
+            array.name = f"member{k}_{array.name}"
+        nodes.extend(graph.node)
+        arrays.extend(graph.initializer)
+        dtype = helper.tensor_dtype_to_np_dtype(graph.input[0].type.tensor_type.elem_type)
+        arrays.append(numpy_helper.from_array(np.array(weight, dtype), f"member{k}_weight"))
+        given = f"member{k}_{'probabilities' if classes else 'scores'}"
+        nodes.append(helper.make_node("Mul", [given, f"member{k}_weight"], [f"member{k}_share"], name=f"Weigh{k}"))
+        weighted.append(f"member{k}_share")
+    nodes.append(helper.make_node("Sum", weighted, ["mean"], name="Mean"))
+    kind = graphs[0].output[0].type.tensor_type.elem_type
+    mean = helper.make_tensor_value_info("mean", kind, ["N", nets[0].n_outputs])
+    write_model(path, helper.make_graph(nodes, "fastbp", [graphs[0].input[0]], [mean], arrays))
+
+
+def _function(nets: Sequence[Network]) -> str:
+    """What a member's export calls what is averaged."""
+    return "predict_proba" if nets[0].loss_layer.is_of_classes else "predict"
+
+
+def _fields(nets: Sequence[Network]) -> dict[str, Any]:
+    """What the texts say of them; ValueError where they are of different types."""
+    types = {net.dtype.name for net in nets}
+    if len(types) > 1:
+        raise ValueError(f"the networks compute in {' and '.join(sorted(types))}: an export is of one type")
+    what = "probabilities" if nets[0].loss_layer.is_of_classes else "outputs"
+    return {"n_members": len(nets), "n_inputs": nets[0].n_inputs, "n_outputs": nets[0].n_outputs, "what": what}

@@ -1,0 +1,253 @@
+"""``fastbp.fit_many``: many networks at once, on one data set."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastbp.basics import _arguments, _cpu, _pool, _progress, _team
+from fastbp.network import Network
+from fastbp.optimizers import Optimizer
+from fastbp.training._by_layers import tell
+from fastbp.training._jobs import Job, Looked, as_networks, jobs_of
+from fastbp.training._lender import Lender
+from fastbp.training._part import Part
+from fastbp.training._run import Run
+from fastbp.training.fit import callables, integer_or_none
+from fastbp.training.history import History, TrainingState
+
+RAISE, KEEP = "raise", "keep"
+MOST_NAMED = 5  # networks in a message
+
+
+@_progress.told_if(lambda *args, progress=True, **others: progress)
+def fit_many(
+    nets: Iterable[Network],
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    rows: Any = None,
+    validation_rows: Any = None,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    optimizers: str | Optimizer | Sequence[str | Optimizer] = "sgd",
+    epochs: int | Sequence[int] = 1,
+    batch_sizes: int | Sequence[int] = 32,
+    seeds: int | Sequence[int | None] | None = None,
+    patience: int | Sequence[int | None] | None = None,
+    sample_weight: ArrayLike | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+    callbacks: Iterable[Callable[[int, History], object]] = (),
+    errors: str = RAISE,
+    resume: Sequence[TrainingState | None] | None = None,
+) -> list[Any]:
+    """Train many networks on one data set, each whole on one thread and as many at once as there are threads.
+
+    Each gets the same bits as by ``net.fit(x[rows], t[rows], ..., threads=1)``, whoever is trained beside it, whatever
+    the number of threads. ``x`` is read where it lies, and not copied for any of them. What differs from network to
+    network (``rows``, ``optimizers``, ``epochs``, ``batch_sizes``, ``seeds``, ``patience``, ``validation_rows``) is one
+    for all, or a sequence of one each.
+
+    Ctrl-C ends all of them within 200 ms; each then has the weights of its last finished step.
+
+    Parameters
+    ----------
+    nets : sequence of networks
+        Different ones, that have no layers in common; of any shapes and losses.
+    x, t : arrays
+        Samples and targets, as ``fit`` takes them. A network's own ``scale`` multiplies the samples.
+    rows : (M,) integers, a sequence of such, or None
+        The numbers of the samples to train on, also several times the same; all if None.
+    validation_rows : (M,) integers, a sequence of such, or None
+        The numbers of the samples to validate with after each epoch.
+    validation_data : (x, t) or None
+        Evaluated after each epoch, by all networks that have no ``validation_rows``.
+    optimizers, epochs, batch_sizes, seeds, patience
+        As ``optimizer``, ``epochs``, ``batch_size``, ``seed`` and ``patience`` of ``fit``.
+    sample_weight : (N,) array or None
+        Finite numbers of at least 0, which multiply the losses of the samples.
+    threads : int or None
+        How many networks to train at once, no more than there are cores; as many as ``get_num_threads`` says if None.
+        Where networks are so large that those that are trained at once, with gradients and the optimizer's vectors, are
+        more than the CPU's last cache holds, and where there is one, all threads train one after the other.
+    progress : bool
+        Whether to show, on a terminal or in a notebook, a progress bar of the steps of all networks.
+    callbacks : sequence of callables
+        Called with a network's position in ``nets`` and its History after each of its epochs, one at a time, by the
+        thread that trains it; its training ends when one returns True.
+    errors : {"raise", "keep"}
+        What becomes of a network that comes to numbers which are not finite: raised when the others are done, or kept
+        at its place of the result.
+    resume : sequence of TrainingState or None
+        The ``state`` of an earlier History for each network, or None for one that begins.
+
+    Returns
+    -------
+    histories : list of History
+        One for each network, in their order; with ``errors="keep"`` a FloatingPointError at the place of one that has
+        come to numbers which are not finite, and has the last finite ones.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range and data that do not fit, naming the network by its position: ``nets[3]: ...``; no
+        network has changed then.
+    FloatingPointError
+        For a loss or a parameter that is no longer finite, naming network, epoch and batch; all others are trained.
+    RuntimeError
+        Where another thread trains one of the networks.
+
+    Examples
+    --------
+    >>> nets = [mlp([4, 8, 3], seed=seed) for seed in range(5)]
+    >>> x, t = np.random.rand(60, 4), np.arange(60) % 3
+    >>> folds = [np.flatnonzero(np.arange(60) % 5 != k) for k in range(5)]
+    >>> len(fit_many(nets, x, t, rows=folds, epochs=2))
+    5
+    """
+    _arguments.flag("progress", progress)  # told_if goes by it
+    return fit_named(
+        nets,
+        "nets[{}]".format,
+        x,
+        t,
+        rows=rows,
+        validation_rows=validation_rows,
+        validation_data=validation_data,
+        optimizers=optimizers,
+        epochs=epochs,
+        batch_sizes=batch_sizes,
+        seeds=seeds,
+        patience=patience,
+        sample_weight=sample_weight,
+        threads=threads,
+        callbacks=callbacks,
+        errors=errors,
+        resume=resume,
+    )
+
+
+def fit_named(
+    nets: Any,
+    called: Callable[[int], str],
+    x: ArrayLike,
+    t: ArrayLike,
+    *,
+    validation_rows: Any,
+    validation_data: Any,
+    sample_weight: Any,
+    threads: Any,
+    callbacks: Any,
+    errors: Any,
+    **options: Any,
+) -> list[Any]:
+    """What ``fit_many`` does, where the network at a position is ``called`` something in messages."""
+    networks = as_networks(nets, called)
+    if validation_data is not None and validation_rows is not None:
+        raise ValueError("validation_data and validation_rows were both given: there is one validation part")
+    _arguments.choice("errors", errors, [RAISE, KEEP])
+    functions, threads = callables(callbacks), integer_or_none("threads", threads, 1)
+    looked = Looked(x, t, sample_weight, validation_data)
+    jobs = jobs_of(networks, called, looked, validation_rows=validation_rows, **options)
+    for net in networks:
+        tell(net)
+    outcomes = _Many(jobs, functions).train(threads)
+    _tell_failures(outcomes, called, errors)
+    return outcomes
+
+
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(fit_many).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+}
+
+
+class _Many:
+    """One call of ``fit_many``, all of whose arguments are looked at."""
+
+    def __init__(self, jobs: list[Job], callbacks: list[Callable[[int, History], object]]) -> None:
+        self._jobs, self._callbacks = jobs, callbacks
+        self._lender, self._calling = Lender(), threading.Lock()
+        done = sum(0 if job.resume is None else job.resume.step for job in jobs)
+        self._bar = _progress.SharedBar(sum(job.n_steps for job in jobs), "step", done=done)
+
+    def train(self, threads: int | None) -> list[History | Exception]:
+        """Train all; returns the History of each, or what it has raised."""
+        at_once = _pool.threads_for(len(self._jobs), threads)
+        # The longest first, so that all threads end at about the same time.
+        by_work = sorted(range(len(self._jobs)), key=lambda k: -self._jobs[k].work)
+        together = [k for k in by_work if at_once > 1 and is_large(self._jobs[k], at_once)]
+        if len(self._jobs) == 1:
+            together = by_work
+        apart = [k for k in by_work if k not in set(together)]
+        outcomes: list[Any] = [None] * len(self._jobs)
+        try:
+            for k in together:
+                outcomes[k] = self._by_all(k, threads)
+            for k, outcome in zip(
+                apart, _pool.run_all(len(apart), lambda i: self._one(apart[i]), threads), strict=True
+            ):
+                outcomes[k] = outcome
+        finally:
+            self._bar.close()
+        return outcomes
+
+    def _by_all(self, k: int, threads: int | None) -> History | Exception:
+        try:
+            return _team.with_threads(threads, lambda: self._one(k))
+        except Exception as error:
+            return error
+
+    def _one(self, k: int) -> History:
+        job = self._jobs[k]
+        run = Run(
+            job.net,
+            job.binding,
+            job.data,
+            epochs=job.epochs,
+            batch_size=job.batch_size,
+            optimizer=job.optimizer,
+            seed=job.seed,
+            resume=job.resume,
+            lender=self._lender,
+        )
+        validation = None if job.validation is None else Part(job.net, job.validation, run.dtype)
+        callbacks: list[Callable[[History], object]] = [
+            partial(self._call, function, k) for function in self._callbacks
+        ]
+        history = run.train(validation, callbacks, job.patience, self._bar)
+        self._bar.advance(run.last_step - run.step)  # which patience has spared
+        return history
+
+    def _call(self, function: Callable[[int, History], object], k: int, history: History) -> object:
+        with self._calling:
+            return function(k, history)
+
+
+def is_large(job: Job, at_once: int) -> bool:
+    """Whether ``at_once`` such networks are together more than the last cache of this CPU holds."""
+    cache = _cpu.this().caches[-1]
+    vectors = 2 + job.optimizer.n_states  # parameters and gradients
+    return 0 < cache < at_once * vectors * job.binding.vector.nbytes
+
+
+def _tell_failures(outcomes: list[Any], called: Callable[[int], str], errors: str) -> None:
+    """Raise the first error, unless it is one to be kept."""
+    failed = {k: outcome for k, outcome in enumerate(outcomes) if isinstance(outcome, Exception)}
+    for k, error in failed.items():
+        if not isinstance(error, FloatingPointError):
+            if hasattr(error, "add_note"):  # from Python 3.11 on
+                error.add_note(f"(while {called(k)} was trained; all others are)")
+            raise error
+    if failed and errors == RAISE:
+        (k, first), *others = failed.items()
+        named = ", ".join(called(other) for other, _ in others[:MOST_NAMED])
+        more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+        too = f"; {named}{more} have failed, too" if others else ""
+        raise FloatingPointError(f"{called(k)}: {first}{too}") from first
