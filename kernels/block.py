@@ -132,7 +132,18 @@ def _thin_columns(p, shape, a, b, c, start, j, alpha, rectified, tiles, scratch)
     if start[0] == NOTHING:
         start = (zeros, 0)
     if along_rows:
-        columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch)
+        a_at, a_row, a_k = a
+        b_at, b_k, b_col = b
+        k_blocks, shallow, deeper = even(shape[2], p.block_k)
+        k = 0
+        for k_block in range(k_blocks):
+            k_count = shallow + (k_block < deeper)
+            part_a, part_b = (a_at + size * k * a_k, a_row, a_k), (b_at + size * k * b_k, b_k, b_col)
+            begin = start if k_block == 0 else c
+            least = floor if k_block == k_blocks - 1 else like(-INFINITY, alpha)
+            part = shape[0], shape[1], k_count
+            columns_along_rows(part, part_a, part_b, c, begin, alpha, least, tiles, zeros, scratch)
+            k += k_count
     else:
         all_c, all_start = (c[0], c[1], p.c_column), (start[0], start[1], p.start_column)
         columns_along_k(shape, a, b, all_c, all_start, alpha, floor, scratch)

@@ -38,6 +38,7 @@ class Fixed(NamedTuple):
     thin_bytes: int = 1 << 16
     narrow_depth: int = 24
     narrow_work: int = 1 << 11
+    filled_depth: int = 96
     exchange_depth: int = 1024
     chunk: int = 1 << 15
     function_block: int = 1024
@@ -69,6 +70,7 @@ FIXED_NUMBERS = {
     "thin_bytes": _Is("bytes", "of a line of B up to which it is", "gemm"),
     "narrow_depth": _Is("elements", "of k for each column from which on that is done for less than a vector", "gemm"),
     "narrow_work": _Is("elements", "of x in x.T dout from which on that is done for less than a vector in all", "gemm"),
+    "filled_depth": _Is("elements", "of k in x.T dout from which on that is done for any part of a vector", "gemm"),
     "exchange_depth": _Is("bytes", "of k from which on a few rows meet W along k in a gradient, not turned", "gemm"),
     "chunk": _Is("elements", "of elementwise work in a part: every element always meets the same code", "layer"),
     "function_block": _Is("elements", "copied before they are changed, which then are in the first cache", "layer"),

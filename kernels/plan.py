@@ -21,7 +21,8 @@ MASKS = ISA.masks
 BLOCK_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep, FIXED.steep_depth
 TURN_ROWS, TURN_COLUMNS = FIXED.turn_rows, FIXED.turn_columns
 THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
-NARROW_DEPTH, NARROW_WORK, EXCHANGE_DEPTH = FIXED.narrow_depth, FIXED.narrow_work, FIXED.exchange_depth
+NARROW_DEPTH, NARROW_WORK = FIXED.narrow_depth, FIXED.narrow_work
+FILLED_DEPTH, EXCHANGE_DEPTH = FIXED.filled_depth, FIXED.exchange_depth
 SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
@@ -152,8 +153,11 @@ def _thin(shape, a, size):
     rows, columns, depth = shape
     a_row, a_k = a
     lanes = VECTOR_BYTES // size
-    rest = columns % lanes
-    most = min(MOST_THIN, lanes // 2 if columns < lanes else lanes // 4)
+    rest, most = columns % lanes, min(MOST_THIN, lanes // 4)
+    if columns < lanes:
+        most = min(MOST_THIN, lanes // 2)
+        if a_k != 1 and depth >= FILLED_DEPTH:
+            most = lanes - 1
     if not MASKS or rest > most or columns > THIN_COLUMNS:
         return 0
     if a_k == 1:

@@ -19,7 +19,7 @@ INFINITY = float("inf")
 VECTOR_BYTES = ISA.vector_bytes
 COLUMNS, ROWS, MORE_ROWS = 4, 4, 8  # in one call of dots: 16 chains of multiply-adds, or of
 FEWER_COLUMNS = COLUMNS * ROWS // MORE_ROWS
-MOST = 8  # columns
+MOST = 8  # columns, but for an A that is a transpose
 
 
 def _emit_dots(v: Vectors, lanes: int, columns: int, arguments) -> None:
@@ -174,12 +174,12 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
     lanes = VECTOR_BYTES // size
     wide = MAX_VECTORS * lanes
     product = view(scratch, columns * wide, alpha)
-    groups = (columns + TILE_ROWS[MAX_VECTORS - 1] - 1) // TILE_ROWS[MAX_VECTORS - 1]
     low = like(-INFINITY, alpha)
     for i in range(0, rows, wide):
         there = min(wide, rows - i)
         count = (there + lanes - 1) // lanes
         tail = there - lanes * (count - 1)
+        groups = (columns + TILE_ROWS[count - 1] - 1) // TILE_ROWS[count - 1]
         strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail, 0, 0, 0, 0))
         for group in range(groups):
             first = columns * group // groups

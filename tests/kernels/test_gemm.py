@@ -17,6 +17,8 @@ from fastbp.kernels.gemm import NOTHING, RELU, SCRATCH_A, TURNED_ROWS, TURNED_TO
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.machine import FIXED, NUMBERS
 from fastbp.kernels.plan import (
+    BLOCK_K,
+    FILLED_DEPTH,
     NARROW_DEPTH,
     STEEP,
     SUMS_BYTES,
@@ -164,7 +166,8 @@ def test_last_columns_that_do_not_fill_a_vector(form, dtype):
     tall = [(m, 3 * lanes + 1, 9) for m in around(len(ISA.tile_rows) * lanes)]
     rows = 1, 2, 5, 8, 9, 3 * lanes + 1
     narrow = [(m, n, k) for n in range(1, MOST_THIN + 2) for m in rows for k in around(NARROW_DEPTH * n, THIN_DEPTH)]
-    assert_exact_sizes(form, sizes + deep + tall + narrow, dtype)
+    filled = [(3 * lanes + 1, n, k) for n in range(1, lanes) for k in around(FILLED_DEPTH, BLOCK_K // size)]
+    assert_exact_sizes(form, sizes + deep + tall + narrow + filled, dtype)
 
 
 def steep_sizes(dtype):
