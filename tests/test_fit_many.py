@@ -95,8 +95,15 @@ def assert_same_history(history, other):
     assert (history.state.step, history.state.seed) == (other.state.step, other.state.seed)
 
 
-@given(calls(), st.sampled_from(LOSSES), st.sampled_from([1, 2, 3]), st.randoms())
+MIXTURES = (calls(), st.sampled_from(LOSSES), st.sampled_from([1, 2, 3]), st.randoms())
+
+
+@given(*MIXTURES)
 def test_each_network_comes_to_the_same_bits_as_by_itself(call, loss, threads, random):
+    assert_same_bits_as_alone(call, loss, threads, random)
+
+
+def assert_same_bits_as_alone(call, loss, threads, random):
     nets, each, for_all = call
     nets = [fastbp.Sequential(net.layers.values(), loss, scale=net.scale) for net in nets]
     t = targets_of(loss)
