@@ -28,6 +28,7 @@ class Fitted(BaseEstimator):
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     out_activation_: str
+    estimators_: list[Any]
 
     def to_network(self) -> Sequential:
         """Return a ``fastbp.Sequential`` with a copy of the fitted weights: it can be saved, exported, trained further.
@@ -47,9 +48,14 @@ class Fitted(BaseEstimator):
         over when predicting, and the penalty ``alpha`` are not taken along, nor are names of classes and features.
 
         Raises NotFittedError before ``fit``, ValueError for loss="poisson": its predictions are the exponential
-        function of the scores, which no layer is.
+        function of the scores, which no layer is; and for an ensemble, whose members are networks.
         """
         check_is_fitted(self)
+        if hasattr(self, "estimators_"):
+            raise ValueError(
+                f"an ensemble of {len(self.estimators_)} networks cannot become one network: its members can, by "
+                "estimators_[k].to_network()"
+            )
         if self.out_activation_ not in LOSSES:
             raise ValueError(
                 "loss='poisson' cannot become a network: its predictions are exp of the scores, which no layer of "
@@ -69,6 +75,17 @@ class Fitted(BaseEstimator):
         X = checked(X)
         if check_input:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if not hasattr(self, "estimators_"):
+            return self._outputs(X)
+        members = iter(self.estimators_)
+        total = next(members)._outputs(X)
+        for member in members:
+            total += member._outputs(X)
+        total /= len(self.estimators_)
+        return total
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Those of one network for samples that were looked at."""
         if self.dtype is not None:
             X = X.astype(self.dtype, copy=False)
         return self._network().outputs(X)
