@@ -163,8 +163,8 @@ class MLPRegressor(Ensemble, neural_network.MLPRegressor):
     the same weights and takes the samples in the same order; see there. In addition it has the parameters ``dropout``,
     ``dtype``, ``progress``, ``n_estimators``, ``bootstrap`` and ``oob_score``, the attributes
     ``validation_loss_curve_``, ``converged_``, ``estimators_`` and ``oob_score_`` and the method ``to_network`` of
-    ``MLPClassifier``, and takes ``early_stopping`` in ``partial_fit`` as that does. An ensemble predicts the mean of its
-    networks' predictions. With ``oob_score`` those by the networks that have not seen a sample are in
+    ``MLPClassifier``, and takes ``early_stopping`` in ``partial_fit`` as that does. An ensemble predicts the mean of
+    its networks' predictions. With ``oob_score`` those by the networks that have not seen a sample are in
     ``oob_prediction_``, (N,) or (N, K), and ``oob_score_`` is their R2.
 
     >>> MLPRegressor(solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [1.0, 3.0]).predict([[1.0]]).round(2)

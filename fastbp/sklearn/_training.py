@@ -45,6 +45,8 @@ class Training(Fitted):
     _ranks: Alone = ALONE
     _checked: tuple[Any, np.ndarray] | None = None  # samples and targets of an ensemble's member, looked at by that
     _draws_rows = False  # whether to train on as many samples, drawn with replacement
+    _pause_at: int | None = None  # the epoch after which fit ends early, to go on by _go_on
+    _paused: tuple[Steps, tuple[Any, ...] | None]
     _left_out: np.ndarray  # (N,) bool, the samples that are neither drawn nor held out
 
     @on_all_ranks
@@ -195,9 +197,23 @@ class Training(Fitted):
             steps.order = drawn
         elif not self.shuffle:
             steps.order = steps.shards.order()
+        self.n_iter_, self.converged_ = 0, False
+        steps.compile()
+        if self._pause_at is not None:
+            self._paused = steps, held_out
+        until = 1 if incremental else min(self.max_iter, self._pause_at or self.max_iter)
+        self._train(steps, held_out, until, incremental)
+
+    def _go_on(self, until: int) -> None:
+        """Go on, to epoch ``until`` in all, with the training that ``_pause_at`` ended early, as if it had not."""
+        if not self.converged_ and np.isfinite(self.loss_):
+            self._train(*self._paused, min(self.max_iter, until), False)
+
+    @told
+    def _train(self, steps: Steps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
         self.coefs_, self.intercepts_ = steps.weights()
         try:
-            self._epochs(steps, held_out, 1 if incremental else self.max_iter, incremental)
+            self._epochs(steps, held_out, until, incremental)
         except KeyboardInterrupt:
             if is_told_later():  # one of many, which end, too
                 raise
@@ -263,13 +279,12 @@ class Training(Fitted):
         self._left_out[places[drawn]] = False
         return drawn
 
-    def _epochs(self, steps: Steps, held_out: tuple[Any, ...] | None, max_iter: int, incremental: bool) -> None:
-        """Train for ``max_iter`` epochs, or until neither loss nor validation score gets better."""
-        self.n_iter_, self.converged_ = 0, False
-        solver = self._optimizer
-        steps.compile()
-        with Bar(max_iter, "epoch", wanted=self.progress and self._ranks.rank == 0) as bar:
-            for _ in range(max_iter):
+    def _epochs(self, steps: Steps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
+        """Train up to epoch ``until``, or until neither loss nor validation score gets better."""
+        solver, tells = self._optimizer, until == self.max_iter and not incremental
+        wanted = self.progress and self._ranks.rank == 0
+        with Bar(until, "epoch", done=self.n_iter_, wanted=wanted) as bar:
+            for left in reversed(range(until - self.n_iter_)):
                 if self.shuffle:
                     permutation = np.arange(steps.n_samples)
                     self._random_state.shuffle(permutation)
@@ -291,9 +306,9 @@ class Training(Fitted):
                 if self._no_improvement_count > self.n_iter_no_change and self._is_stopping():
                     self.converged_ = True
                     break
-                if self.n_iter_ == max_iter and not incremental:
+                if tells and not left:
                     warn(
-                        f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
+                        f"Stochastic Optimizer: Maximum iterations ({until}) reached and the optimization hasn't "
                         "converged yet.",
                         ConvergenceWarning,
                     )
