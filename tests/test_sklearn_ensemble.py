@@ -1,11 +1,13 @@
 """``n_estimators`` and ``bootstrap`` of ``fastbp.sklearn``: members that are single estimators, and their mean."""
 
 import pickle
+import runpy
 import signal
 import sys
 import threading
 import tracemalloc
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ pytest.importorskip("sklearn")
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_multilabel_classification
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -282,13 +284,29 @@ def test_ranks_train_one_network(monkeypatch):
         MLPClassifier(**SMALL, n_estimators=2)._fit(X, Y)
 
 
-def test_members_become_networks_and_the_ensemble_says_so():
-    e = ensemble(MLPClassifier)
-    with pytest.raises(ValueError, match=r"an ensemble of 4 networks cannot become one network: its members can"):
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "counts"])
+def test_an_ensemble_becomes_one_of_fastbps_for_files_and_exports(kind, tmp_path):
+    make, x, y, settings = KINDS[kind]
+    e = ensemble(make, x=x, y=y, **settings)
+    with pytest.raises(ValueError, match=r"an ensemble of 4 networks cannot become one network: use to_ensemble\(\)"):
         e.to_network()
-    np.testing.assert_allclose(
-        e.estimators_[2].to_network().predict_proba(X), e.estimators_[2].predict_proba(X), rtol=1e-9
-    )
+    nets = e.to_ensemble()
+    nets.save(tmp_path / "nets")
+    nets.to_numpy(tmp_path / "nets.py")
+    module = SimpleNamespace(**runpy.run_path(str(tmp_path / "nets.py")))
+    x = x.astype(e.estimators_[0].coefs_[0].dtype)
+    for other in nets, fastbp.Ensemble.load(tmp_path / "nets"), module:
+        expected = e.predict(x).reshape(len(y), -1) if make is MLPRegressor else e.predict_proba(x)
+        expected = expected[:, 1:] if kind == "two classes" else expected
+        np.testing.assert_allclose(other.predict(x), expected, rtol=1e-5, atol=1e-6)
+    assert len(e.estimators_[2].to_ensemble()) == 1
+
+
+def test_counts_become_no_ensemble():
+    with pytest.raises(ValueError, match="loss='poisson' cannot become a network"):
+        ensemble(MLPRegressor, loss="poisson").to_ensemble()
+    with pytest.raises(NotFittedError):
+        MLPClassifier(n_estimators=3).to_ensemble()
 
 
 @estimators

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp.basics._progress import told_if
+from fastbp.ensemble import Ensemble
 from fastbp.sequential import Sequential
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._sparse import checked
@@ -48,13 +49,13 @@ class Fitted(BaseEstimator):
         over when predicting, and the penalty ``alpha`` are not taken along, nor are names of classes and features.
 
         Raises NotFittedError before ``fit``, ValueError for loss="poisson": its predictions are the exponential
-        function of the scores, which no layer is; and for an ensemble, whose members are networks.
+        function of the scores, which no layer is; and for an ensemble, which ``to_ensemble`` is for.
         """
         check_is_fitted(self)
         if hasattr(self, "estimators_"):
             raise ValueError(
-                f"an ensemble of {len(self.estimators_)} networks cannot become one network: its members can, by "
-                "estimators_[k].to_network()"
+                f"an ensemble of {len(self.estimators_)} networks cannot become one network: use to_ensemble(), or "
+                "estimators_[k].to_network() for a member"
             )
         if self.out_activation_ not in LOSSES:
             raise ValueError(
@@ -63,6 +64,15 @@ class Fitted(BaseEstimator):
             )
         network = self._network()
         return network.sequential(0.0, network.dtype, LOSSES[self.out_activation_])
+
+    def to_ensemble(self) -> Ensemble:
+        """Return a ``fastbp.Ensemble`` of the networks of ``n_estimators``, or of the one: also for files and exports.
+
+        What it predicts, and how the estimator's predictions follow from that, is as of ``to_network``, and so is what
+        raises.
+        """
+        check_is_fitted(self)
+        return Ensemble([member.to_network() for member in getattr(self, "estimators_", [self])])
 
     def _network(self) -> Network:
         return self._network_of(self.coefs_, self.intercepts_)
