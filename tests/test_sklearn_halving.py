@@ -123,6 +123,25 @@ def test_several_metrics_are_halved_by_the_one_of_refit():
         searched(network(), refit=lambda results: 0, **settings)
 
 
+def test_a_scorer_of_several_metrics_is_halved_by_the_one_of_refit():
+    def scorer(estimator, x, y):
+        return {"right": estimator.score(x, y), "wrong": 1 - estimator.score(x, y)}
+
+    search = searched(network(), scoring=scorer, refit="right", halving=3)
+    plain = searched(network(), halving=3)
+    assert search.best_params_ == plain.best_params_ and search.best_score_ == plain.best_score_
+    opposite = searched(network(), scoring=scorer, refit="wrong", halving=3).cv_results_
+    assert opposite["params"][int(np.argmax(opposite["mean_test_wrong"][:9]))] in opposite["params"][9:12]
+
+
+def test_a_search_without_halving_has_no_rounds():
+    search = searched(network(), halving=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.set_params(halving=None).fit(X, Y)
+    assert "iter" not in search.cv_results_ and not hasattr(search, "n_resources_")
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [

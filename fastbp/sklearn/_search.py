@@ -175,10 +175,12 @@ class MLPSearchCV(BaseSearchCV):
             keeps=self.halving is not None,
         )
         columns: dict[str, list[int]] = {}
+        for name in ("n_candidates_", "n_resources_"):
+            self.__dict__.pop(name, None)
         if self.halving is None:
             found = trials.round([*range(len(models))])
         else:
-            tried, found, columns = halved(trials, models, self.halving, lambda result: self._score_of(result, metric))
+            tried, found, columns = halved(trials, models, self.halving, self._score_of)
             candidates = [candidates[k] for k in tried]
             self.n_candidates_ = np.bincount(columns["iter"]).tolist()
             self.n_resources_ = [*dict(zip(columns["iter"], columns["n_resources"], strict=True)).values()]
@@ -237,14 +239,16 @@ class MLPSearchCV(BaseSearchCV):
             X, accept_sparse="csr", dtype=(np.float64, np.float32), estimator=self.estimator, input_name="X"
         )
 
-    def _score_of(self, result: Result, metric: Any) -> float:
+    def _score_of(self, result: Result) -> float:
         """By which ``halving`` chooses."""
         scores = result["test_scores"]
         if not isinstance(scores, dict):
             return scores
-        if metric not in scores:
-            raise ValueError(f"halving with several metrics goes by refit, which must name one of them, got {metric!r}")
-        return scores[metric]
+        if self.refit not in scores:
+            raise ValueError(
+                f"halving with several metrics goes by refit, which must name one of them, got {self.refit!r}"
+            )
+        return scores[self.refit]
 
     def _choose(self, results: dict[str, Any], first: Any, scorers: Any, metric: Any) -> None:
         """Set what is known of the best candidate, as ``BaseSearchCV.fit`` does."""
