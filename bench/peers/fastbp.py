@@ -39,6 +39,8 @@ from ..bench_many import work as work_of_many
 from ..bench_rows import BATCH as ROWS_OF_BATCH
 from ..bench_rows import NETWORK as OF_ROWS
 from ..bench_rows import accuracy, open_rows
+from ..bench_search import GRID, SETTINGS
+from ..bench_search import search as search_of
 from ..bench_sklearn import fit_of
 from ..elementwise import arrays, sample
 from ..losses import scores_and_targets
@@ -322,6 +324,14 @@ def layer(*arguments: Any) -> Work:
 def estimator(name: str, dtype: str) -> Work:
     """The estimators of ``fastbp.sklearn``."""
     return fit_of("fastbp.sklearn", name, dtype)
+
+
+@COMPILED.does("search")
+def search(dtype: str, jobs: int) -> Work:
+    """``MLPSearchCV`` on as many threads."""
+    from fastbp.sklearn import MLPClassifier, MLPSearchCV
+
+    return search_of(lambda: MLPSearchCV(MLPClassifier(**SETTINGS), GRID, threads=jobs, refit=False), dtype)
 
 
 @COMPILED.does("predict")

@@ -1,5 +1,6 @@
 """scikit-learn's multi-layer perceptron: ``partial_fit`` for steps, ``fit`` for whole jobs; no momentum, no penalty."""
 
+import multiprocessing
 import warnings
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..bench_book import BATCH, NETWORK, work
 from ..bench_many import RATE as RATE_OF_MANY
 from ..bench_many import Many, data
 from ..bench_many import work as work_of_many
+from ..bench_search import theirs
 from ..bench_sklearn import SEED, fit, fit_of
 from ..networks import Network, flat
 from ..row import Unsuitable, Work
@@ -135,3 +137,11 @@ def many_in_a_pool(many: Many) -> Work:
         return nets[k].predict_proba(x) if many.is_ensemble else nets[k].predict(x)[:, None]
 
     return work_of_many(many, train, scores, n)
+
+
+@PLAIN.does("search")
+def search(dtype: str, jobs: int) -> Work:
+    """``GridSearchCV`` in as many processes as the row has threads."""
+    # joblib starts none in a daemon, which servers are so that they end with the run; its processes end with this one.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    return theirs(dtype, jobs)

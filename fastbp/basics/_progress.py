@@ -130,6 +130,11 @@ class Bar:
                 self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             self._bar.update(n)
 
+    def reach(self, n: int) -> None:
+        """Count as many units as make ``n``."""
+        if self._bar is not None:
+            self.advance(n - self._bar.n)
+
     def describe(self, what: str) -> None:
         """Name what is being done."""
         if self._bar is not None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn import neural_network
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from fastbp.sklearn._ensemble import Ensemble
 from fastbp.sklearn._network import ACTIVATIONS
-from fastbp.sklearn._training import Training
 
 _FLOATS = np.float32, np.float64
 _OWN_CONSTRAINTS: dict[str, list[Any]] = {
@@ -23,10 +23,13 @@ _OWN_CONSTRAINTS: dict[str, list[Any]] = {
         None,
     ],
     "progress": ["boolean"],
+    "n_estimators": [Interval(Integral, 1, None, closed="left")],
+    "bootstrap": ["boolean"],
+    "oob_score": ["boolean"],
 }
 
 
-class MLPClassifier(Training, neural_network.MLPClassifier):
+class MLPClassifier(Ensemble, neural_network.MLPClassifier):
     """``sklearn.neural_network.MLPClassifier``, trained in compiled code.
 
     All of its parameters, attributes and methods are scikit-learn's, and with the same ``random_state`` it starts from
@@ -52,9 +55,22 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
     progress : bool
         Whether to show a progress bar on a terminal or in a notebook, and that kernels are compiled, which ``verbose``
         shows too.
+    n_estimators : int
+        How many networks to train, on ``fastbp.get_num_threads()`` threads, each from a seed of its own that is drawn
+        from ``random_state``. Predictions are by the mean of their probabilities.
+    bootstrap : bool
+        Whether each network learns from as many samples as there are, drawn with replacement; no sample is copied.
+    oob_score : bool
+        Whether to predict each sample by the networks that have not seen it. Needs ``bootstrap``.
 
     Attributes
     ----------
+    estimators_ : list of MLPClassifier
+        The networks, where there are several or ``bootstrap`` is true. Weights and curves are theirs then, and not this
+        one's; ``loss_`` is the mean of theirs, ``n_iter_`` the largest.
+    oob_score_, oob_decision_function_ : float and (N, K) array
+        With ``oob_score``: the accuracy of those predictions, and the mean probabilities that they go by, NaN for
+        samples that no network has left out. Nothing held out for ``early_stopping`` counts as left out.
     validation_loss_curve_ : list
         The loss of the samples held out, without penalty, after each epoch; None unless ``early_stopping``.
     converged_ : bool
@@ -102,6 +118,9 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
         dropout: float = 0.0,
         dtype: Any = None,
         progress: bool = False,
+        n_estimators: int = 1,
+        bootstrap: bool = False,
+        oob_score: bool = False,
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -132,15 +151,21 @@ class MLPClassifier(Training, neural_network.MLPClassifier):
         self.dropout = dropout
         self.dtype = dtype
         self.progress = progress
+        self.n_estimators = n_estimators
+        self.bootstrap = bootstrap
+        self.oob_score = oob_score
 
 
-class MLPRegressor(Training, neural_network.MLPRegressor):
+class MLPRegressor(Ensemble, neural_network.MLPRegressor):
     """``sklearn.neural_network.MLPRegressor``, trained in compiled code.
 
     All of its parameters, attributes and methods are scikit-learn's, and with the same ``random_state`` it starts from
     the same weights and takes the samples in the same order; see there. In addition it has the parameters ``dropout``,
-    ``dtype`` and ``progress``, the attributes ``validation_loss_curve_`` and ``converged_`` and the method
-    ``to_network`` of ``MLPClassifier``, and takes ``early_stopping`` in ``partial_fit`` as that does.
+    ``dtype``, ``progress``, ``n_estimators``, ``bootstrap`` and ``oob_score``, the attributes
+    ``validation_loss_curve_``, ``converged_``, ``estimators_`` and ``oob_score_`` and the method ``to_network`` of
+    ``MLPClassifier``, and takes ``early_stopping`` in ``partial_fit`` as that does. An ensemble predicts the mean of
+    its networks' predictions. With ``oob_score`` those by the networks that have not seen a sample are in
+    ``oob_prediction_``, (N,) or (N, K), and ``oob_score_`` is their R2.
 
     >>> MLPRegressor(solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [1.0, 3.0]).predict([[1.0]]).round(2)
     array([3.])
@@ -178,6 +203,9 @@ class MLPRegressor(Training, neural_network.MLPRegressor):
         dropout: float = 0.0,
         dtype: Any = None,
         progress: bool = False,
+        n_estimators: int = 1,
+        bootstrap: bool = False,
+        oob_score: bool = False,
     ) -> None:
         super().__init__(
             loss=loss,
@@ -208,3 +236,6 @@ class MLPRegressor(Training, neural_network.MLPRegressor):
         self.dropout = dropout
         self.dtype = dtype
         self.progress = progress
+        self.n_estimators = n_estimators
+        self.bootstrap = bootstrap
+        self.oob_score = oob_score

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp.basics._progress import told_if
+from fastbp.ensemble import Ensemble
 from fastbp.sequential import Sequential
 from fastbp.sklearn._network import Network
 from fastbp.sklearn._sparse import checked
@@ -28,6 +29,7 @@ class Fitted(BaseEstimator):
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     out_activation_: str
+    estimators_: list[Any]
 
     def to_network(self) -> Sequential:
         """Return a ``fastbp.Sequential`` with a copy of the fitted weights: it can be saved, exported, trained further.
@@ -47,9 +49,14 @@ class Fitted(BaseEstimator):
         over when predicting, and the penalty ``alpha`` are not taken along, nor are names of classes and features.
 
         Raises NotFittedError before ``fit``, ValueError for loss="poisson": its predictions are the exponential
-        function of the scores, which no layer is.
+        function of the scores, which no layer is; and for an ensemble, which ``to_ensemble`` is for.
         """
         check_is_fitted(self)
+        if hasattr(self, "estimators_"):
+            raise ValueError(
+                f"an ensemble of {len(self.estimators_)} networks cannot become one network: use to_ensemble(), or "
+                "estimators_[k].to_network() for a member"
+            )
         if self.out_activation_ not in LOSSES:
             raise ValueError(
                 "loss='poisson' cannot become a network: its predictions are exp of the scores, which no layer of "
@@ -57,6 +64,15 @@ class Fitted(BaseEstimator):
             )
         network = self._network()
         return network.sequential(0.0, network.dtype, LOSSES[self.out_activation_])
+
+    def to_ensemble(self) -> Ensemble:
+        """Return a ``fastbp.Ensemble`` of the networks of ``n_estimators``, or of the one: also for files and exports.
+
+        What it predicts, and how the estimator's predictions follow from that, is as of ``to_network``, and so is what
+        raises.
+        """
+        check_is_fitted(self)
+        return Ensemble([member.to_network() for member in getattr(self, "estimators_", [self])])
 
     def _network(self) -> Network:
         return self._network_of(self.coefs_, self.intercepts_)
@@ -69,6 +85,17 @@ class Fitted(BaseEstimator):
         X = checked(X)
         if check_input:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if not hasattr(self, "estimators_"):
+            return self._outputs(X)
+        members = iter(self.estimators_)
+        total = next(members)._outputs(X)
+        for member in members:
+            total += member._outputs(X)
+        total /= len(self.estimators_)
+        return total
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Those of one network for samples that were looked at."""
         if self.dtype is not None:
             X = X.astype(self.dtype, copy=False)
         return self._network().outputs(X)

@@ -15,7 +15,8 @@ class Objective:
     """Loss with penalty as a function of all weights in one float64 vector, matrices first, then biases.
 
     Called with such a vector it returns the loss and its gradient. Samples are taken in blocks, so that activations,
-    and sparse samples made dense, stay small beside the data.
+    and sparse samples made dense, stay small beside the data. ``rows`` (N,), if given, are the samples that count, some
+    several times and some not at all.
     """
 
     def __init__(
@@ -28,12 +29,15 @@ class Objective:
         alpha: float,
         dtype: np.dtype,
         ranks: Alone,
+        rows: np.ndarray | None = None,
     ) -> None:
         n = X.shape[0]
-        rows = min(n, ROWS_AT_A_TIME)
-        steps = self._steps = Steps(network, X, y, sample_weight, batch_size=rows, alpha=0.0, dtype=dtype)
+        block = min(n, ROWS_AT_A_TIME)
+        steps = self._steps = Steps(network, X, y, sample_weight, batch_size=block, alpha=0.0, dtype=dtype)
         weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
-        sums = np.add.reduceat(weights, np.arange(0, n, rows))
+        if rows is not None:
+            steps.order, weights = rows, weights[rows]
+        sums = np.add.reduceat(weights, np.arange(0, n, block))
         total = sum(ranks.gathered(sums.sum()))
         self._ranks, self._shares, self._decay = ranks, sums / total, alpha / total
         steps.parameters[:] = np.arange(steps.parameters.size)

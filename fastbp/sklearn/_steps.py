@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.basics import _pool
 from fastbp.basics._pace import Pace
 from fastbp.kernels import instructions as of
 from fastbp.kernels.team import CHUNK
@@ -125,6 +126,7 @@ class Steps:
         while begin < self.per_epoch:
             end = min(begin + self._pace.steps, self.per_epoch)
             clock = time.perf_counter()
+            _pool.look()
             if not self._run(start + begin, rates[begin:end], self.losses[begin:end]):
                 return float("nan")
             self._pace.took(time.perf_counter() - clock, end - begin)
@@ -137,6 +139,7 @@ class Steps:
 
         Where the loss is not finite, neither is the gradient.
         """
+        _pool.look()
         if not self._run(batch, _NO_RATE, self.losses[:1]):
             self.gradients.fill(np.nan)
         return float(self.losses[0])

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fastbp.basics._progress import Bar
-from fastbp.basics._warn import warn
+from fastbp.basics._warn import is_told_later, warn
 from fastbp.sklearn._alone import alone
 from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective
@@ -44,6 +44,11 @@ class Training(Fitted):
     _optimizer: Solver
 
     _ranks: Alone = ALONE
+    _checked: tuple[Any, np.ndarray] | None = None  # samples and targets of an ensemble's member, looked at by that
+    _draws_rows = False  # whether to train on as many samples, drawn with replacement
+    _pause_at: int | None = None  # the epoch after which fit ends early, to go on by _go_on
+    _paused: tuple[Steps, tuple[Any, ...] | None]
+    _left_out: np.ndarray  # (N,) bool, the samples that are neither drawn nor held out
 
     @on_all_ranks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, comm: Any = None) -> Any:
@@ -81,6 +86,8 @@ class Training(Fitted):
         return {name: repr(value) for name, value in self.get_params().items() if name not in told}
 
     def _validate_input(self, X: Any, *args: Any, **kwargs: Any) -> tuple[Any, np.ndarray]:
+        if self._checked is not None:
+            return self._checked
         X, y = super()._validate_input(checked(X), *args, **kwargs)
         if getattr(self, "loss", None) == "poisson" and np.min(y) < 0:
             raise ValueError(f"y must be at least 0 for loss='poisson', got {np.min(y)}")
@@ -153,7 +160,8 @@ class Training(Fitted):
         weights = self._with_class_weight(y, sample_weight)
         # SciPy's vector is float64: so is the arithmetic, unless float32 was asked for.
         dtype = np.dtype(self.dtype or np.float64)
-        objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype, ranks=self._ranks)
+        rows = self._drawn(np.arange(X.shape[0]), X.shape[0])
+        objective = Objective(network, X, y, weights, alpha=self.alpha, dtype=dtype, ranks=self._ranks, rows=rows)
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
         super()._fit_lbfgs(objective, y, weights, *rest)  # which hands its first argument on, in place of samples
         if self.dtype is not None:
@@ -175,9 +183,9 @@ class Training(Fitted):
         else:
             self._optimizer = Solver(self, n_parameters, dtype)
         self._begin_records(network)
-        held_out = None
+        held_out, places, n_given = None, np.arange(X.shape[0]), X.shape[0]
         if self.early_stopping:
-            X, y, sample_weight, held_out = self._split(X, y, sample_weight, incremental)
+            X, y, sample_weight, places, held_out = self._split(X, y, sample_weight, incremental)
         n_samples = sum(self._ranks.gathered(X.shape[0]))
         seed = self._random_state.randint(2**31) + (self._optimizer.steps << 31) if self.dropout else 0
         steps = Steps(
@@ -193,10 +201,31 @@ class Training(Fitted):
             solver=self._optimizer,
             ranks=self._ranks,
         )
+        drawn = self._drawn(places, n_given)
+        if drawn is not None:
+            steps.order = drawn
+        elif not self.shuffle:
+            steps.order = steps.shards.order()
+        self.n_iter_, self.converged_ = 0, False
+        steps.compile()
+        if self._pause_at is not None:
+            self._paused = steps, held_out
+        until = 1 if incremental else min(self.max_iter, self._pause_at or self.max_iter)
+        self._train(steps, held_out, until, incremental)
+
+    def _go_on(self, until: int) -> None:
+        """Go on, to epoch ``until`` in all, with the training that ``_pause_at`` ended early, as if it had not."""
+        if not self.converged_ and np.isfinite(self.loss_):
+            self._train(*self._paused, min(self.max_iter, until), False)
+
+    @told
+    def _train(self, steps: Steps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
         self.coefs_, self.intercepts_ = steps.weights()
         try:
-            self._epochs(steps, held_out, 1 if incremental else self.max_iter, incremental)
+            self._epochs(steps, held_out, until, incremental)
         except KeyboardInterrupt:
+            if is_told_later():  # one of many, which end, too
+                raise
             warn("Training interrupted by user.")
         if held_out is not None and (self.converged_ or not incremental):
             self.coefs_, self.intercepts_ = self._best_coefs, self._best_intercepts
@@ -225,7 +254,7 @@ class Training(Fitted):
         return min(batch_size, n_samples)
 
     def _split(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> tuple[Any, ...]:
-        """Samples, targets and weights to train on, and the tuple of those held out, as scikit-learn splits them.
+        """Samples, targets, weights and places of those to train on, and what is held out, as scikit-learn splits them.
 
         ``partial_fit`` holds out the same rows each time, so that none is trained on if the same samples come again.
         """
@@ -234,7 +263,8 @@ class Training(Fitted):
             if not hasattr(self, "_split_seed"):
                 self._split_seed = random_state.randint(2**31)
             random_state = self._split_seed
-        arrays = (X, y) if sample_weight is None else (X, y, sample_weight)
+        places = np.arange(X.shape[0])
+        arrays = (X, y, places) if sample_weight is None else (X, y, places, sample_weight)
         parts = train_test_split(
             *arrays,
             random_state=random_state,
@@ -245,18 +275,25 @@ class Training(Fitted):
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        weights = (None, None) if sample_weight is None else parts[4:]
-        return parts[0], parts[2], weights[0], (parts[1], parts[3], weights[1])
+        weights = (None, None) if sample_weight is None else parts[6:]
+        return parts[0], parts[2], weights[0], parts[4], (parts[1], parts[3], weights[1])
 
-    def _epochs(self, steps: Steps, held_out: tuple[Any, ...] | None, max_iter: int, incremental: bool) -> None:
-        """Train for ``max_iter`` epochs, or until neither loss nor validation score gets better."""
-        self.n_iter_, self.converged_ = 0, False
-        solver = self._optimizer
-        steps.compile()
-        if not self.shuffle:
-            steps.order = steps.shards.order()
-        with Bar(max_iter, "epoch", wanted=self.progress and self._ranks.rank == 0) as bar:
-            for _ in range(max_iter):
+    def _drawn(self, places: np.ndarray, n_given: int) -> np.ndarray | None:
+        """Those to train on of the samples at ``places`` among the ``n_given``, if they are drawn; notes the others."""
+        if not self._draws_rows:
+            return None
+        drawn = np.sort(self._random_state.randint(len(places), size=len(places)))
+        self._left_out = np.zeros(n_given, bool)
+        self._left_out[places] = True
+        self._left_out[places[drawn]] = False
+        return drawn
+
+    def _epochs(self, steps: Steps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
+        """Train up to epoch ``until``, or until neither loss nor validation score gets better."""
+        solver, tells = self._optimizer, until == self.max_iter and not incremental
+        wanted = self.progress and self._ranks.rank == 0
+        with Bar(until, "epoch", done=self.n_iter_, wanted=wanted) as bar:
+            for left in reversed(range(until - self.n_iter_)):
                 if self.shuffle:
                     permutation = np.arange(steps.n_samples)
                     self._random_state.shuffle(permutation)
@@ -278,9 +315,9 @@ class Training(Fitted):
                 if self._no_improvement_count > self.n_iter_no_change and self._is_stopping():
                     self.converged_ = True
                     break
-                if self.n_iter_ == max_iter and not incremental:
+                if tells and not left:
                     warn(
-                        f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
+                        f"Stochastic Optimizer: Maximum iterations ({until}) reached and the optimization hasn't "
                         "converged yet.",
                         ConvergenceWarning,
                     )
@@ -318,11 +355,13 @@ class Training(Fitted):
             return float("nan"), loss
         if not is_classifier(self):
             return float(r2_score(y, outputs, sample_weight=sample_weight)), loss
+        return float(np.average(self._are_right(outputs, y), weights=sample_weight)), loss
+
+    def _are_right(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Of each sample, whether a classifier's ``outputs`` (N, K) say what ``y`` (N, K) does."""
         if self.out_activation_ == "softmax":
-            right = outputs.argmax(axis=1) == y.argmax(axis=1)
-        else:
-            right = ((outputs > 0.5) == y).all(axis=1)
-        return float(np.average(right, weights=sample_weight)), loss
+            return outputs.argmax(axis=1) == y.argmax(axis=1)
+        return ((outputs > 0.5) == y).all(axis=1)
 
     def _is_stopping(self) -> bool:
         """Whether training ends for want of improvement: not where the learning rate can be lowered instead."""
