@@ -181,7 +181,7 @@ def _max_part(plan, x, y, places, n_planes, team, one, part, member):
         at = x + size * plane * n.height * n.width
         if n.by_two:
             out = y + size * plane * of_plane
-            largest_by_two(at, n.width, out, places + plane * of_plane, n.places_h, n.places_w, one)
+            largest_by_two(at, out, places + plane * of_plane, n.width, n.places_h, n.places_w, one)
             continue
         copy_image(at, p, 0, scratch, one)
         _largest(scratch, taps, n.taps, panel, found, n.vectors, in_bytes, one)
@@ -248,7 +248,7 @@ def _mean_part(plan, x, y, n_planes, team, one, part, member):
     for plane in range(begin, end):
         at, out = x + size * plane * n.height * n.width, y + size * plane * of_plane
         if n.by_two:
-            mean_by_two(at, n.width, out, n.places_h, n.places_w, one)
+            mean_by_two(at, out, n.width, n.places_h, n.places_w, one)
             continue
         copy_image(at, p, 0, scratch, one)
         _mean(scratch, taps, n.taps, panel, n.vectors, share)

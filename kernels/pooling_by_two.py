@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from ._jit import kernel
 from .isa import ISA
 from .memory import like, view
-from .simd import I64, Vectors, element_bytes, element_type
+from .simd import I64, Vectors, element_type
 
 _BYTE = ir.IntType(8)
 
@@ -24,146 +24,125 @@ def larger(builder: ir.IRBuilder, value, so_far):
     return builder.and_(builder.fcmp_unordered(">", value, so_far), builder.fcmp_ordered("ord", so_far, so_far))
 
 
-def _for_each_vector(builder: ir.IRBuilder, most_lanes: int, rows, columns, emit) -> None:
-    """``emit(lanes, row, column)`` for vectors that cover ``rows`` rows of ``columns`` windows, at least one."""
-    lanes = most_lanes
-    while lanes:
-        fits = builder.icmp_signed(">=", columns, I64(lanes))
-        if lanes < most_lanes:
-            fits = builder.and_(fits, builder.icmp_signed("<", columns, I64(2 * lanes)))
-        with builder.if_then(fits):
-            last = builder.sub(columns, I64(lanes))
-            count = builder.sdiv(builder.add(columns, I64(lanes - 1)), I64(lanes))
-            with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, count) as vector:
-                at = builder.mul(vector.index, I64(lanes))
-                at = builder.select(builder.icmp_signed("<", at, last), at, last)
-                emit(lanes, row.index, at)
-        lanes //= 2
+class _Windows:
+    """A vector of windows side by side, the first at ``row`` and ``column`` of so many ``columns``, number ``at``."""
+
+    def __init__(self, v: Vectors, width, columns, lanes: int, row, column) -> None:
+        self.v, self.lanes = v, lanes
+        self.at = v.builder.add(v.builder.mul(row, columns), column)
+        first = v.builder.add(v.builder.mul(v.builder.mul(row, I64(2)), width), v.builder.mul(column, I64(2)))
+        self.lines = first, v.builder.add(first, width)  # of the plane, ``width`` elements each
+
+    def read(self, x) -> list:
+        """The four numbers of each window, a vector each."""
+        v, lanes, taps = self.v, self.lanes, []
+        for line in self.lines:
+            pair = [v.load(v.at(v.pointer(x), v.builder.add(line, I64(n))), lanes) for n in (0, lanes)]
+            taps += [v.picked(pair, list(range(side, 2 * lanes, 2))) for side in (0, 1)]
+        return taps
+
+    def write(self, taps: list, dx) -> None:
+        """The other way round."""
+        v, lanes = self.v, self.lanes
+        order = [lane // 2 + lane % 2 * lanes for lane in range(2 * lanes)]
+        for line, pair in zip(self.lines, (taps[:2], taps[2:]), strict=True):
+            at = v.at(v.pointer(dx), line)
+            v.store(v.picked(pair, order[:lanes]), at)
+            v.store(v.picked(pair, order[lanes:]), v.at(at, lanes))
+
+    def own(self, y):
+        """Where the number of the first window is."""
+        return self.v.at(self.v.pointer(y), self.at)
+
+    def places(self, places):
+        """Where the places of the largest are, a byte each."""
+        first = self.v.builder.gep(self.v.builder.inttoptr(places, _BYTE.as_pointer()), [self.at])
+        return self.v.builder.bitcast(first, ir.VectorType(_BYTE, self.lanes).as_pointer())
 
 
-def _windows(v: Vectors, x, width, lanes: int, row, column) -> list:
-    """The four numbers of each window, a vector each, from ``column`` of the windows on."""
-    taps = []
-    for line in (0, 1):
-        begin = v.builder.add(v.builder.mul(v.builder.add(v.builder.mul(row, I64(2)), I64(line)), width), column)
-        at = v.at(x, v.builder.add(begin, column))
-        pair = [v.load(at, lanes), v.load(v.at(at, lanes), lanes)]
-        taps += [v.picked(pair, list(range(side, 2 * lanes, 2))) for side in (0, 1)]
-    return taps
+def _walk(one, emit):
+    """The code of ``(*addresses, width, rows, columns, one)``: ``emit(v, windows, *addresses)`` for all windows."""
 
+    def codegen(context, builder, signature, arguments):
+        *addresses, width, rows, columns, _ = arguments
+        v = Vectors(builder, element_type(one))
+        most = lanes = ISA.lanes(v.bytes)
+        while lanes:
+            fits = builder.icmp_signed(">=", columns, I64(lanes))
+            if lanes < most:
+                fits = builder.and_(fits, builder.icmp_signed("<", columns, I64(2 * lanes)))
+            with builder.if_then(fits):
+                last = builder.sub(columns, I64(lanes))
+                count = builder.sdiv(builder.add(columns, I64(lanes - 1)), I64(lanes))
+                with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, count) as vector:
+                    at = builder.mul(vector.index, I64(lanes))
+                    at = builder.select(builder.icmp_signed("<", at, last), at, last)
+                    emit(v, _Windows(v, width, columns, lanes, row.index, at), *addresses)
+            lanes //= 2
+        return context.get_dummy_value()
 
-def _put(v: Vectors, taps: list, dx, width, lanes: int, row, column) -> None:
-    """Write four numbers to each window, as ``_windows`` reads them."""
-    order = [lane // 2 + lane % 2 * lanes for lane in range(2 * lanes)]
-    for line in (0, 1):
-        begin = v.builder.add(v.builder.mul(v.builder.add(v.builder.mul(row, I64(2)), I64(line)), width), column)
-        at = v.at(dx, v.builder.add(begin, column))
-        pair = taps[2 * line : 2 * line + 2]
-        v.store(v.picked(pair, order[:lanes]), at)
-        v.store(v.picked(pair, order[lanes:]), v.at(at, lanes))
-
-
-def _bytes_at(builder: ir.IRBuilder, places, index, lanes: int):
-    """The address of so many places, a byte each."""
-    first = builder.gep(builder.inttoptr(places, _BYTE.as_pointer()), [index])
-    return builder.bitcast(first, ir.VectorType(_BYTE, lanes).as_pointer())
+    return codegen
 
 
 @intrinsic
-def largest_by_two(typingctx, x, width, y, places, rows, columns, one):
+def largest_by_two(typingctx, x, y, places, width, rows, columns, one):
     """The largest number of each of ``rows`` x ``columns`` windows of a plane, and at ``places`` which it is."""
 
-    def codegen(context, builder, signature, arguments):
-        x, width, y, places, rows, columns, _ = arguments
-        v = Vectors(builder, element_type(one))
-        x, y, number = v.pointer(x), v.pointer(y), ir.IntType(8 * v.bytes)
+    def emit(v, windows, x, y, places):
+        builder = v.builder
+        best, *others = windows.read(x)
+        place = ir.Constant(ir.VectorType(ir.IntType(8 * v.bytes), windows.lanes), [0] * windows.lanes)
+        for tap, value in enumerate(others, 1):
+            is_larger = larger(builder, value, best)
+            best = builder.select(is_larger, value, best)
+            place = builder.select(is_larger, ir.Constant(place.type, [tap] * windows.lanes), place)
+        v.store(best, windows.own(y))
+        found = builder.trunc(place, ir.VectorType(_BYTE, windows.lanes))
+        builder.store(found, windows.places(places)).align = 1
 
-        def emit(lanes, row, column):
-            best, *others = _windows(v, x, width, lanes, row, column)
-            place = ir.Constant(ir.VectorType(number, lanes), [0] * lanes)
-            for tap, value in enumerate(others, 1):
-                is_larger = larger(builder, value, best)
-                best = builder.select(is_larger, value, best)
-                place = builder.select(is_larger, ir.Constant(place.type, [tap] * lanes), place)
-            at = builder.add(builder.mul(row, columns), column)
-            v.store(best, v.at(y, at))
-            found = builder.trunc(place, ir.VectorType(_BYTE, lanes))
-            builder.store(found, _bytes_at(builder, places, at, lanes)).align = 1
-
-        _for_each_vector(builder, ISA.lanes(element_bytes(v.element)), rows, columns, emit)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 6, one), codegen
+    return types.void(*[types.int64] * 6, one), _walk(one, emit)
 
 
 @intrinsic
 def _put_back(typingctx, d, places, dx, width, rows, columns, one):
     """Write each of ``d`` to where its largest number was, and 0 to the rest of its window."""
 
-    def codegen(context, builder, signature, arguments):
-        d, places, dx, width, rows, columns, _ = arguments
-        v = Vectors(builder, element_type(one))
-        d, dx = v.pointer(d), v.pointer(dx)
+    def emit(v, windows, d, places, dx):
+        builder, lanes = v.builder, windows.lanes
+        # -0 becomes 0, as in any sum that begins with that.
+        own = builder.fadd(v.zero(lanes), v.load(windows.own(d), lanes))
+        place = builder.load(windows.places(places))
+        place.align = 1
+        is_it = [builder.icmp_signed("==", place, ir.Constant(place.type, [tap] * lanes)) for tap in range(4)]
+        windows.write([builder.select(mask, own, v.zero(lanes)) for mask in is_it], dx)
 
-        def emit(lanes, row, column):
-            at = builder.add(builder.mul(row, columns), column)
-            own = builder.fadd(
-                v.zero(lanes), v.load(v.at(d, at), lanes)
-            )  # -0 becomes 0, as in any sum that begins with it
-            place = builder.load(_bytes_at(builder, places, at, lanes))
-            place.align = 1
-            taps = []
-            for tap in range(4):
-                is_it = builder.icmp_signed("==", place, ir.Constant(place.type, [tap] * lanes))
-                taps.append(builder.select(is_it, own, v.zero(lanes)))
-            _put(v, taps, dx, width, lanes, row, column)
-
-        _for_each_vector(builder, ISA.lanes(element_bytes(v.element)), rows, columns, emit)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 6, one), codegen
+    return types.void(*[types.int64] * 6, one), _walk(one, emit)
 
 
 @intrinsic
-def mean_by_two(typingctx, x, width, y, rows, columns, one):
+def mean_by_two(typingctx, x, y, width, rows, columns, one):
     """The mean of each of ``rows`` x ``columns`` windows of a plane."""
 
-    def codegen(context, builder, signature, arguments):
-        x, width, y, rows, columns, _ = arguments
-        v = Vectors(builder, element_type(one))
-        x, y = v.pointer(x), v.pointer(y)
+    def emit(v, windows, x, y):
+        total = v.zero(windows.lanes)
+        for value in windows.read(x):
+            total = v.builder.fadd(total, value)
+        share = ir.Constant(total.type, [0.25] * windows.lanes)
+        v.store(v.builder.fmul(total, share), windows.own(y))
 
-        def emit(lanes, row, column):
-            total = v.zero(lanes)
-            for value in _windows(v, x, width, lanes, row, column):
-                total = builder.fadd(total, value)
-            share = ir.Constant(total.type, [0.25] * lanes)
-            v.store(builder.fmul(total, share), v.at(y, builder.add(builder.mul(row, columns), column)))
-
-        _for_each_vector(builder, ISA.lanes(element_bytes(v.element)), rows, columns, emit)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5, one), codegen
+    return types.void(*[types.int64] * 5, one), _walk(one, emit)
 
 
 @intrinsic
 def _share_out(typingctx, d, dx, width, rows, columns, one):
     """Write a quarter of each of ``d`` to all of its window."""
 
-    def codegen(context, builder, signature, arguments):
-        d, dx, width, rows, columns, _ = arguments
-        v = Vectors(builder, element_type(one))
-        d, dx = v.pointer(d), v.pointer(dx)
+    def emit(v, windows, d, dx):
+        own = v.load(windows.own(d), windows.lanes)
+        share = v.builder.fmul(own, ir.Constant(own.type, [0.25] * windows.lanes))
+        windows.write([v.builder.fadd(v.zero(windows.lanes), share)] * 4, dx)
 
-        def emit(lanes, row, column):
-            own = v.load(v.at(d, builder.add(builder.mul(row, columns), column)), lanes)
-            share = builder.fmul(own, ir.Constant(own.type, [0.25] * lanes))
-            _put(v, [builder.fadd(v.zero(lanes), share)] * 4, dx, width, lanes, row, column)
-
-        _for_each_vector(builder, ISA.lanes(element_bytes(v.element)), rows, columns, emit)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5, one), codegen
+    return types.void(*[types.int64] * 5, one), _walk(one, emit)
 
 
 @kernel(inline=True)

@@ -100,6 +100,8 @@ FORMS_OF_CONVOLUTIONS = [
     ((3, 1, 3, 3), (2, 3, 3), 1, 0),
     ((1, 2, 5, 9000), (3, 3, 3), 1, 0),
     ((1, 8, 70, 120), (3, 3, 3), 1, 1),
+    ((2, 3, 9, 25), (3, 2, 2), 2, 0),  # windows of two, of which a row has less than a vector,
+    ((2, 3, 8, 83), (3, 2, 2), 2, 0),  # and more
 ]
 
 
