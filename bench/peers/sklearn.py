@@ -126,6 +126,7 @@ def many_in_a_pool(many: Many) -> Work:
     """``fit`` of each, or of the first of many, in joblib's pool of processes."""
     from joblib import Parallel, delayed
 
+    _may_start_processes()
     n = min(many.n, MOST_IN_A_POOL)
     nets: list[Any] = []
     pool = Parallel(n_jobs=threads())
@@ -142,6 +143,10 @@ def many_in_a_pool(many: Many) -> Work:
 @PLAIN.does("search")
 def search(dtype: str, jobs: int) -> Work:
     """``GridSearchCV`` in as many processes as the row has threads."""
-    # joblib starts none in a daemon, which servers are so that they end with the run; its processes end with this one.
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    _may_start_processes()
     return theirs(dtype, jobs)
+
+
+def _may_start_processes() -> None:
+    """Let joblib start some, as it does not in a daemon, which servers are so that they end with the run."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]

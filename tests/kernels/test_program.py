@@ -70,11 +70,11 @@ class Machine:
     def execute(self, *instructions):
         return execute(self.team, self.program(*instructions), address(self.words), self.one)
 
-    def train(self, n_samples, batch_size, first=0, steps=10, shuffled=False, order=None):
+    def train(self, n_samples, batch_size, first=0, steps=10, shuffled=False, order=None, rows=()):
         order = np.arange(n_samples) if order is None else order
         self.lrs, self.got, self.order = np.linspace(0.1, 0.2, steps), np.full(steps, -1.0), order
         whole, last = self.program(1, "lose"), self.program(2, "lose")
-        arguments = order, batch_size, shuffled, first, self.lrs, self.got, self.words, self.one
+        arguments = order, np.array(rows, np.int64), batch_size, shuffled, first, self.lrs, self.got, self.words, self.one
         return train(self.team, whole, last, *arguments)
 
 
@@ -143,6 +143,13 @@ def test_each_epoch_begins_with_the_order_of_its_number():
     machine.train(n_samples=7, batch_size=3, steps=5, shuffled=True)  # epochs 0 and 1
     shuffle(expected, 11, 1)
     np.testing.assert_array_equal(machine.order, expected)
+
+
+def test_each_epoch_has_the_rows_in_the_order_of_its_number():
+    machine, expected, rows = Machine(np.float32), np.empty(7, np.int64), [70, 3, 3, 41, 5, 0, 12]
+    machine.train(n_samples=7, batch_size=3, first=3, steps=4, shuffled=True, rows=rows)  # epochs 1 and 2
+    shuffle(expected, 11, 2)
+    assert machine.order.tolist() == [rows[place] for place in expected]
 
 
 def test_an_epoch_taken_up_in_its_middle_keeps_the_order_it_is_given():
