@@ -74,8 +74,8 @@ class Machine:
         order = np.arange(n_samples) if order is None else order
         self.lrs, self.got, self.order = np.linspace(0.1, 0.2, steps), np.full(steps, -1.0), order
         whole, last = self.program(1, "lose"), self.program(2, "lose")
-        arguments = order, np.array(rows, np.int64), batch_size, shuffled, first, self.lrs, self.got, self.words, self.one
-        return train(self.team, whole, last, *arguments)
+        samples = order, np.array(rows, np.int64), batch_size, shuffled
+        return train(self.team, whole, last, *samples, first, self.lrs, self.got, self.words, self.one)
 
 
 @dtypes
@@ -185,7 +185,20 @@ def test_loss_of_a_step_does_not_outlive_it():
     machine.train(n_samples=4, batch_size=4, steps=1)
     lrs, got = np.ones(2), np.full(2, -1.0)
     without = machine.program(1)
-    train(machine.team, without, without, np.arange(4), 4, False, 1, lrs, got, machine.words, machine.one)
+    train(
+        machine.team,
+        without,
+        without,
+        np.arange(4),
+        np.zeros(0, np.int64),
+        4,
+        False,
+        1,
+        lrs,
+        got,
+        machine.words,
+        machine.one,
+    )
     assert got.tolist() == [0, 0]
 
 
