@@ -124,29 +124,30 @@ def _thin_columns(p, shape, a, b, c, start, j, alpha, rectified, tiles, scratch)
     b = (b_at + size * j * b_col, b_k, b_col)
     c, start = moved(c, 0, j, size), moved(start, 0, j, size)
     floor = like(0.0 if rectified else -INFINITY, alpha)
-    along_rows = a[2] != 1
-    if along_rows and p.streams and (start[0] == NOTHING or start[1] == 1):
-        one_row((shape[0], shape[2]), b[:2], (a[0], a[2]), c[0], start[0], scratch + SCRATCH_A, alpha, floor)
-        return
     zeros = scratch - ZERO_BYTES
-    if start[0] == NOTHING:
-        start = (zeros, 0)
-    if along_rows:
-        a_at, a_row, a_k = a
-        b_at, b_k, b_col = b
-        k_blocks, shallow, deeper = even(shape[2], p.block_k)
-        k = 0
-        for k_block in range(k_blocks):
-            k_count = shallow + (k_block < deeper)
-            part_a, part_b = (a_at + size * k * a_k, a_row, a_k), (b_at + size * k * b_k, b_k, b_col)
-            begin = start if k_block == 0 else c
-            least = floor if k_block == k_blocks - 1 else like(-INFINITY, alpha)
-            part = shape[0], shape[1], k_count
-            columns_along_rows(part, part_a, part_b, c, begin, alpha, least, tiles, zeros, scratch)
-            k += k_count
-    else:
-        all_c, all_start = (c[0], c[1], p.c_column), (start[0], start[1], p.start_column)
+    if a[2] == 1:
+        at_start, start_row = start if start[0] != NOTHING else (zeros, 0)
+        all_c, all_start = (c[0], c[1], p.c_column), (at_start, start_row, p.start_column)
         columns_along_k(shape, a, b, all_c, all_start, alpha, floor, scratch)
+        return
+    rows, columns, depth = shape
+    a_at, a_row, a_k = a
+    b_at, b_k, b_col = b
+    streams = p.streams and (start[0] == NOTHING or start[1] == 1)
+    k_blocks, shallow, deeper = even(depth, p.block_k)
+    k = 0
+    for k_block in range(k_blocks):
+        k_count = shallow + (k_block < deeper)
+        at_a, at_b = a_at + size * k * a_k, b_at + size * k * b_k
+        begin, least = start if k_block == 0 else c, floor if k_block == k_blocks - 1 else like(-INFINITY, alpha)
+        if streams:
+            sums = scratch + SCRATCH_A
+            one_row((rows, k_count), (at_b, b_k), (at_a, a_k), c[0], begin[0], sums, alpha, least)
+        else:
+            begin = begin if begin[0] != NOTHING else (zeros, 0)
+            part, part_a, part_b = (rows, columns, k_count), (at_a, a_row, a_k), (at_b, b_k, b_col)
+            columns_along_rows(part, part_a, part_b, c, begin, alpha, least, tiles, zeros, scratch)
+        k += k_count
 
 
 @kernel(inline=True)

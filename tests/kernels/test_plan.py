@@ -154,7 +154,7 @@ def test_a_few_rows_of_a_gradient_go_through_the_slope_of_what_they_are_the_grad
 @dtypes
 def test_a_single_column_has_the_same_bits_streamed_or_not(dtype, set_numbers):
     rng = np.random.default_rng(0)
-    for n, k in ((300, 70), (1000, 9)):
+    for n, k in ((300, 70), (1000, 9), (70, 2 * BLOCK_K)):
         x, dout = rng.standard_normal((k, n)).astype(dtype), rng.standard_normal((k, 1)).astype(dtype)
         made = []
         for bytes_ in (NUMBERS["stream_row_bytes"].least, NUMBERS["stream_row_bytes"].most):
