@@ -60,9 +60,9 @@ WRONG = [
     ({"errors": "ignore"}, ValueError, "errors must be one of raise, keep, got 'ignore'"),
     ({"resume": [None, 3, None]}, TypeError, "nets[1]: resume must be the state of a History, got 3"),
     ({"resume": [None]}, ValueError, "resume must have one for each of the 3 networks, got 1"),
-    ({"resume": state()}, TypeError, "resume must be one for all networks or a sequence of one each"),
+    ({"resume": state}, TypeError, "resume must be one for all networks or a sequence of one each"),
     (
-        {"resume": [None, None, state()], "rows": [0, 1]},
+        {"resume": lambda: [None, None, state()], "rows": [0, 1]},
         ValueError,
         "nets[2]: resume does not fit: it is of 30 sam",
     ),
@@ -75,8 +75,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "kind", "says"), WRONG, ids=lambda case: str(case)[:40])
+@pytest.mark.parametrize(("wrong", "kind", "says"), WRONG, ids=[says[:40] for _, _, says in WRONG])
 def test_what_does_not_fit_is_named_and_no_network_has_changed(wrong, kind, says):
+    wrong = {name: value() if callable(value) else value for name, value in wrong.items()}
     nets = small()
     before = copy.deepcopy(nets)
     with pytest.raises(kind, match=re.escape(says)):

@@ -130,7 +130,7 @@ def least_alpha(results):
         {"refit": False},
         {"refit": least_alpha},
     ],
-    ids=str,
+    ids=range(9),
 )
 def test_scores_and_the_choice_of_the_best_are_scikit_learns(settings):
     assert_same(*both(classifier(), cv=3, **settings))
