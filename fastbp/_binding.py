@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -171,19 +171,19 @@ class Binding:
         elif given not in (own, own[own[0] == 1 :]):
             raise ValueError(f"{name} has samples of shape {given}, the network takes images {own}")
 
-    @cached_property
+    @property
     def kind(self) -> Hashable:
         """What networks have in common whose programs are the same but for addresses.
 
         It is None where there are layers of a user's own, of whose programs nobody knows what they depend on.
         """
-        parts = (*self.live, self._live_loss)
-        if not all(type(part).__module__.startswith("fastbp.") for part in parts):
+        kinds: Any = tuple(map(type, self.live)), type(self._live_loss)
+        if not _are_ours(*kinds):
             return None
-        settings = {id(part): repr(values) for part, _, values in self._settings}
-        shapes = [(name, array.shape) for arrays in (self.params, self.buffers) for name, array in arrays.items()]
-        kinds = tuple((type(part), settings.get(id(part))) for part in parts)
-        return kinds, tuple(shapes), self.vector.dtype, self.in_shape
+        places = {id(part): place for place, part in enumerate((*self.live, self._live_loss))}
+        settings = tuple([(places[id(part)], repr(values)) for part, _, values in self._settings])
+        shapes = [tuple([(name, array.shape) for name, array in own.items()]) for own in (self.params, self.buffers)]
+        return kinds, settings, *shapes, self.vector.dtype, self.in_shape
 
     def apart(self) -> Binding:
         """One of the same layers, with vectors of its own."""
@@ -316,6 +316,12 @@ class Binding:
         for p.place, layer in enumerate(self.layers):
             operand = layer.lower(p, operand)
         return operand
+
+
+@lru_cache(maxsize=256)
+def _are_ours(layers: tuple[type, ...], loss: type) -> bool:
+    """Whether all of these classes are of this package."""
+    return all(cls.__module__.startswith("fastbp.") for cls in (*layers, loss))
 
 
 def _look_for_yourself() -> Any:
