@@ -7,21 +7,20 @@ network still is so.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from fastbp._params import Params, check_apart, cut, in_one, read_only
+from fastbp._settings import made_again, settings_of
 from fastbp.basics import _arguments, _check
-from fastbp.basics._attributes import arguments_of
 from fastbp.basics._pin import pin
 from fastbp.kernels.entry_program import looking_at
-from fastbp.layers._layer import Layer, Numbering
+from fastbp.layers._layer import Layer, names_of
 from fastbp.layers.softmax import Softmax
 from fastbp.losses._loss import Loss
 from fastbp.programs._lowering import Lowering
@@ -33,43 +32,6 @@ NO_SHAPE = (
 )
 MANY_LOOKS = 32  # at a network's arrays, as of scripts that update ``params`` one by one: the next are compiled
 NO_PARAMETERS = "layers must hold at least one Affine, or another layer with parameters"
-
-
-class Params(dict):
-    """Parameters or buffers by name. An array assigned to a name is written into the parameter, so that it trains."""
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        if value is not self.get(name):  # as after ``params[name] -= step``
-            self.update({name: value})
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Write all of these, or none where one does not fit."""
-        given = {name: self._fitting(name, value) for name, value in dict(*args, **kwargs).items()}
-        for name, array in given.items():
-            self[name][...] = array
-
-    def _fitting(self, name: str, value: ArrayLike) -> np.ndarray:
-        """A copy of ``value``, which may be a view of any parameter."""
-        own = self.get(name)
-        if own is None:
-            raise KeyError(f"there is no parameter {name!r}, only {', '.join(self)}")
-        array = _check.as_real(name, value)
-        _check.same_shape(name, array, own.shape, "the parameter")
-        if not own.flags.writeable:
-            raise ValueError(_read_only(name))
-        return np.array(array)
-
-    def __ior__(self, other: Any) -> Params:  # type: ignore[misc]
-        self.update(other)
-        return self
-
-    def _stays(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError("params has the parameters of the layers: they can be written, not added or taken away")
-
-    __delitem__ = pop = popitem = clear = setdefault = _stays
-
-    def __reduce__(self) -> tuple[type, tuple[dict]]:
-        return dict, (dict(self),)  # the network that owns a copy binds it anew
 
 
 class Binding:
@@ -89,8 +51,6 @@ class Binding:
     names : of the parameters and buffers of each layer, by the layer's attributes, in the order of the layers
     live : the layers themselves
     unlowered : the names of those that have no instructions
-    predicts : whether all have instructions of what they predict
-    remembered : the attributes of each layer's object, and the name of one that a forward leaves there
     layers, loss : copies that nobody else has, with views of the vectors
     in_shape : of an input sample; None where it is not known yet
     n_inputs, n_outputs : numbers in an input sample and in its scores
@@ -112,39 +72,35 @@ class Binding:
         self.kept: np.ndarray
         self.params: Params
         self.buffers: Params
-        self._arrays: list[tuple[Any, str, Any]]  # a layer, its attribute, and what that was
+        # The dict of a layer's attributes, one of these, and what that was: looked up faster than by the layer.
+        self._held: list[tuple[dict[str, Any], str, Any]]
         self.programs: dict[Hashable, Any] = {}
         self._of, self._values, self.live, self._live_loss = layers, layers.values(), list(layers.values()), loss
         _check_layers(self.live, loss)
-        self.unlowered = [name for name, layer in layers.items() if not layer.is_lowered()]
-        self.predicts = all(layer.predict_is_lowered() for layer in self.live)
-        self.remembered = [(vars(layer), name) for layer in self.live for name in layer.remembers]
-        numbering = Numbering()
-        self.names: list[Mapping[str, str]] = [numbering(layer) for layer in self.live]
+        lowered = [layer.is_lowered() for layer in self.live]
+        self.unlowered = [name for name, is_lowered in zip(layers, lowered, strict=True) if not is_lowered]
+        attributes = tuple([(*layer.parameters, *layer.buffers) for layer in self.live])
+        names = names_of(attributes)
         given = _arrays_in(self.live)
         if before is not None and before._has(given):
-            self.vector, self.params, self._arrays = before.vector, before.params, before._arrays
+            self.vector, self.params, self._held = before.vector, before.params, before._held
             self.kept, self.buffers = before.kept, before.buffers
         else:
-            self._take(layers, given)
-        self._held = [(vars(layer), name, array) for layer, name, array in self._arrays]  # which are looked up faster
+            self._take(layers, names, given)
         arrays = self.params | self.buffers
+        self.names = names if len(arrays) == len(given) else [_those_in(arrays, own) for own in names]
         self._look: Callable[[], Any] = _look_for_yourself
         self._n_looks = 0
-        self._written = [array for _, _, array in self._arrays if array is not None]
-        self.names = [{a: name for a, name in names.items() if name in arrays} for names in self.names]
         self._pin = pin("params", self.vector), pin("buffers", self.kept)
-        settings = [(part, names) for part in (*self.live, loss) if (names := _settings_of(part))]
-        self._settings = [(part, (read := attrgetter(*names)), read(part)) for part, names in settings]
-        own = [all(name in vars(part) for name in names) for part, names in settings]
-        self._elsewhere = [setting for setting, is_own in zip(self._settings, own, strict=True) if not is_own]
-        self._held_settings = [
-            (vars(part), name, vars(part)[name])
-            for (part, names), is_own in zip(settings, own, strict=True)
-            if is_own
-            for name in names
-        ]
-        *self.layers, self.loss = map(_made_again, (*self.live, loss))
+        self._settings: tuple[Any, ...] = ()  # a part, what reads its settings, and what they were
+        self._elsewhere: tuple[Any, ...] = ()  # those of them that are not all in the dict of their part
+        self._held_settings: tuple[tuple[dict[str, Any], str, Any], ...] = ()  # and the others, as ``_held``
+        for part, is_lowered, arrays_of in zip((*self.live, loss), (*lowered, True), (*attributes, ()), strict=True):
+            if is_lowered and (own := settings_of(part, arrays_of)):
+                self._hold_settings(part, own)
+        # After their settings were read, so that what changes meanwhile is seen at the next look.
+        self.layers = [made_again(layer, is_lowered) for layer, is_lowered in zip(self.live, lowered, strict=True)]
+        self.loss = made_again(loss)
         self._give_views(arrays)
         self.in_shape = self._said_by_layers() if in_shape is None else in_shape
         self._shapes: list[tuple[int, ...]] = []
@@ -156,6 +112,26 @@ class Binding:
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
                 self._shapes.append(shape)
+
+    def _hold_settings(self, part: Any, names: tuple[str, ...]) -> None:
+        """Take note of what these settings of a layer or a loss are."""
+        read, attributes = attrgetter(*names), vars(part)
+        setting = part, read, read(part)
+        self._settings += (setting,)
+        if all(name in attributes for name in names):
+            self._held_settings += tuple([(attributes, name, attributes[name]) for name in names])
+        else:
+            self._elsewhere += (setting,)
+
+    @cached_property
+    def predicts(self) -> bool:
+        """Whether all layers have instructions of what they predict."""
+        return all(layer.predict_is_lowered() for layer in self.live)
+
+    @cached_property
+    def remembered(self) -> list[tuple[dict[str, Any], str]]:
+        """The attributes of each layer's object, and the name of one that a forward leaves there."""
+        return [(vars(layer), name) for layer in self.live for name in layer.remembers]
 
     def _said_by_layers(self) -> tuple[int, ...] | None:
         """The shape of an input sample, as the first layer says that does; None where there are layers for images."""
@@ -195,24 +171,24 @@ class Binding:
         elif given not in (own, own[own[0] == 1 :]):
             raise ValueError(f"{name} has samples of shape {given}, the network takes images {own}")
 
-    @cached_property
+    @property
     def kind(self) -> Hashable:
         """What networks have in common whose programs are the same but for addresses.
 
         It is None where there are layers of a user's own, of whose programs nobody knows what they depend on.
         """
-        parts = (*self.live, self._live_loss)
-        if not all(type(part).__module__.startswith("fastbp.") for part in parts):
+        kinds: Any = tuple(map(type, self.live)), type(self._live_loss)
+        if not _are_ours(*kinds):
             return None
-        settings = {id(part): repr(values) for part, _, values in self._settings}
-        shapes = [(name, array.shape) for arrays in (self.params, self.buffers) for name, array in arrays.items()]
-        kinds = tuple((type(part), settings.get(id(part))) for part in parts)
-        return kinds, tuple(shapes), self.vector.dtype, self.in_shape
+        places = {id(part): place for place, part in enumerate((*self.live, self._live_loss))}
+        settings = tuple([(places[id(part)], repr(values)) for part, _, values in self._settings])
+        shapes = [tuple([(name, array.shape) for name, array in own.items()]) for own in (self.params, self.buffers)]
+        return kinds, settings, *shapes, self.vector.dtype, self.in_shape
 
     def apart(self) -> Binding:
         """One of the same layers, with vectors of its own."""
-        layers = {str(n): _made_again(layer) for n, layer in enumerate(self.layers)}
-        return Binding(layers, _made_again(self.loss), None, self.in_shape)
+        layers = {str(n): made_again(layer, layer.is_lowered()) for n, layer in enumerate(self.layers)}
+        return Binding(layers, made_again(self.loss), None, self.in_shape)
 
     def learn_to_look(self) -> None:
         """Look at arrays and settings by compiled code from now on, where a call is a matter of microseconds."""
@@ -224,38 +200,46 @@ class Binding:
         live = list(layers.values())
         return all(isinstance(layer, Layer) for layer in live) and self._has(_arrays_in(live))
 
-    def _has(self, arrays: list[tuple[Any, str, Any]]) -> bool:
-        return len(arrays) == len(self._arrays) and all(
-            a is b for now, then in zip(arrays, self._arrays, strict=True) for a, b in zip(now, then, strict=True)
+    def _has(self, arrays: list[tuple[dict[str, Any], str, Any]]) -> bool:
+        return len(arrays) == len(self._held) and all(
+            now[0] is then[0] and now[1] == then[1] and now[2] is then[2]
+            for now, then in zip(arrays, self._held, strict=True)
         )
 
-    def _take(self, layers: Mapping[str, Any], given: list[tuple[Any, str, Any]]) -> None:
+    def _take(
+        self,
+        layers: Mapping[str, Any],
+        names: Sequence[Mapping[str, str]],
+        given: list[tuple[dict[str, Any], str, Any]],
+    ) -> None:
         """Copy parameters and buffers into new vectors, and make the layers' arrays views of these."""
         parameters: dict[str, np.ndarray] = {}
         buffers: dict[str, np.ndarray] = {}
-        owners: list[tuple[str, np.ndarray]] = []
-        places: dict[tuple[int, str], str] = {}
-        for (name, layer), names in zip(layers.items(), self.names, strict=True):
-            for (attribute, called), array in zip(names.items(), layer.checked(), strict=True):
+        owners: list[tuple[str, str, np.ndarray]] = []
+        places: list[tuple[Any, str]] = []
+        for (name, layer), own_names in zip(layers.items(), names, strict=True):
+            if not own_names:
+                continue
+            for (attribute, called), array in zip(own_names.items(), layer.checked(), strict=True):
+                places.append((layer, called))
                 if array is not None:
                     (parameters if attribute in layer.parameters else buffers)[called] = array
-                    owners.append((f"{attribute} of {name}", array))
-                    places[id(layer), attribute] = called
+                    owners.append((attribute, name, array))
         if not parameters:
             raise ValueError(NO_PARAMETERS)
-        _check_apart(owners)
+        check_apart(owners)
         dtype = _check.computed_in(_check.result_type(*parameters.values()))
-        self.vector, self.params = _in_one(parameters, dtype)
-        self.kept, self.buffers = _in_one(buffers, dtype)
+        self.vector, self.params = in_one(parameters, dtype)
+        self.kept, self.buffers = in_one(buffers, dtype)
         arrays = self.params | self.buffers
-        self._arrays = []
-        for layer, attribute, array in given:
-            own = arrays.get(places.get((id(layer), attribute), ""))
+        self._held = []
+        for (layer, called), (attributes, attribute, array) in zip(places, given, strict=True):
+            own = arrays.get(called)
             # What another thread has assigned meanwhile stays, and is seen at the next look. (No other thread's
             # assignment is lost unseen: the comparison at the next look is with what stands here.)
             if getattr(layer, attribute) is array:
                 setattr(layer, attribute, own)
-            self._arrays.append((layer, attribute, own))
+            self._held.append((attributes, attribute, own))
 
     def _give_views(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Give the copies of the layers views of their own."""
@@ -310,7 +294,7 @@ class Binding:
 
     def views_of(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Views of a vector as long as all parameters, by their names and of their shapes."""
-        return dict(zip(self.params, _cut(vector, self.params.values()), strict=True))
+        return dict(zip(self.params, cut(vector, self.params.values()), strict=True))
 
     def is_finite(self) -> bool:
         """Whether all parameters and buffers are finite numbers."""
@@ -320,10 +304,10 @@ class Binding:
         """ValueError where a parameter or a buffer is read-only."""
         if self._look():
             return
-        for array in self._written:
-            if not array.flags.writeable:
+        for _, _, array in self._held:
+            if array is not None and not array.flags.writeable:
                 arrays = self.params | self.buffers
-                raise ValueError(_read_only(*(n for n, a in arrays.items() if not a.flags.writeable)))
+                raise ValueError(read_only(*(n for n, a in arrays.items() if not a.flags.writeable)))
 
     def forward(self, p: Lowering, x: int) -> Operand:
         """Write the forward pass for the rows at ``x``, and hang the backward passes on ``p``; returns the scores."""
@@ -334,30 +318,26 @@ class Binding:
         return operand
 
 
+@lru_cache(maxsize=256)
+def _are_ours(layers: tuple[type, ...], loss: type) -> bool:
+    """Whether all of these classes are of this package."""
+    return all(cls.__module__.startswith("fastbp.") for cls in (*layers, loss))
+
+
 def _look_for_yourself() -> Any:
     """In place of the compiled look at a network's arrays and settings."""
 
 
-def _arrays_in(layers: Iterable[Layer]) -> list[tuple[Any, str, Any]]:
-    """Each layer, and of its parameters and buffers the attribute and what that is."""
-    return [(layer, name, getattr(layer, name)) for layer in layers for name in (*layer.parameters, *layer.buffers)]
+def _arrays_in(layers: Iterable[Layer]) -> list[tuple[dict[str, Any], str, Any]]:
+    """Of each layer the dict of its attributes, and of its parameters and buffers the attribute and what that is."""
+    return [
+        (vars(layer), name, getattr(layer, name)) for layer in layers for name in (*layer.parameters, *layer.buffers)
+    ]
 
 
-def _in_one(arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> tuple[np.ndarray, Params]:
-    """A flat vector of ``dtype`` that holds these arrays, and views of it by their names."""
-    pieces = [array.astype(dtype, copy=False).ravel() for array in arrays.values()]
-    vector = np.concatenate([np.zeros(0, dtype), *pieces])
-    views = Params()
-    dict.update(views, zip(arrays, _cut(vector, arrays.values()), strict=True))
-    return vector, views
-
-
-def _cut(vector: np.ndarray, arrays: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Views of a vector, one after the other, of the shapes of ``arrays``."""
-    at = 0
-    for array in arrays:
-        yield vector[at : at + array.size].reshape(array.shape)
-        at += array.size
+def _those_in(arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> Mapping[str, str]:
+    """The names of arrays that there are."""
+    return {attribute: name for attribute, name in names.items() if name in arrays}
 
 
 def _check_layers(layers: list[Any], loss: Any) -> None:
@@ -390,63 +370,3 @@ def _check_layer(layer: Any) -> None:
     elif hasattr(layer, "forward") and hasattr(layer, "backward"):
         hint = "; a layer of your own is of a subclass of fastbp.Layer"
     raise TypeError(f"layers must be layers of fastbp, got {_arguments.shown(layer)}{hint}")
-
-
-def _check_apart(arrays: list[tuple[str, np.ndarray]]) -> None:
-    """ValueError where two arrays share memory: each would be trained on its own."""
-    owners = [array if array.base is None else array.base for _, array in arrays]
-    if len({*map(id, owners)}) == len(owners) and all(type(o) is np.ndarray and o.flags.owndata for o in owners):
-        return  # each in memory of its own, as most are
-    spans = []
-    for name, array in arrays:
-        if array.size:
-            low, high = np.lib.array_utils.byte_bounds(array)
-            spans.append((low, high, name, array))
-    spans.sort(key=lambda span: span[:2])
-    near: list[tuple[int, int, str, np.ndarray]] = []
-    for span in spans:
-        near = [other for other in near if other[1] > span[0]]
-        for other in near:
-            if np.shares_memory(span[3], other[3]):
-                first, second = sorted((other[2], span[2]))
-                raise ValueError(
-                    f"{first} and {second} share memory, and weights shared by two layers would be trained as two: "
-                    "give one of them a copy"
-                )
-        near.append(span)
-
-
-def _arguments_of(part: Any) -> dict[str, Any] | None:
-    """The arguments of a layer's constructor, each of which it keeps under its name; None of a layer that does not."""
-    names = arguments_of(type(part))
-    return {name: getattr(part, name) for name in names} if all(hasattr(part, name) for name in names) else None
-
-
-def _settings_of(part: Any) -> list[str]:
-    """The names of the numbers that a layer's instructions depend on."""
-    if isinstance(part, Layer) and not part.is_lowered():
-        return []
-    return [
-        name
-        for name in (*(_arguments_of(part) or {}), "stream")
-        if hasattr(part, name) and not (isinstance(part, Layer) and name in (*part.parameters, *part.buffers))
-    ]
-
-
-def _made_again(part: Any) -> Any:
-    """Another layer with the same settings and parameters; what is no setting its constructor refuses."""
-    is_own = isinstance(part, Layer) and not part.is_lowered()  # of which nothing is known but what a layer has
-    arguments = None if is_own else _arguments_of(part)
-    if arguments is None:
-        return copy.copy(part)
-    other = type(part)(**arguments)
-    if hasattr(part, "stream"):
-        other.stream = part.stream
-    return other
-
-
-def _read_only(*names: str) -> str:
-    return (
-        f"{', '.join(names)} cannot be trained or written, being read-only: "
-        f"set net.params[{names[0]!r}].flags.writeable = True"
-    )

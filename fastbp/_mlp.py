@@ -1,5 +1,6 @@
 """Networks of fully connected layers, from their sizes."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any
@@ -89,7 +90,7 @@ def mlp(
     gains = [layer.gain for layer in activations]
     # The last layer's weights go by the activation before it.
     for (n_inputs, n_outputs), gain in zip(pairwise(sizes), [*gains, *(gains[-1:] or [FIRST_GAIN])], strict=True):
-        W = (np.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
+        W = (math.sqrt(gain / n_inputs) * rng.standard_normal((n_inputs, n_outputs))).astype(kind)
         affines.append(Affine(W, np.zeros(n_outputs, kind)))
     layers: list[Any] = affines[:1]
     for layer, p, n_units, affine in zip(activations, dropped, sizes[1:-1], affines[1:], strict=True):
@@ -104,16 +105,14 @@ def mlp(
 
 def _is_list(value: Any) -> bool:
     """Whether it has an entry for each layer, in an order: sets have none."""
-    return isinstance(value, Iterable) and not isinstance(value, (str, Set, Mapping))
+    return not isinstance(value, str) and isinstance(value, Iterable) and not isinstance(value, (Set, Mapping))
 
 
 def _sizes(sizes: Any) -> list[int]:
-    expected = f"sizes must be at least two integers of at least 1, got {_arguments.shown(sizes)}"
-    if not _is_list(sizes):
-        raise TypeError(expected)
-    taken = [_arguments.integer(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes)]
-    if len(taken) < 2:
-        raise ValueError(expected)
+    taken = [_arguments.integer(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes)] if _is_list(sizes) else None
+    if taken is None or len(taken) < 2:
+        expected = f"sizes must be at least two integers of at least 1, got {_arguments.shown(sizes)}"
+        raise (TypeError if taken is None else ValueError)(expected)
     return taken
 
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp._binding import Binding, Params
+from fastbp._binding import Binding
+from fastbp._params import Params
 from fastbp.basics import _arguments, _check
 from fastbp.basics._blocks import in_blocks
 from fastbp.basics._claim import Claim

@@ -37,6 +37,7 @@ WRONG = [
     ({"rows": [np.ones(30, bool), None, None]}, TypeError, "of a mask, np.flatnonzero"),
     ({"rows": [[[1]], None, None]}, ValueError, "nets[0]: rows must be (M,) integers"),
     ({"rows": np.array([29, 30])}, ValueError, "nets[0]: rows[1] is 30, outside 0..29"),
+    ({"rows": np.array([29, 2**64 - 1], np.uint64)}, ValueError, "nets[0]: rows[1] is 18446744073709551615, outside"),
     ({"validation_rows": [[0], [1], [99]]}, ValueError, "nets[2]: validation_rows[0] is 99, outside 0..29"),
     ({"validation_rows": [[0], [1], []]}, ValueError, "nets[2]: validation_rows must hold the number of at least one"),
     ({"validation_rows": [0], "validation_data": (X, T)}, ValueError, "were both given: there is one validation part"),

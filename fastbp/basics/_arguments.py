@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 LONGEST_SHOWN = 80  # characters of what came
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _NONE: Mapping[str, str] = {}
 
 
@@ -52,7 +53,8 @@ def real(
         )
         return f"{name} must be a finite number{bound}, got {shown(value)}"
 
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating)):
+    is_usual = type(value) is float or type(value) is int
+    if not is_usual and (isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating))):
         raise TypeError(expected())
     try:
         number = float(value)
@@ -77,7 +79,7 @@ def choice(name: str, value: Any, allowed: Iterable[str], elsewhere: Mapping[str
 
     ``elsewhere`` maps what other libraries say to the word here.
     """
-    words = list(allowed)
+    words = allowed if isinstance(allowed, dict) else list(allowed)  # it is looked up in a dict at once
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(words)}, got {shown(value)}")
     if value not in words:
@@ -90,14 +92,17 @@ def choice(name: str, value: Any, allowed: Iterable[str], elsewhere: Mapping[str
 
 def float_type(name: str, value: Any) -> np.dtype:
     """``value``, float32 or float64 in any of NumPy's spellings."""
-    expected = f"{name} must be float32 or float64, got {shown(value)}"
     try:
         dtype = np.dtype(value)
     except TypeError:
-        raise TypeError(expected) from None
-    if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(expected)
+        raise TypeError(_no_float_type(name, value)) from None
+    if value is None or dtype not in FLOATS:
+        raise ValueError(_no_float_type(name, value))
     return dtype
+
+
+def _no_float_type(name: str, value: Any) -> str:
+    return f"{name} must be float32 or float64, got {shown(value)}"
 
 
 def generator(name: str, seed: Any) -> np.random.Generator:

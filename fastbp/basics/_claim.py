@@ -25,6 +25,8 @@ class Claim:
     take : takes the claim for this thread; returns False where another has it. Its argument is False.
     """
 
+    __slots__ = ("__weakref__", "_release", "take")
+
     def __init__(self) -> None:
         self._begin_afresh()
         _all.add(self)

@@ -41,11 +41,20 @@ class Numbering:
 
 
 @lru_cache(maxsize=256)
+def names_of(arrays: tuple[tuple[str, ...], ...]) -> tuple[Mapping[str, str], ...]:
+    """What ``Numbering`` calls the arrays of layers with these attributes, which nobody may write into."""
+    numbering = Numbering()
+    return tuple([numbering.of(attributes) for attributes in arrays])
+
+
+@lru_cache(maxsize=256)
 def gradients_of(layers: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]) -> list[list[tuple[str, str, str]]]:
     """Of layers with these parameters and buffers: each parameter, its gradient, and its name in the network."""
-    numbering = Numbering()
-    names = [(parameters, numbering.of((*parameters, *buffers))) for parameters, buffers in layers]
-    return [[(name, f"d{name}", called[name]) for name in parameters] for parameters, called in names]
+    names = names_of(tuple([(*parameters, *buffers) for parameters, buffers in layers]))
+    return [
+        [(name, f"d{name}", called[name]) for name in parameters]
+        for (parameters, _), called in zip(layers, names, strict=True)
+    ]
 
 
 def propagate(layers: Sequence[Any], dout: Any) -> None:

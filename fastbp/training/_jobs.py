@@ -12,6 +12,7 @@ import numpy as np
 from fastbp._binding import Binding
 from fastbp.basics import _arguments, _check
 from fastbp.basics._claim import in_training
+from fastbp.kernels.row_losses import first_outside
 from fastbp.losses._loss import as_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
@@ -136,11 +137,11 @@ def as_rows(name: str, rows: Any, n_samples: int) -> np.ndarray:
         raise (ValueError if array.ndim != 1 else TypeError)(
             f"{name} must be (M,) integers, the numbers of samples{hint}, got {came}"
         )
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high >= n_samples:
-        m = int(np.argmax((array < 0) | (array >= n_samples)))
+    own = np.array(array, np.int64)  # where a uint64 that int64 has not is below 0
+    m = first_outside(own, 0, n_samples - 1)
+    if m >= 0:
         raise ValueError(f"{name}[{m}] is {array[m]}, outside 0..{n_samples - 1}")
-    return np.array(array, np.int64)
+    return own
 
 
 class Looked:

@@ -74,6 +74,7 @@ class Lender:
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self._known: dict[int, tuple[Optimizer, tuple[int, bytes]]] = {}
 
     def lent(self, binding: Binding, data: Data, rule: Optimizer, limit: float, batch_size: int) -> LentProgram | None:
         """One for a network of the kind of ``binding``; None of networks that have their own.
@@ -87,7 +88,7 @@ class Lender:
         kept: dict[Hashable, LentProgram] = self._local.__dict__.setdefault("kept", {})
         # Who is in the keys by its id is kept by the program, so that there is no other with it.
         of_data = id(data.samples.array), data.samples.scale, id(data.targets), id(data.weights)
-        key = (kind, of_data, rule.kind, rule.hyper().tobytes(), limit, batch_size, len(data) % batch_size)
+        key = (kind, of_data, *self._settings_of(rule), limit, batch_size, len(data) % batch_size)
         program = kept.pop(key, None)
         if program is None:
             template = binding.apart()
@@ -95,3 +96,10 @@ class Lender:
             update = Update(rule, *states, limit)
             program = LentProgram(RowsProgram(template, None, data, update, batch_size), template)
         return program.lend(binding, data.rows, key, kept)
+
+    def _settings_of(self, rule: Optimizer) -> tuple[int, bytes]:
+        """What programs know of an optimizer, which most networks of a call have in common; it does not change."""
+        known = self._known.get(id(rule))
+        if known is None:
+            known = self._known[id(rule)] = rule, (rule.kind, rule.hyper().tobytes())
+        return known[1]
