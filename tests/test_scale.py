@@ -10,7 +10,8 @@ from strategies import FLOATS, assert_same_bits, eps
 import fastbp
 from fastbp.optimizers import Adam
 from fastbp.tables._features import ArrayFeatures
-from fastbp.tables._model import Model, load_model
+from fastbp.tables._load_model import load_model
+from fastbp.tables._model import Model
 from fastbp.tables._targets import Classes
 
 SCALE = 1 / 255

@@ -4,10 +4,11 @@ Of a data set with a test part, that part is taken. rmse and mae are in the targ
 variance that is explained.
 
 With scikit-learn, also precision, recall and F1 of each class, the balanced accuracy, and the area under the ROC curve
-where there are two classes.
+where there are two classes. Of an ensemble, the measures are of its mean; a line more has those of its networks.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
@@ -21,7 +22,9 @@ from fastbp.commands._classes import class_measures, class_table
 from fastbp.commands._data import DataOptions, add_data_options, is_table, read_samples
 from fastbp.commands._model import add_model_argument
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
-from fastbp.tables._model import Model, load_model
+from fastbp.tables._ensemble_model import EnsembleModel
+from fastbp.tables._load_model import load_model
+from fastbp.tables._model import Model
 from fastbp.tables._targets import Classes
 from fastbp.views.plots import confusion_figure
 
@@ -66,7 +69,12 @@ def run(options: Options) -> None:
     types.use_threads(options.threads)
     encoded = model.targets.encode(samples.targets, samples.rows)
     scores = model.outputs(samples.x, samples.rows, tell)
-    measures = {"samples": len(scores)} | model.evaluated(scores, encoded)
+    measures: dict[str, Any] = {"samples": len(scores)} | model.evaluated(scores, encoded)
+    if isinstance(model, EnsembleModel):
+        measures["networks"] = [
+            member.evaluated(member.outputs(samples.x, samples.rows, lambda told: None), encoded)
+            for member in model.members
+        ]
     if classes is not None:
         measures |= _of_classes(model, classes, scores, encoded)
     if options.json != types.STDOUT:
@@ -85,7 +93,17 @@ def _of_classes(model: Model, classes: Classes, scores: np.ndarray, encoded: np.
 
 
 def _text(measures: dict[str, Any]) -> str:
-    numbers = {name: value for name, value in measures.items() if name not in ("samples", "classes")}
+    numbers = {name: value for name, value in measures.items() if name not in ("samples", "networks", "classes")}
     line = "  ".join(f"{NAMES.get(name, name)} {value:.4g}" for name, value in numbers.items())
     table = [f"\n{class_table(measures['classes'])}"] if "classes" in measures else []
-    return "\n".join([f"{measures['samples']} samples:  {line}", *table])
+    members = [_of_members(measures["networks"])] if "networks" in measures else []
+    return "\n".join([f"{measures['samples']} samples:  {line}", *members, *table])
+
+
+def _of_members(networks: Sequence[dict[str, float]]) -> str:
+    """How good the networks of an ensemble are by themselves: the least and the most of each measure."""
+    ranges = []
+    for name in networks[0]:
+        values = [network[name] for network in networks]
+        ranges.append(f"{NAMES.get(name, name)} {min(values):.4g} to {max(values):.4g}")
+    return f"its {len(networks)} networks, each by itself:  {'  '.join(ranges)}"

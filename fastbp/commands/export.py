@@ -4,6 +4,8 @@ What is exported takes and gives numbers as they are in the data, and names them
 category, 1 for its own and 0 for the others; the order of the inputs is printed. Standardisation is computed apart from
 the weights and in float64, so that no digits are lost however far a column lies from 0: inputs and predicted numbers
 are doubles then. PyTorch's state dict has the means and deviations beside the weights, and says how they are used.
+
+Of an ensemble, one file has all networks and gives their mean, of classes that of the probabilities.
 """
 
 import argparse
@@ -20,13 +22,17 @@ from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._model import add_model_argument
 from fastbp.commands._words import in_a_line
+from fastbp.ensemble import Ensemble
+from fastbp.files import ensemble_exports
 from fastbp.files._files import write_whole
 from fastbp.files._interface import Interface, Unit
 from fastbp.files.to_c import to_c
 from fastbp.files.to_numpy import to_numpy
 from fastbp.files.to_onnx import to_onnx
 from fastbp.layers.affine import Affine
-from fastbp.tables._model import Model, load_model
+from fastbp.tables._ensemble_model import EnsembleModel
+from fastbp.tables._load_model import load_model
+from fastbp.tables._model import Model
 from fastbp.tables._table_features import TableFeatures, part_of
 from fastbp.tables._targets import Classes, Numbers
 
@@ -62,7 +68,9 @@ def run(options: Options) -> None:
     path = options.output or types.output(str(Path(options.model).with_suffix(suffix)))
     net, interface = exported(model)
     try:
-        if options.format == "onnx":
+        if isinstance(model, EnsembleModel):
+            _write_ensemble(model.ensemble, options.format, path, interface)
+        elif options.format == "onnx":
             to_onnx(net, path, interface=interface)
         elif options.format == "c":
             to_c(net, path, interface=interface)
@@ -78,6 +86,19 @@ def run(options: Options) -> None:
         for line in _use_of_units(net, interface):
             print(line)
     print(f"written  {in_a_line(path)}")
+
+
+def _write_ensemble(ensemble: Ensemble, form: str, path: str, interface: Interface) -> None:
+    """All networks and their mean, in one file."""
+    nets, weights = ensemble.nets, ensemble.weights.tolist()
+    if form == "onnx":
+        ensemble_exports.to_onnx(nets, weights, path, interface)
+    elif form == "c":
+        ensemble_exports.to_c(nets, weights, path, "", interface)
+    elif form == "numpy":
+        ensemble_exports.to_numpy(nets, weights, path, interface)
+    else:
+        raise CommandError(f"--format torch takes one network, and the model is an ensemble of {len(nets)}", 2)
 
 
 def exported(model: Model) -> tuple[Sequential, Interface]:
@@ -160,4 +181,6 @@ def _outputs(model: Model) -> str:
     if not isinstance(targets, Classes):
         return targets.name if targets.n_outputs == 1 else f"{targets.n_outputs} numbers, {targets.name}"
     names = ", ".join(map(str, targets.values))
+    if isinstance(model, EnsembleModel):
+        return f"the probability of {targets.values[1]}" if targets.binary else f"a probability for each of {names}"
     return f"a score, above 0 for {targets.values[1]}" if targets.binary else f"a score for each of {names}"

@@ -4,11 +4,13 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from fastbp._load import Checkpoint, load_checkpoint
+from fastbp import Sequential
 from fastbp.commands import _options as types
 from fastbp.commands._model import add_model_argument
 from fastbp.commands._report import write_report
-from fastbp.tables._model import Model, model_of
+from fastbp.files.ensemble_file import Kept
+from fastbp.tables._load_model import load_kept
+from fastbp.tables._model import Model
 from fastbp.tables._table_features import TableFeatures, part_of
 from fastbp.tables._targets import Classes
 
@@ -36,15 +38,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> None:
     """Print and write what the file holds."""
-    checkpoint = load_checkpoint(options.model)
-    model = model_of(checkpoint, options.model)
+    model, kept = load_kept(options.model)
     if options.json != types.STDOUT:
-        print(model.net.summary())
+        print("\n\n".join(dict.fromkeys(net.summary() for net in kept.nets)))  # one for all that look alike
+        if kept.weights is not None:
+            print(f"ensemble  the mean of {len(kept.nets)} networks, {_weighed(kept.weights)}")
         print(f"loss      {model.net.loss_layer!r}")
         print(f"dtype     {model.dtype}")
-        for line in (*_features(model), *_targets(model), *_state(checkpoint)):
+        for line in (*_features(model), *_targets(model), *_state(kept)):
             print(line)
-    write_report(options.json, _report(checkpoint, model))
+    write_report(options.json, _report(kept, model))
 
 
 def _features(model: Model) -> list[str]:
@@ -68,8 +71,14 @@ def _targets(model: Model) -> list[str]:
     return [f"target    {targets.name!r}, {targets.n_outputs} number{'s' * (targets.n_outputs > 1)}"]
 
 
-def _state(checkpoint: Checkpoint) -> list[str]:
-    state = checkpoint.state
+def _weighed(weights: list[float]) -> str:
+    if len(set(weights)) == 1:
+        return "each of the same weight"
+    return f"of weights {_few([f'{weight:.4g}' for weight in weights])}"
+
+
+def _state(kept: Kept) -> list[str]:
+    state = kept.state
     if state is None:
         return ["training  no state saved"]
     epochs = state.step // -(-state.n_samples // state.batch_size)
@@ -82,12 +91,22 @@ def _few(texts: list[str]) -> str:
     return ", ".join(texts[:SHOWN]) + (f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
 
 
-def _report(checkpoint: Checkpoint, model: Model) -> dict[str, Any]:
+def _report(kept: Kept, model: Model) -> dict[str, Any]:
+    members = {} if kept.weights is None else {"ensemble": [_of_network(net) for net in kept.nets]}
+    weights = {} if kept.weights is None else {"weights": kept.weights}
     return {
-        "layers": [repr(layer) for layer in model.net.layers.values()],
-        "parameters": {name: list(array.shape) for name, array in model.net.params.items()},
+        **_of_network(kept.nets[0]),
+        **members,
+        **weights,
         "loss": repr(model.net.loss_layer),
         "dtype": model.dtype,
-        "step": None if checkpoint.state is None else checkpoint.state.step,
-        "extra": checkpoint.extra,
+        "step": None if kept.state is None else kept.state.step,
+        "extra": kept.extra,
+    }
+
+
+def _of_network(net: Sequential) -> dict[str, Any]:
+    return {
+        "layers": [repr(layer) for layer in net.layers.values()],
+        "parameters": {name: list(array.shape) for name, array in net.params.items()},
     }

@@ -22,7 +22,8 @@ from fastbp.commands._model import add_model_argument
 from fastbp.commands._options import did_you_mean
 from fastbp.commands._report import tell
 from fastbp.files._files import write_whole
-from fastbp.tables._model import Model, load_model
+from fastbp.tables._load_model import load_model
+from fastbp.tables._model import Model
 from fastbp.tables._targets import Classes
 
 EXAMPLES = """\

@@ -21,6 +21,7 @@ from fastbp._load import load_checkpoint
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._data import SETS, add_data_options, read_samples
+from fastbp.commands._ensemble import check_goes, new_ensemble, train_ensemble
 from fastbp.commands._network import (
     NetworkOptions,
     add_network_options,
@@ -33,9 +34,11 @@ from fastbp.commands._progress import Progress, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
 from fastbp.commands._understood import lines, understood
 from fastbp.commands._words import in_a_line
+from fastbp.tables._ensemble_model import EnsembleModel
 from fastbp.tables._errors import LossError
 from fastbp.tables._explosion import Explosion
-from fastbp.tables._model import Model, model_of
+from fastbp.tables._load_model import model_of
+from fastbp.tables._model import Model
 from fastbp.tables._prepare import BALANCED, Preparation, Prepared, learn, prepare
 from fastbp.tables._samples import Samples
 from fastbp.training._ranks import Alone, Ranks, mpi
@@ -49,6 +52,7 @@ examples:
   fastbp train --optimizer adam --epochs 50 --threads 1
   fastbp train --data iris.csv --target species --optimizer adam --save iris.safetensors
   fastbp train --data houses.parquet --target price --hidden 64 32 --patience 10 --plot curves.png
+  fastbp train --data houses.parquet --target price --ensemble 8 --save houses.safetensors
   fastbp train --config run.toml --lr 0.01
   mpiexec -n 4 fastbp train --distributed --data houses.parquet --target price
 """
@@ -75,6 +79,7 @@ class Options(NetworkOptions):
     json: str | None
     every: int | None
     no_progress: bool
+    ensemble: int | None
     distributed: bool
     sync_every: int | None
 
@@ -126,6 +131,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     every = "print a line every N epochs (default: about twenty in all)"
     add("--every", metavar="N", type=types.count, help=every)
     add("--no-progress", action="store_true", help="no progress bar on a terminal")
+    several = "train N networks side by side, of this seed and the next, whose mean is the model"
+    add("--ensemble", metavar="N", type=types.count, help=several)
     ranks = "train on all processes that mpiexec has started together; each reads the data, and takes its part"
     add("--distributed", action="store_true", help=ranks)
     apart = "with --distributed, let processes do N steps each before they go on from the mean (default: 1)"
@@ -136,6 +143,8 @@ def run(options: Options) -> None:
     """Train as the ``options`` say, tell, and write the files that are asked for."""
     if options.sync_every and not options.distributed:
         raise CommandError("--sync-every goes with --distributed", 2)
+    if options.ensemble:
+        check_goes(options)
     if not options.distributed:
         _run(options, None, Alone())
         return
@@ -159,6 +168,8 @@ def _run(options: Options, comm: Any, ranks: Alone) -> None:
     options, model, samples, data, state = _made(options)
     if options.patience and data.held is None:
         raise CommandError("--patience needs samples to validate with, and --validation 0 leaves none", 2)
+    if options.ensemble:
+        model = new_ensemble(options, options.ensemble, model)
     if options.save:
         model.check_room()
     settings = fit_settings(options) | {"resume": state, "comm": comm, "sync_every": options.sync_every or 1}
@@ -166,7 +177,10 @@ def _run(options: Options, comm: Any, ranks: Alone) -> None:
     if options.data not in SETS and options.json != types.STDOUT:
         told_lines = lines(options.data, told, asked=options.loss is not None)
         print(*map(in_a_line, told_lines), sep="\n", flush=True)
-    _train(options, model, data, settings, told, ranks)
+    if isinstance(model, EnsembleModel):
+        train_ensemble(options, model, data, settings["optimizer"], told)
+    else:
+        _train(options, model, data, settings, told, ranks)
 
 
 def _made(options: Options) -> tuple[Options, Model, Samples, Prepared, TrainingState | None]:

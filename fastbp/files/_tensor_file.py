@@ -40,6 +40,19 @@ def write(path: str | os.PathLike, description: dict[str, Any], tensors: dict[st
     The same content gives the same bytes. Raises ValueError for a description that is too long, or has NaN or
     infinities; TypeError for one that JSON cannot hold; OSError.
     """
+    data = _encoded(description, tensors)
+    at = data.index(ZEROS.encode())  # the header begins with the metadata, and these with version and digest
+    view = memoryview(data)
+    write_whole(path, view[:at], _digest(view, at), view[at + len(ZEROS) :])
+
+
+def check_room(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """ValueError where ``write`` would find the description too long."""
+    _encoded(description, tensors)
+
+
+def _encoded(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> bytes:
+    """A file's bytes, with zeros for its digest."""
     from safetensors.numpy import save
 
     text = json.dumps({"version": VERSION, "sha256": ZEROS} | description, allow_nan=False, separators=(",", ":"))
@@ -50,9 +63,7 @@ def write(path: str | os.PathLike, description: dict[str, Any], tensors: dict[st
             f"the description of the network, with all that is extra, is too long for a file of {len(data)} bytes: "
             f"{header} bytes, at most {longest_header(len(data))}"
         )
-    at = data.index(ZEROS.encode())  # the header begins with the metadata, and these with version and digest
-    view = memoryview(data)
-    write_whole(path, view[:at], _digest(view, at), view[at + len(ZEROS) :])
+    return data
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -86,9 +86,7 @@ def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str =
     fields["includes"] = "#include <math.h>\n#include <stddef.h>" if mathematics else "#include <stddef.h>"
     fields["library"] = " (link with -lm)" if mathematics else ""
     fields["summary"] = "\n".join(f" *     {line}".rstrip() for line in comment(_summary.text(net)).splitlines())
-    given = {f"{prefix}input_names": interface.input_names, f"{prefix}class_names": interface.class_names}
-    lists = {name: list_ for name, list_ in given.items() if list_ is not None}
-    fields["named"] = f" * What they are called, in UTF-8: {', '.join(lists)}.\n" if lists else ""
+    fields["named"], strings = names_in_c(prefix, interface)
     ending = "f" if dtype == _check.FLOAT32 else ""
     text = _FILE.format(names="@names", numbers="@numbers", **fields)
     kinds = {"REAL": "float" if ending else "double"}
@@ -100,8 +98,15 @@ def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str =
     arrays = _arrays(own, interface)
     numbers = "\n\n".join(_array(name, array) for name, array in arrays.items())
     head, _, tail = text.partition("@names@numbers")
-    strings = "".join(_strings(name, list_) for name, list_ in lists.items())
     return head + strings + numbers + tail, [*functions, *arrays]
+
+
+def names_in_c(prefix: str, interface: Interface) -> tuple[str, str]:
+    """A line of a comment on what inputs and classes are called, and their names as arrays of strings."""
+    given = {f"{prefix}input_names": interface.input_names, f"{prefix}class_names": interface.class_names}
+    lists = {name: list_ for name, list_ in given.items() if list_ is not None}
+    line = f" * What they are called, in UTF-8: {', '.join(lists)}.\n" if lists else ""
+    return line, "".join(_strings(name, list_) for name, list_ in lists.items())
 
 
 def check_prefix(prefix: str) -> None:

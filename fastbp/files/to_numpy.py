@@ -70,7 +70,7 @@ def in_numpy(net: Network, interface: Interface = PLAIN) -> str:
             numbers += [
                 _array(f"{name}_{part}", getattr(unit, part.lower()), ", np.float64") for part in ("MEAN", "STD")
             ]
-    names = _names("INPUTS", interface.input_names) + _names("CLASSES", interface.class_names)
+    names = names_in_numpy(interface)
     fields = {"summary": comment(_summary.text(net)), "dtype": net._bound().dtype.name, "steps": code}
     return _MODULE.format(functions=functions, names=names, numbers="\n".join(numbers), **fields, **sizes)
 
@@ -111,6 +111,11 @@ def _function(step: Step) -> tuple[str, str]:
 
 def _array(name: str, array: np.ndarray, more: str) -> str:
     return f'{name} = _numbers({array.shape}, """\n' + "\n".join(number_lines(array)) + f'\n"""{more})'
+
+
+def names_in_numpy(interface: Interface) -> str:
+    """What inputs and classes are called, as constants of a module."""
+    return _names("INPUTS", interface.input_names) + _names("CLASSES", interface.class_names)
 
 
 def _names(name: str, texts: Sequence[str | int] | None) -> str:

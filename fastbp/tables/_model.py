@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fastbp._load import Checkpoint, load_checkpoint
-from fastbp.files.model_file import ModelFileError
-from fastbp.losses._loss import LABELS
 from fastbp.sequential import Sequential
-from fastbp.tables._description import check_numbers
 from fastbp.tables._errors import DataError, Settings
-from fastbp.tables._features import ArrayFeatures, Features, features_from, inputs_of
-from fastbp.tables._targets import Classes, Numbers, Targets, targets_from
+from fastbp.tables._features import ArrayFeatures, Features, inputs_of
+from fastbp.tables._targets import Classes, Targets
 from fastbp.training.history import TrainingState
 
 KEY = "data"  # of what is saved beside the network
@@ -61,8 +57,12 @@ class Model:
         pieces = []
         for begin in range(0, len(x), ROWS_AT_A_TIME):
             rows = x[begin : begin + ROWS_AT_A_TIME]
-            pieces.append(self.net.predict(rows.astype(self.dtype, copy=False)))
+            pieces.append(self._scores(rows.astype(self.dtype, copy=False)))
         return np.concatenate(pieces)
+
+    def _scores(self, x: np.ndarray) -> np.ndarray:
+        """Likewise, of a few rows of the model's dtype."""
+        return self.net.predict(x)
 
     def found(self, scores: np.ndarray) -> np.ndarray:
         """The numbers of the classes that ``scores`` (N, K) say."""
@@ -120,34 +120,3 @@ class Model:
 
     def save(self, path: str | os.PathLike, state: TrainingState | None = None) -> None:
         self.net.save(path, state=state, extra=self.description())
-
-
-def load_model(path: str | os.PathLike) -> Model:
-    """The model in the file. One that ``net.save`` wrote takes arrays as they are, and its classes are 0, 1, ..."""
-    return model_of(load_checkpoint(path), path)
-
-
-def model_of(checkpoint: Checkpoint, path: str | os.PathLike) -> Model:
-    """The model that was read from ``path``; ModelFileError where what it says about data is damaged."""
-    net, extra = checkpoint.net, checkpoint.extra
-    n_inputs, n_outputs = net.n_inputs, net.n_outputs
-    if KEY not in extra:
-        return Model(net, ArrayFeatures(n_inputs, net.scale), _plain_targets(net, n_outputs))
-    try:
-        parts = extra[KEY]
-        check_numbers(parts)
-        model = Model(net, features_from(parts["features"]), targets_from(parts["targets"]))
-        if (model.features.n_inputs, model.targets.n_outputs) != (n_inputs, n_outputs):
-            raise ValueError(f"{model.features.n_inputs} inputs and {model.targets.n_outputs} outputs do not fit")
-        return model
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{os.fspath(path)!s}: what it says about data is not what fastbp train writes: {error!r}"
-        raise ModelFileError(message) from None
-
-
-def _plain_targets(net: Sequential, n_outputs: int) -> Targets:
-    n_classes = net.loss_layer.n_classes(n_outputs)
-    binary = n_classes > n_outputs
-    if binary or net.loss_layer.targets == LABELS:  # else each output is a probability of its own
-        return Classes("class", list(range(n_classes)), binary)
-    return Numbers("target", [0.0] * n_outputs, [1.0] * n_outputs)

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.ensemble import Ensemble
 from fastbp.files.model_file import ModelFileError
 from fastbp.sequential import Sequential
+from fastbp.tables._ensemble_model import EnsembleModel
 from fastbp.tables._features import TableFeatures
 from fastbp.tables._fit import Fitted
 from fastbp.tables._frames import Table
 from fastbp.tables._given import as_table
-from fastbp.tables._model import load_model
+from fastbp.tables._load_model import load_model
 from fastbp.tables._samples import samples_of
 from fastbp.tables._targets import Classes
 
@@ -38,8 +40,8 @@ class TableModel(Fitted):
         What it predicts.
     classes : tuple or None
         Those that it tells apart; None where it predicts numbers.
-    network : Sequential
-        The network in it.
+    network : Sequential or Ensemble
+        The network in it, or the networks of ``fastbp train --ensemble``.
     history : History or None
         Of its training; None where it was loaded.
 
@@ -82,8 +84,9 @@ class TableModel(Fitted):
         return tuple(targets.values) if isinstance(targets, Classes) else None
 
     @property
-    def network(self) -> Sequential:
-        return self._model.net
+    def network(self) -> Sequential | Ensemble:
+        model = self._model
+        return model.ensemble if isinstance(model, EnsembleModel) else model.net
 
     def predict(self, data: Any) -> np.ndarray:
         """(N,) the class of each row, by name, or its number.
