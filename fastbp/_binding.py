@@ -294,7 +294,7 @@ class Binding:
 
     def views_of(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Views of a vector as long as all parameters, by their names and of their shapes."""
-        return dict(zip(self.params, cut(vector, self.params.values()), strict=True))
+        return cut(vector, self.params)
 
     def is_finite(self) -> bool:
         """Whether all parameters and buffers are finite numbers."""

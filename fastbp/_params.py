@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,20 @@ class Params(dict):
 def in_one(arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> tuple[np.ndarray, Params]:
     """A flat vector of ``dtype`` that holds these arrays, and views of it by their names."""
     vector = np.empty(sum([array.size for array in arrays.values()]), dtype)
-    views = Params(zip(arrays, cut(vector, arrays.values()), strict=True))
+    views = cut(vector, arrays)
     for name, array in arrays.items():
         views[name][...] = array
-    return vector, views
+    return vector, Params(views)
 
 
-def cut(vector: np.ndarray, arrays: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Views of a vector, one after the other, of the shapes of ``arrays``."""
-    at = 0
-    for array in arrays:
-        yield vector[at : at + array.size].reshape(array.shape)
-        at += array.size
+def cut(vector: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Views of a vector by the names of ``arrays``, one after the other and of their shapes."""
+    views, at = {}, 0
+    for name, array in arrays.items():
+        end = at + array.size
+        views[name] = vector[at:end].reshape(array.shape)
+        at = end
+    return views
 
 
 def check_apart(arrays: list[tuple[str, str, np.ndarray]]) -> None:
