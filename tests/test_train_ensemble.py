@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import predicted, refused, run
+from cli_runs import predicted, refused, run, write_flowers
 
 import fastbp
 from fastbp import cli
@@ -19,14 +19,7 @@ CLASSES = "--data", "flowers.csv", "--target", "kind", "--optimizer", "adam"
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    rows = ["length,soil,kind,price"]
-    for _ in range(60):
-        length = 100 + 3 * rng.random()
-        soil = ("wet", "dry")[rng.integers(2)]
-        rows.append(f"{length:.3f},{soil},{'ab'[length > 101.5]},{length * 2 + (soil == 'wet'):.3f}")
-    (tmp_path / "flowers.csv").write_text("\n".join(rows))
-    return tmp_path
+    write_flowers()
 
 
 def train(*arguments, n=3, epochs=2):
