@@ -24,6 +24,7 @@ from fastbp.tables._errors import DataError, SettingError
 
 COMMANDS = {
     "train": "train a network on a data set or a file of your own",
+    "search": "try many settings side by side, and keep the best",
     "predict": "say what a trained network makes of new data",
     "evaluate": "measure a trained network on data with known targets",
     "inspect": "show what a model file holds",
@@ -107,7 +108,7 @@ def _parsed(argv: list[str]) -> tuple[ModuleType, Options]:
     module, parser = command(name)
     options = parser.parse_args(words)
     if getattr(options, "config", None):
-        options = parser.parse_args([*words_of(options.config, parser), *words])
+        options = parser.parse_args([*words_of(options.config, parser, getattr(module, "TABLES", ())), *words])
     return module, module.Options.of(vars(options))
 
 

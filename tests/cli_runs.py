@@ -6,6 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import numpy as np
 
 from fastbp import cli
 
@@ -63,3 +66,14 @@ def predicted(capsys, *arguments):
     capsys.readouterr()
     run("predict", "model", *arguments)
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def write_flowers():
+    """Write ``flowers.csv``: 60 rows of a number far from 0 and a word, with a class and a number to predict."""
+    rng = np.random.default_rng(0)
+    rows = ["length,soil,kind,price"]
+    for _ in range(60):
+        length = 100 + 3 * rng.random()
+        soil = ("wet", "dry")[rng.integers(2)]
+        rows.append(f"{length:.3f},{soil},{'ab'[length > 101.5]},{length * 2 + (soil == 'wet'):.3f}")
+    Path("flowers.csv").write_text("\n".join(rows))

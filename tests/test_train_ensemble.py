@@ -1,12 +1,15 @@
 """``fastbp train --ensemble``: what is trained and saved, and what the other commands make of it."""
 
+import ctypes
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import predicted, refused, run
+from cli_runs import predicted, refused, run, write_flowers
+from test_exports import compiled
 
 import fastbp
 from fastbp import cli
@@ -19,14 +22,7 @@ CLASSES = "--data", "flowers.csv", "--target", "kind", "--optimizer", "adam"
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    rows = ["length,soil,kind,price"]
-    for _ in range(60):
-        length = 100 + 3 * rng.random()
-        soil = ("wet", "dry")[rng.integers(2)]
-        rows.append(f"{length:.3f},{soil},{'ab'[length > 101.5]},{length * 2 + (soil == 'wet'):.3f}")
-    (tmp_path / "flowers.csv").write_text("\n".join(rows))
-    return tmp_path
+    write_flowers()
 
 
 def train(*arguments, n=3, epochs=2):
@@ -207,6 +203,22 @@ def test_an_onnx_graph_takes_and_gives_numbers_as_they_are_in_the_data(target):
     (found,) = runtime.InferenceSession("mean.onnx", providers=["CPUExecutionProvider"]).run(None, {"x": _numbers()})
     model = fastbp.TableModel.load("model")
     expected = model.predict_proba("flowers.csv") if target == "kind" else model.predict("flowers.csv")[:, None]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.parametrize(("target", "result"), [("kind", np.float32), ("price", np.float64)])
+def test_a_c_file_takes_and_gives_numbers_as_they_are_in_the_data(target, result):
+    other = {"kind": "price", "price": "kind"}[target]
+    train("--data", "flowers.csv", "--target", target, "--drop", other, epochs=5)
+    run("export", "model", "--format", "c", "--output", "mean.c")
+    library, x = compiled(Path("mean.c").resolve()), _numbers()
+    names = (ctypes.c_char_p * 3).in_dll(library, "input_names")
+    assert list(names) == [b"length", b"soil=dry", b"soil=wet"]
+    model = fastbp.TableModel.load("model")
+    expected = model.predict_proba("flowers.csv") if target == "kind" else model.predict("flowers.csv")[:, None]
+    found = np.empty(expected.shape, result)
+    library.predict(ctypes.c_size_t(len(x)), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(found.ctypes.data))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 

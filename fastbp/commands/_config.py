@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from fastbp.basics._arguments import shown
@@ -14,32 +15,42 @@ else:
     import tomli as tomllib
 
 
-def words_of(path: str, parser: argparse.ArgumentParser) -> list[str]:
+def words_of(path: str, parser: argparse.ArgumentParser, besides: Collection[str] = ()) -> list[str]:
     """The options in the file ``path`` as they would stand on the command line of ``parser``.
 
-    Keys are the long options' names. A value is true or false for a flag, a list for an option with several values,
-    a table for one of NAME=NUMBER. Raises CommandError for a key that is no option and for values that do not fit.
+    Keys are the long options' names, except those that are ``besides``. A value is true or false for a flag, a list
+    for an option with several values, a table for one of NAME=NUMBER. Raises CommandError for a key that is no option
+    and for values that do not fit.
     """
     known = {flag[2:]: action for action in parser._actions for flag in action.option_strings if flag[:2] == "--"}
     words: list[str] = []
-    for key, value in _read(path).items():
+    for key, value in read(path).items():
+        if key in besides:
+            continue
         name = key.replace("_", "-")
         if name not in known or name in ("config", "help"):
             raise CommandError(f"{path}: there is no option {key!r}{did_you_mean(name, known)}", 2)
-        words += _words(path, name, known[name], value)
+        words += words_for(path, name, known[name], value)
+
+    parsed(path, parser, words)
+    return words
+
+
+def parsed(path: str, parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """What the ``parser`` makes of words that the file has said; CommandError with its name where that is a mistake."""
 
     def fail(message: str) -> NoReturn:
         raise CommandError(f"{path}: {message}", 2)
 
     told, parser.error = parser.error, fail  # type: ignore[method-assign]
     try:
-        parser.parse_args(words)
+        return parser.parse_args(words)
     finally:
         parser.error = told  # type: ignore[method-assign]
-    return words
 
 
-def _read(path: str) -> dict[str, Any]:
+def read(path: str) -> dict[str, Any]:
+    """What the file says; CommandError where it is not TOML."""
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -49,7 +60,7 @@ def _read(path: str) -> dict[str, Any]:
         raise CommandError(f"{path}: not TOML: {error}", 2) from None
 
 
-def _words(path: str, name: str, action: argparse.Action, value: Any) -> list[str]:
+def words_for(path: str, name: str, action: argparse.Action, value: Any) -> list[str]:
     """The option as it would stand on the command line."""
     if action.nargs == 0:  # a flag
         if not isinstance(value, bool):

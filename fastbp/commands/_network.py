@@ -107,7 +107,7 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options' ``values`` with the defaults that depend on others. CommandError for what does not go together."""
     values = dict(values)
     for name in FIXED:
-        if values["resume"] and values[name]:
+        if values.get("resume") and values[name]:
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
     for name in ("hidden", "activation", "dropout"):
         if values["network"] and values[name]:

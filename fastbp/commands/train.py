@@ -23,13 +23,13 @@ from fastbp.commands import _options as types
 from fastbp.commands._data import SETS, add_data_options, read_samples
 from fastbp.commands._ensemble import check_goes, new_ensemble, train_ensemble
 from fastbp.commands._network import (
-    NetworkOptions,
     add_network_options,
     batch_size,
     completed,
     fit_settings,
     new_network,
 )
+from fastbp.commands._preparation import PreparationOptions, add_preparation_options
 from fastbp.commands._progress import Progress, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
 from fastbp.commands._understood import lines, understood
@@ -39,7 +39,7 @@ from fastbp.tables._errors import LossError
 from fastbp.tables._explosion import Explosion
 from fastbp.tables._load_model import model_of
 from fastbp.tables._model import Model
-from fastbp.tables._prepare import BALANCED, Preparation, Prepared, learn, prepare
+from fastbp.tables._prepare import Prepared, learn, prepare
 from fastbp.tables._samples import Samples
 from fastbp.training._ranks import Alone, Ranks, mpi
 from fastbp.training.history import History, TrainingState
@@ -59,17 +59,9 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(NetworkOptions):
+class Options(PreparationOptions):
     """The network and its training, how the data are prepared, and what is told and written."""
 
-    validation: float | None
-    drop: tuple[str, ...]
-    categorical: tuple[str, ...]
-    dates: bool
-    missing: tuple[str, ...]
-    fill_missing: bool
-    no_standardize: bool
-    scale: float | None
     config: str | None
     save: str | None
     save_state: bool
@@ -88,37 +80,14 @@ class Options(NetworkOptions):
         """As for other commands, after the defaults that depend on other options."""
         return super().of(completed(values))
 
-    def preparation(self) -> Preparation:
-        """What is asked of the way from samples to what the network is trained on."""
-        names = "loss", "drop", "categorical", "missing", "dates", "fill_missing", "scale", "validation", "seed"
-        asked = {name: getattr(self, name) for name in names}
-        return Preparation(**asked, standardize=not self.no_standardize, class_weight=self._class_weight())
-
-    def _class_weight(self) -> str | dict[str, float] | None:
-        words = [weight for weight in self.class_weight if isinstance(weight, str)]
-        if not words:
-            return dict(weight for weight in self.class_weight if not isinstance(weight, str)) or None
-        if len(self.class_weight) > 1:
-            raise CommandError("--class-weight is balanced or CLASS=X, not both", 2)
-        return BALANCED
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The data and their preparation, the network and its training, then the files to read and write."""
     parser.usage = "%(prog)s [options]"  # all of them would fill a screen, and are listed below
     add_data_options(parser, default="digits")
-    add = parser.add_argument
-    add("--validation", metavar="SHARE", type=types.share, help="of a file's samples, to validate with (default: 0.2)")
-    add("--drop", metavar="COLUMN", nargs="+", default=[], help="columns to leave out")
-    add("--categorical", metavar="COLUMN", nargs="+", default=[], help="columns of numbers that are categories")
-    add("--dates", action="store_true", help="take year, month and day of week of dates as numbers")
-    words = "what else stands for a missing entry, as '?' or -999"
-    add("--missing", metavar="WORD", nargs="+", default=[], help=words)
-    missing = "take missing numbers as the mean, missing categories as none (default: an error)"
-    add("--fill-missing", action="store_true", help=missing)
-    add("--no-standardize", action="store_true", help="take numbers as they are")
-    add("--scale", metavar="X", type=types.above_0, help="times each number of an array (default: 1/255 for bytes)")
+    add_preparation_options(parser)
     add_network_options(parser)
+    add = parser.add_argument
     add("--config", metavar="FILE", help="options from a TOML file; those given here win")
     add("--save", metavar="FILE", type=types.output, help="write the trained model there (.safetensors)")
     add("--save-state", action="store_true", help="save what --resume needs, too: two or three times the size")

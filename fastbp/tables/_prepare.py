@@ -31,6 +31,7 @@ class Preparation:
     scale : times the elements of an array
     class_weight : "balanced", or a number by the class's name
     validation : the share of the samples that is kept apart
+    fold : k and n, for the k-th of n parts to be kept apart instead
     seed : of which samples these are
     """
 
@@ -45,6 +46,7 @@ class Preparation:
     class_weight: str | Mapping[str, float] | None = None
     validation: float | None = None
     seed: int = 0
+    fold: tuple[int, int] | None = None
 
 
 @dataclass
@@ -125,12 +127,26 @@ def _split(asked: Preparation, train: Samples, test: Samples | None, targets: Ta
     n = len(train)
     if test is not None:
         return np.arange(n), np.arange(0)
+    if asked.fold is not None:
+        return _fold(asked, n, targets.encode(train.targets, train.rows) if isinstance(targets, Classes) else None)
     share = VALIDATION if asked.validation is None else asked.validation
     kept = min(n - 1, round(share * n))
     order = np.random.default_rng(asked.seed).permutation(n)
     if isinstance(targets, Classes):
         order, kept = _stratified(order, targets.encode(train.targets, train.rows), kept)
     return np.sort(order[kept:]), np.sort(order[:kept])
+
+
+def _fold(asked: Preparation, n: int, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """As ``_split``, for one of several parts that hold each row once, and of each class about as many."""
+    assert asked.fold is not None
+    k, n_folds = asked.fold
+    order = np.random.default_rng(asked.seed).permutation(n)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    part = np.empty(n, np.intp)
+    part[order] = np.arange(n) % n_folds
+    return np.flatnonzero(part != k), np.flatnonzero(part == k)
 
 
 def _stratified(order: np.ndarray, classes: np.ndarray, kept: int) -> tuple[np.ndarray, int]:
