@@ -151,9 +151,9 @@ def test_numbers_need_no_classes_in_each_fold():
 def test_callbacks_are_not_called_and_it_says_so():
     search = MLPSearchCV(MLPClassifier(), GRID)
     if hasattr(search, "set_callbacks"):
-        from sklearn.callback import ProgressBar
+        from sklearn.callback import ScoringMonitor
 
-        search.set_callbacks(ProgressBar())
+        search.set_callbacks(ScoringMonitor(scoring="accuracy"))
         with pytest.raises(ValueError, match="MLPSearchCV has no callbacks"):
             search.fit(X, Y)
 
