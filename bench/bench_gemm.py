@@ -12,7 +12,9 @@ from .row import Expected, Row, rows
 
 # Rows, inputs, outputs.
 QUICK = ((100, 784, 50), (100, 50, 10), (1024, 1024, 1024))
-SHAPES = (*QUICK, (32, 64, 64), (128, 784, 512), (128, 512, 512), (256, 256, 256), (2048, 2048, 2048))
+MORE = ((32, 64, 64), (128, 784, 512), (128, 512, 512), (256, 256, 256), (2048, 2048, 2048))
+THIN = ((1000, 100, 1), (256, 128, 10), (3, 64, 2880))  # few outputs, and few rows of a gradient
+SHAPES = (*QUICK, *MORE, *THIN)
 FORMS = ("x W", "x.T dout", "dout W.T")
 
 

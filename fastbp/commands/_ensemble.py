@@ -11,7 +11,7 @@ from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._network import NetworkOptions, new_network
 from fastbp.commands._progress import LINES
-from fastbp.commands._report import print_line, tell, write_report
+from fastbp.commands._report import in_columns, print_line, tell, write_report
 from fastbp.ensemble import Ensemble
 from fastbp.optimizers import Optimizer
 from fastbp.sequential import Sequential
@@ -77,7 +77,7 @@ def train_ensemble(
     with silence(sys.stderr is None or options.no_progress):
         try:
             nets = [member.net for member in members]
-            outcomes = fit_named(nets, named.__getitem__, data.x, data.t, **_all_of(settings))
+            outcomes = fit_named(nets, named.__getitem__, data.x, data.t, **DEFAULTS | settings)
         except (ValueError, TypeError) as error:  # settings that do not go together, as fit tells them
             raise CommandError(str(error), 2) from None
         except KeyboardInterrupt:
@@ -129,11 +129,6 @@ class _Lines:
                 print(f"{where}/{self._epochs}  {told}", flush=True)
 
 
-def _all_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of ``fit_many`` that are asked for, and the others as it has them."""
-    return {name: value for name, value in DEFAULTS.items() if name != "progress"} | settings
-
-
 def _raise_first(outcomes: Sequence[Any], named: Sequence[str]) -> None:
     """Raise what has become of the first network that failed."""
     for outcome, name in zip(outcomes, named, strict=True):
@@ -173,8 +168,7 @@ def _table(networks: Sequence[dict[str, Any]], mean: dict[str, float]) -> str:
     rows = [[name.replace("_", " ") for name in columns]]
     rows += [[_number(name, network[name]) for name in columns] for network in networks]
     rows.append(["ensemble", *(_number(name, mean[name]) if name in mean else "" for name in columns[1:])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return in_columns(rows)
 
 
 def _number(name: str, value: float) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from fastbp.basics._extra import needed
@@ -24,6 +25,12 @@ def write_report(path: str | None, report: dict[str, Any]) -> None:
 def print_line(value: dict[str, Any]) -> None:
     """One line of JSON, on its way at once."""
     print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, each as far right as the longest of its column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 def tell(message: str) -> None:

@@ -26,7 +26,7 @@ from fastbp.commands._candidates import TABLE, candidates_of
 from fastbp.commands._data import add_data_options, read_samples
 from fastbp.commands._network import add_network_options, batch_size, completed, fit_settings, new_network
 from fastbp.commands._preparation import PreparationOptions, add_preparation_options
-from fastbp.commands._report import tell
+from fastbp.commands._report import in_columns, tell
 from fastbp.commands._words import in_a_line
 from fastbp.files._files import write_whole
 from fastbp.files.json_file import write_json
@@ -186,11 +186,10 @@ def _scores_of_fold(settings: Sequence[Options], asked: Preparation, train: Samp
         "threads": first.threads,
         "errors": KEEP,
     }
-    others = {name: value for name, value in DEFAULTS.items() if name != "progress"}
     with silence(sys.stderr is None or first.no_progress):
         try:
             nets = [model.net for model in models]
-            outcomes = fit_named(nets, lambda k: f"candidate {k + 1}", data.x, data.t, **others | given)
+            outcomes = fit_named(nets, lambda k: f"candidate {k + 1}", data.x, data.t, **DEFAULTS | given)
         except (ValueError, TypeError) as error:  # settings that do not go together, as fit tells them
             raise CommandError(str(error), 2) from None
     return [
@@ -232,10 +231,8 @@ def _table(ranked: Sequence[dict[str, Any]], metric: str, *, many: bool) -> str:
         figures = [one["mean"], one["spread"]] if many else [one["mean"]]
         told = ["failed" if np.isnan(figure) else f"{figure:.4g}" for figure in figures]
         rows.append([str(one["rank"]), *told, *map(_value, one["options"].values())])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     left = len(ranked) - SHOWN
-    return "\n".join([*lines, f"and {left} more: --results has all"] if left > 0 else lines)
+    return in_columns(rows) + (f"\nand {left} more: --results has all" if left > 0 else "")
 
 
 def _value(value: Any) -> str:

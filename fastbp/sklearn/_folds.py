@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 
-class Part(NamedTuple):
+class Data(NamedTuple):
     """Samples and targets, and what goes with them to ``fit`` and to the scorer."""
 
     X: Any
@@ -21,19 +21,10 @@ class Part(NamedTuple):
     fit: dict[str, Any]
     score: dict[str, Any]
 
-
-class Data(NamedTuple):
-    """All samples and targets, and what goes with them, arrays of a value for each sample among it."""
-
-    X: Any
-    y: Any
-    fit: dict[str, Any]
-    score: dict[str, Any]
-
-    def part(self, rows: np.ndarray) -> Part:
+    def part(self, rows: np.ndarray) -> Data:
         """A copy of the ``rows``."""
         X, y = (None if a is None else _safe_indexing(a, rows) for a in (self.X, self.y))
-        return Part(X, y, *(_check_method_params(self.X, params=named, indices=rows) for named in self[2:]))
+        return Data(X, y, *(_check_method_params(self.X, params=named, indices=rows) for named in self[2:]))
 
 
 class Fold:
@@ -42,9 +33,9 @@ class Fold:
     def __init__(self, data: Data, train: np.ndarray, test: np.ndarray, users: int) -> None:
         self._data, self._rows, self._users = data, (train, test), users
         self._lock = threading.Lock()
-        self._parts: tuple[Part, Part] | None = None
+        self._parts: tuple[Data, Data] | None = None
 
-    def __enter__(self) -> tuple[Part, Part]:
+    def __enter__(self) -> tuple[Data, Data]:
         with self._lock:
             if self._parts is None:
                 self._parts = self._data.part(self._rows[0]), self._data.part(self._rows[1])

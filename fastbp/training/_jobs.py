@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -173,7 +174,7 @@ class Looked:
 
     def validation(self, binding: Binding, scale: float) -> Data:
         """The validation data as a network takes them."""
-        make = lambda: validation_part("validation_data", self._validation_data, binding, scale)  # noqa: E731
+        make = partial(validation_part, "validation_data", self._validation_data, binding, scale)
         return self._once(("validation", scale, binding.n_inputs, binding.in_shape, *_form(binding)), make)
 
     def _targets(self, binding: Binding, rows: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 
@@ -50,21 +51,12 @@ class LentProgram:
         if len(self._kept) > MOST_LENT:
             self._kept.pop(next(iter(self._kept)), None)
 
-    def run(
-        self,
-        order: np.ndarray,
-        first: int,
-        rates: np.ndarray,
-        losses: np.ndarray,
-        *,
-        shuffled: bool = False,
-        seed: int = 0,
-    ) -> int:
-        """Do the steps from ``first`` on, as many as there are ``rates``; returns how many had a finite loss."""
+    def run(self, *steps: Any, **order: Any) -> int:
+        """As ``Program.run``, on the network's vectors."""
         own, lent = self._binding, self._template
         with uninterrupted():  # or the network would be left with half of what the steps came to
             lent.vector[...], lent.kept[...] = own.vector, own.kept
-            done = self._program.run(order, first, rates, losses, shuffled=shuffled, seed=seed)
+            done = self._program.run(*steps, **order)
             own.vector[...], own.kept[...] = lent.vector, lent.kept
         return done
 

@@ -106,14 +106,14 @@ def fit_groups(
         hint = " (lambda group: net would train the same one for all)" if isinstance(make_net, Network) else ""
         shown = _arguments.shown(make_net)
         raise TypeError(f"make_net must be a function that returns a new network{hint}, got {shown}")
+    progress = options.pop("progress", True)
     unknown = [name for name in options if name not in DEFAULTS]
     if unknown or "rows" in options:
         name = unknown[0] if unknown else "rows"
         raise TypeError(f"fit_groups takes the options of fit_many but for rows, got {name}")
-    _arguments.flag("progress", options.pop("progress", True))  # told_if goes by it
+    _arguments.flag("progress", progress)  # told_if goes by it
     labels, rows = _by_group(groups, len(_check.as_array("x", x)) if np.ndim(x) else 0)
     chosen = {name: _of_labels(name, options.get(name, default), labels) for name, default in DEFAULTS.items()}
-    del chosen["progress"]
     nets = [make_net(label) for label in labels]
     histories = fit_named(nets, lambda k: f"the network of group {labels[k]!r}", x, t, **chosen | {"rows": rows})
     return Groups(dict(zip(labels, nets, strict=True)), dict(zip(labels, histories, strict=True)))

@@ -164,8 +164,9 @@ def fit_named(
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(fit_many).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY
+    if parameter.kind is parameter.KEYWORD_ONLY and name != "progress"
 }
+"""What ``fit_named`` takes, as it is where ``fit_many`` is not told otherwise."""
 
 
 class _Many:
@@ -182,10 +183,8 @@ class _Many:
         at_once = _pool.threads_for(len(self._jobs), threads)
         # The longest first, so that all threads end at about the same time.
         by_work = sorted(range(len(self._jobs)), key=lambda k: -self._jobs[k].work)
-        together = [k for k in by_work if at_once > 1 and is_large(self._jobs[k], at_once)]
-        if len(self._jobs) == 1:
-            together = by_work
-        apart = [k for k in by_work if k not in set(together)]
+        is_shared = [len(self._jobs) == 1 or (at_once > 1 and is_large(job, at_once)) for job in self._jobs]
+        together, apart = ([k for k in by_work if is_shared[k] is shared] for shared in (True, False))
         outcomes: list[Any] = [None] * len(self._jobs)
         try:
             for k in together:
