@@ -187,6 +187,44 @@ def test_the_best_is_saved_as_train_makes_it_of_all_data(capsys):
     run("evaluate", "best", "--data", "flowers.csv")
 
 
+PATIENT = """
+data = "flowers.csv"
+target = "kind"
+drop = ["price"]
+epochs = 40
+patience = 2
+optimizer = "adam"
+schedule = "cosine"
+[search]
+lr = [0.3, 0.1]
+"""
+
+
+def test_with_patience_a_candidate_is_measured_at_its_best(capsys):
+    found = {one["options"]["lr"]: one for one in searched(PATIENT)}
+    assert "best-epoch" in capsys.readouterr().out
+    alone = "train", *AS_GRID[:-1], "40", "--optimizer", "adam", "--schedule", "cosine", "--threads", "1"
+    for lr, one in found.items():
+        run(*alone, "--patience", "2", "--lr", str(lr), "--json", "alone.json")
+        report = json.loads(Path("alone.json").read_text())
+        epoch = report["totals"]["best_epoch"]
+        assert epoch < 40
+        assert one["best_epoch"] == epoch
+        assert one["scores"] == [report["epochs"][epoch - 1]["validation_accuracy"]]
+
+
+def test_the_best_trains_on_all_for_as_long_as_it_took_on_the_mean(capsys):
+    best = searched(PATIENT, "--cv", "3", "--save", "best")[0]
+    epochs = round(best["best_epoch"])
+    assert f"as candidate {best['candidate']}, {epochs} epochs" in capsys.readouterr().out
+    alone = "train", *AS_GRID[:-1], "40", "--optimizer", "adam", "--schedule", "cosine", "--validation", "0"
+    run(*alone, "--lr", str(best["options"]["lr"]), "--max-steps", str(2 * epochs), "--save", "alone")
+    assert same_parameters(fastbp.load("best"), fastbp.load("alone"))
+    run("search", "--config", "search.toml", "--cv", "2", "--results", "all.csv")
+    with open("all.csv", newline="") as file:
+        assert all(float(row["best_epoch"]) >= 1 for row in csv.DictReader(file))
+
+
 def test_a_table_has_a_row_for_each_candidate_with_all_scores():
     Path("search.toml").write_text(GRID)
     run("search", "--config", "search.toml", "--cv", "2", "--results", "all.csv")
@@ -239,7 +277,7 @@ def test_the_test_part_of_a_set_is_not_touched(monkeypatch):
         ("cv = 61\n[search]\nlr = [0.1]", "--cv must be at most 60, the samples, got 61"),
         ("cv = 2\nvalidation = 0.1\n[search]\nlr = [0.1]", "--validation does not go with --cv"),
         ("validation = 0\n[search]\nlr = [0.1]", "--validation 0 leaves no samples"),
-        ("patience = 3\n[search]\nlr = [0.1]", "--patience does not go with a search"),
+        ("clip-norm = 3\n[search]\nlr = [0.1]", "--clip-norm does not go with a search"),
         (
             "metric = 'rmse'\n[search]\nlr = [0.1]",
             "--metric rmse does not go with classes: it is one of accuracy, loss",

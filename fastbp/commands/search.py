@@ -7,6 +7,9 @@ tried.
 Each candidate is measured on samples that it has not seen: with --cv on each of so many folds in turn, else on the
 share that --validation says. How columns are taken and standardised is learnt anew without them. The test part of a
 data set is not touched.
+
+With --patience, a candidate stops by its loss on these samples and is measured as it was at its best; the best
+candidate is then trained on all data for as many epochs as that took it, on the mean of the folds.
 """
 
 import argparse
@@ -45,7 +48,8 @@ examples:
 TABLES = (TABLE,)  # of the file, which are no options
 OF_CLASSES, OF_NUMBERS = ("accuracy", "loss"), ("rmse", "mae", "r2", "loss")
 RISING = ("accuracy", "r2")  # the more, the better
-OTHERS = ("patience", "clip_norm", "max_steps", "no_shuffle")
+OTHERS = ("clip_norm", "max_steps", "no_shuffle")
+FIGURES = "mean", "spread", "best_epoch"  # of a candidate, over the folds; the last with --patience
 SHOWN = 20  # candidates of many
 
 
@@ -112,13 +116,13 @@ def run(options: Options) -> None:
     metric = _metric(options, learn(asked[0], train, None)[1])
     on = f"{n_folds} folds" if options.cv else "samples kept apart"
     print(f"{len(candidates)} candidates on {on}, ranked by {metric}", flush=True)
-    scores = np.full((len(candidates), n_folds), np.nan)
+    scores, epochs = np.full((2, len(candidates), n_folds), np.nan)
     for k, preparation in enumerate(asked):
-        scores[:, k] = _scores_of_fold(settings, preparation, train, metric)
+        scores[:, k], epochs[:, k] = zip(*_measured_on_fold(settings, preparation, train, metric), strict=True)
         if options.cv:
             best = _best(scores[:, k], metric)
             print(f"fold {k + 1}/{n_folds}  best {metric} {best:.4g}", flush=True)
-    ranked = _ranked(candidates, scores, metric)
+    ranked = _ranked(candidates, scores, epochs if options.patience else None, metric)
     print(_table(ranked, metric, many=n_folds > 1))
     if options.results:
         _write(options.results, ranked, metric)
@@ -126,8 +130,10 @@ def run(options: Options) -> None:
     if np.isnan(best_of_all["mean"]):
         raise CommandError("all candidates have come to numbers that are not finite: try lower learning rates")
     if options.save:
-        _save(settings[best_of_all["candidate"] - 1], train, options.save)
-        print(f"trained on all {len(train)} samples as candidate {best_of_all['candidate']}: {in_a_line(options.save)}")
+        best_epochs = round(best_of_all["best_epoch"]) if options.patience else None
+        _save(settings[best_of_all["candidate"] - 1], best_epochs, train, options.save)
+        as_one = f"as candidate {best_of_all['candidate']}" + (f", {best_epochs} epochs" if best_epochs else "")
+        print(f"trained on all {len(train)} samples {as_one}: {in_a_line(options.save)}")
 
 
 def _check(options: Options) -> None:
@@ -170,8 +176,13 @@ def _prepared(options: Options, asked: Preparation, train: Samples) -> tuple[Pre
     return prepare(asked, train, None, features, targets, options.dtype, tell), features, targets
 
 
-def _scores_of_fold(settings: Sequence[Options], asked: Preparation, train: Samples, metric: str) -> list[float]:
-    """How good each candidate is on the samples that are kept apart; NaN for one that comes to no finite numbers."""
+def _measured_on_fold(
+    settings: Sequence[Options], asked: Preparation, train: Samples, metric: str
+) -> list[tuple[float, float]]:
+    """How good each candidate is on the samples that are kept apart, and after how many epochs.
+
+    NaN for one that comes to no finite numbers.
+    """
     first = settings[0]
     data, features, targets = _prepared(first, asked, train)
     if data.held is None:
@@ -183,6 +194,8 @@ def _scores_of_fold(settings: Sequence[Options], asked: Preparation, train: Samp
         "epochs": [own.epochs for own in settings],
         "batch_sizes": [batch_size(own, len(data.x)) for own in settings],
         "seeds": first.seed,
+        "patience": first.patience,
+        "validation_data": data.held if first.patience else None,
         "threads": first.threads,
         "errors": KEEP,
     }
@@ -192,10 +205,14 @@ def _scores_of_fold(settings: Sequence[Options], asked: Preparation, train: Samp
             outcomes = fit_named(nets, lambda k: f"candidate {k + 1}", data.x, data.t, **DEFAULTS | given)
         except (ValueError, TypeError) as error:  # settings that do not go together, as fit tells them
             raise CommandError(str(error), 2) from None
-    return [
-        np.nan if isinstance(outcome, Exception) else _score(model, *data.held, metric)
-        for model, outcome in zip(models, outcomes, strict=True)
-    ]
+    measured: list[tuple[float, float]] = []
+    for model, outcome in zip(models, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            measured.append((np.nan, np.nan))
+        else:
+            epochs = len(outcome.loss) if outcome.best_epoch is None else outcome.best_epoch + 1
+            measured.append((_score(model, *data.held, metric), epochs))
+    return measured
 
 
 def _score(model: Model, x: np.ndarray, t: np.ndarray, metric: str) -> float:
@@ -212,12 +229,18 @@ def _best(scores: np.ndarray, metric: str) -> float:
     return float(found.max() if metric in RISING else found.min())
 
 
-def _ranked(candidates: Sequence[dict[str, Any]], scores: np.ndarray, metric: str) -> list[dict[str, Any]]:
-    """What is told of each candidate, the best first, and last those that have failed on some fold."""
+def _ranked(
+    candidates: Sequence[dict[str, Any]], scores: np.ndarray, epochs: np.ndarray | None, metric: str
+) -> list[dict[str, Any]]:
+    """What is told of each candidate, the best first, and last those that have failed on some fold.
+
+    ``epochs`` are those after which each was measured, where candidates stop by their patience.
+    """
     means, spreads = scores.mean(axis=1), scores.std(axis=1)
     order = np.argsort(-means if metric in RISING else means, kind="stable")  # NaN last
     return [
         {"rank": rank, "candidate": int(k) + 1, "mean": float(means[k]), "spread": float(spreads[k])}
+        | ({} if epochs is None else {"best_epoch": float(epochs[k].mean())})
         | {"scores": scores[k].tolist(), "options": candidates[k]}
         for rank, k in enumerate(order, 1)
     ]
@@ -226,9 +249,11 @@ def _ranked(candidates: Sequence[dict[str, Any]], scores: np.ndarray, metric: st
 def _table(ranked: Sequence[dict[str, Any]], metric: str, *, many: bool) -> str:
     """A line for each of the best candidates."""
     names = [name.replace("_", "-") for name in ranked[0]["options"]]
-    rows = [["rank", metric, *(["spread"] if many else []), *names]]
+    shown = [key for key in FIGURES if key in ranked[0] and (many or key != "spread")]
+    heads = [metric if key == "mean" else key.replace("_", "-") for key in shown]
+    rows = [["rank", *heads, *names]]
     for one in ranked[:SHOWN]:
-        figures = [one["mean"], one["spread"]] if many else [one["mean"]]
+        figures = [one[key] for key in shown]
         told = ["failed" if np.isnan(figure) else f"{figure:.4g}" for figure in figures]
         rows.append([str(one["rank"]), *told, *map(_value, one["options"].values())])
     left = len(ranked) - SHOWN
@@ -250,7 +275,7 @@ def _write(path: str, ranked: Sequence[dict[str, Any]], metric: str) -> None:
     if path.endswith(".json"):
         finite = [
             one
-            | {"mean": _or_none(one["mean"]), "spread": _or_none(one["spread"])}
+            | {key: _or_none(one[key]) for key in FIGURES if key in one}
             | {"scores": [_or_none(score) for score in one["scores"]]}
             for one in ranked
         ]
@@ -260,9 +285,11 @@ def _write(path: str, ranked: Sequence[dict[str, Any]], metric: str) -> None:
     writer = csv.writer(text, lineterminator="\n")
     names = list(ranked[0]["options"])
     folds = [f"{metric}_{k + 1}" for k in range(len(ranked[0]["scores"]))]
-    writer.writerow(["rank", "candidate", "mean", "spread", *folds, *names])
+    told = [key for key in FIGURES if key in ranked[0]]
+    writer.writerow(["rank", "candidate", *told, *folds, *names])
     for one in ranked:
-        figures = ["" if np.isnan(score) else repr(score) for score in (one["mean"], one["spread"], *one["scores"])]
+        scores = *map(one.get, told), *one["scores"]
+        figures = ["" if np.isnan(score) else repr(score) for score in scores]
         options = [repr(value) if isinstance(value, float) else _value(value) for value in one["options"].values()]
         writer.writerow([one["rank"], one["candidate"], *figures, *options])
     write_whole(path, text.getvalue().encode())
@@ -272,12 +299,14 @@ def _or_none(number: float) -> float | None:
     return None if np.isnan(number) else number
 
 
-def _save(options: Options, train: Samples, path: str) -> None:
-    """Train as ``options`` say on all samples, and write the model."""
+def _save(options: Options, epochs: int | None, train: Samples, path: str) -> None:
+    """Train as ``options`` say on all samples, no longer than ``epochs``, and write the model."""
     data, features, targets = _prepared(options, replace(options.preparation(), validation=0.0), train)
     model = Model(new_network(options, features.n_inputs, targets), features, targets)
     model.check_room()
-    settings = fit_settings(options) | {"batch_size": batch_size(options, len(data.x))}
+    settings = fit_settings(options) | {"batch_size": batch_size(options, len(data.x)), "patience": None}
+    if epochs:  # not fewer of them all, by which a schedule goes
+        settings["max_steps"] = epochs * -(-len(data.x) // settings["batch_size"])
     shown = sys.stderr is not None and not options.no_progress
     try:
         model.net.fit(data.x, data.t, sample_weight=data.weights, progress=shown, **settings)
