@@ -100,9 +100,8 @@ def test_digits_are_learnt_with_every_optimizer(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif("FASTBP_DATA_DIR" not in os.environ, reason="needs MNIST in FASTBP_DATA_DIR")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_mnist_is_learnt_with_the_default_options(dtype, tmp_path):
-    options = ["--data", "mnist", "--data-dir", os.environ["FASTBP_DATA_DIR"], "--dtype", dtype]
+def test_mnist_is_learnt_with_the_default_options(tmp_path):
+    options = ["--data", "mnist", "--data-dir", os.environ["FASTBP_DATA_DIR"]]
     assert last_epoch(tmp_path, *options)["validation_accuracy"] >= 0.965
 
 

@@ -70,8 +70,7 @@ def test_forms_of_a_convolution(x_shape, n_filters, window, stride, pad):
     compare(*convolution(x_shape, window, stride, pad, n_filters, np.float32, 0), x, np.float32, 2e-4)
 
 
-@dtypes
-@pytest.mark.parametrize("special", [np.inf, np.nan])
+@pytest.mark.parametrize(("special", "dtype"), [(np.inf, np.float32), (np.nan, np.float64)])
 @pytest.mark.parametrize("pixel", [(0, 0), (0, -1), (-1, 0), (-1, -1), (3, 4)])
 @pytest.mark.parametrize(
     ("x_shape", "window", "stride", "pad"),

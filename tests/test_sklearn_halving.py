@@ -42,12 +42,11 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
-def test_each_round_has_the_scores_of_training_so_long_at_once(make, settings, threads):
+def test_each_round_has_the_scores_of_training_so_long_at_once(make, settings):
     e = network(make, **settings)
-    found = searched(e, halving=3, return_train_score=True, threads=threads).cv_results_
+    found = searched(e, halving=3, return_train_score=True, threads=2).cv_results_
     for number, epochs in enumerate([2, 6, 18]):
         whole = searched(network(make, **settings | {"max_iter": epochs}), return_train_score=True)
         rows = found["iter"] == number

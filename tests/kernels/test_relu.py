@@ -11,7 +11,8 @@ from fastbp.kernels.team import CHUNK
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("skipped", [0, 1, 5])
-def test_large_arrays_of_any_alignment_give_what_small_ones_do(dtype, skipped):
+def test_large_arrays_of_any_alignment_give_what_small_ones_do(dtype, skipped, set_numbers):
+    set_numbers(stream_bytes=1 << 20)
     n = numbers().stream_bytes // np.dtype(dtype).itemsize + CHUNK // 2 + 3
     x = np.random.default_rng(0).standard_normal(n + skipped).astype(dtype)[skipped:]
     x[[0, 7, n - 1]] = np.nan
