@@ -4,16 +4,18 @@ import copy
 import io
 import itertools
 import os
+import runpy
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 from mpi_checks import COMM, RANK, SIZE, assert_same_on_all, raised, run_checks, vector
 from small_nets import examples
 
-from fastbp import fit_groups, fit_many, mlp
+from fastbp import fit_groups, fit_many, load, mlp
 from fastbp.optimizers import SGD, Adam
 
 N = 60
@@ -234,6 +236,15 @@ def the_first_rank_shows_the_steps_of_all():
             assert (f"/{total} [" in terminal.getvalue()) is (progress and RANK == 0), terminal.getvalue()
     finally:
         sys.stderr = before
+
+
+def the_script_of_the_pages_trains():
+    os.chdir(sys.argv[1])
+    ended = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "many_on_ranks.py"))
+    COMM.Barrier()  # the first rank has written
+    best = load("best.safetensors")
+    assert vector(best).tobytes() == vector(ended["nets"][ended["best"]]).tobytes()
+    assert_same_on_all(ended["best"], [history.val_loss for history in ended["histories"]])
 
 
 if __name__ == "__main__":

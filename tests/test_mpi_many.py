@@ -12,8 +12,8 @@ from fastbp.training._dealt import dealt
 
 @needs_mpi
 @pytest.mark.parametrize("n_ranks", [2, 3])
-def test_ranks_come_to_what_one_process_does(n_ranks):
-    run = started(n_ranks, HERE / "mpi_many_checks.py")
+def test_ranks_come_to_what_one_process_does(n_ranks, tmp_path):
+    run = started(n_ranks, HERE / "mpi_many_checks.py", tmp_path)
     assert (run.returncode, run.stdout.count("passed")) == (0, n_ranks), run.stdout + run.stderr
 
 
