@@ -9,7 +9,6 @@ hear of one that cannot go on, and none waits for what will never come.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from fastbp.basics import _arguments, _pool, _team
 from fastbp.basics._extra import install, needed
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.shares import add_in_order
+from fastbp.training._digest import digest
 from fastbp.training._meetings import DOING, ENDS, FAILS, STEPS, TELLS, WORKS, Meetings, OtherFailed
 
 P = ParamSpec("P")
@@ -193,7 +193,7 @@ class Ranks(Alone):
         return max(self._meet(TELLS, bool(flag))) > 0
 
     def agree(self, settings: Callable[[], Mapping[str, Any]]) -> None:
-        first, *others = self.gathered({name: _digest(value) for name, value in settings().items()})
+        first, *others = self.gathered({name: digest(value) for name, value in settings().items()})
         for rank, other in enumerate(others, 1):
             names = [name for name in first | other if first.get(name) != other.get(name)]
             if names:
@@ -297,15 +297,3 @@ def _failure(said: list[tuple[str, str] | None]) -> Exception:
     if name in _KINDS:
         return _KINDS[name](f"on rank {rank}: {message}")
     return RuntimeError(f"rank {rank} has ended with {name}{message and ': '}{message}")
-
-
-def _digest(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return repr({name: _digest(part) for name, part in value.items()})
-    if isinstance(value, list):
-        return hashlib.blake2b(repr([_digest(part) for part in value]).encode(), digest_size=16).hexdigest()
-    if not isinstance(value, np.ndarray):
-        return repr(value)
-    return (
-        f"{value.dtype} {value.shape} {hashlib.blake2b(np.ascontiguousarray(value).data, digest_size=16).hexdigest()}"
-    )
