@@ -72,21 +72,29 @@ def network_of(network: Network) -> fastbp.Sequential:
 
 
 def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> list[float]:
-    """Seconds of a step of ``fit``, epoch by epoch."""
-    end = time.perf_counter() + SECONDS
-    history = network_of(network).fit(
-        x,
-        t,
-        epochs=10**6,
-        batch_size=network.batch,
-        optimizer=fastbp.optimizers.SGD(lr=network.rate),
-        seed=0,
-        threads=1,
-        comm=comm,
-        callbacks=[lambda history: len(history.loss) > LEAST_EPOCHS and time.perf_counter() > end],
-        progress=False,
-    )
-    return [seconds / BATCHES for seconds in history.seconds[1:]]
+    """Seconds of a step of ``fit``, epoch by epoch.
+
+    As many epochs as a first run says, rather than a callback that ends it: after callbacks, ranks compare parameters.
+    One sample to validate with has each epoch timed by itself.
+    """
+
+    def seconds(epochs: int) -> list[float]:
+        history = network_of(network).fit(
+            x,
+            t,
+            epochs=epochs,
+            batch_size=network.batch,
+            optimizer=fastbp.optimizers.SGD(lr=network.rate),
+            seed=0,
+            threads=1,
+            comm=comm,
+            validation_data=(x[:1], t[:1]),
+            progress=False,
+        )
+        return history.seconds[1:]  # of the same length on all ranks
+
+    epochs = max(LEAST_EPOCHS, round(SECONDS / min(seconds(2))))
+    return [one / BATCHES for one in seconds(epochs)]
 
 
 def _of_parts(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> tuple[float, float, float]:

@@ -36,20 +36,27 @@ def take_share(team, program, rows, n_rows, number, seed, words, one):
     return float_of_bits(words[LOSS])
 
 
+_BLOCK = 2048  # elements that stay in the first cache between one rank's and the next's
+
+
 @kernel
 def _add_part(own, others, place, part, member):
     begin, end = part_of(own.size, part)
-    own = own[begin:end]
-    total = others[0][begin:end]
-    if place == 0:
-        for i in range(total.size):
-            total[i] = own[i]
-    for r in range(1, others.shape[0]):
-        row = own if r == place else others[r][begin:end]
-        for i in range(total.size):
-            total[i] += row[i]
-    for i in range(total.size):
-        own[i] = total[i]
+    for first in range(begin, end, _BLOCK):
+        past = min(first + _BLOCK, end)
+        total = own[first:past]
+        if place > 0:
+            before = others[0][first:past]
+            for r in range(1, place):
+                row = others[r][first:past]
+                for i in range(row.size):
+                    before[i] += row[i]
+            for i in range(total.size):
+                total[i] += before[i]  # to the bits of before + own
+        for r in range(place + 1, others.shape[0]):
+            row = others[r][first:past]
+            for i in range(total.size):
+                total[i] += row[i]
 
 
 @kernel
@@ -57,6 +64,6 @@ def add_in_order(team, own, others, place):
     """``own = others[0] + others[1] + ...``, from left to right, where ``own`` takes the place of ``others[place]``.
 
     own : (N,), C-contiguous, overwritten
-    others : (P, N) of that type, C-contiguous; the first row is overwritten, row ``place`` is not read
+    others : (P, N) of that type, C-contiguous; the first row may be overwritten, row ``place`` is not read
     """
     spread(team, parts_of(own.size), package(_add_part, (own, others, place)))

@@ -10,10 +10,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastbp.sklearn import MLPClassifier, MLPRegressor, MLPSearchCV
+from fastbp.sklearn import MLPClassifier, MLPRegressor, MLPSearchCV, cross_fit
 from fastbp.sklearn._steps import Steps
 
 X, Y = load_iris(return_X_y=True)
@@ -141,6 +141,15 @@ def test_a_candidate_that_puts_another_estimator_in_place():
         MLPSearchCV(pipeline, {"mlpclassifier": [MLPClassifier(), LogisticRegression()]}).fit(X, Y)
     with pytest.raises(ValueError, match="Invalid parameter 'hidden' for estimator MLPClassifier"):
         MLPSearchCV(pipeline, {"mlpclassifier__hidden": [3]}).fit(X, Y)
+
+
+def test_ranks_do_not_search_together():
+    for step, estimator in (("", MLPClassifier()), ("mlp__", Pipeline([("mlp", MLPClassifier())]))):
+        said = f"^{step}comm is for the fit of one estimator, .*fit_many"
+        with pytest.raises(ValueError, match=said):
+            MLPSearchCV(estimator, {f"{step}alpha": [0.1]}).fit(X, Y, **{f"{step}comm": object()})
+        with pytest.raises(ValueError, match=said):
+            cross_fit(estimator, X, Y, params={f"{step}comm": object()})
 
 
 def test_numbers_need_no_classes_in_each_fold():

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from fastbp.basics import _team
@@ -28,10 +29,23 @@ _local = threading.local()
 
 
 def look() -> None:
-    """Raise ``Stopped`` where the calling thread works for a pool that is to stop; for tasks, between two chunks."""
+    """Raise ``Stopped`` where the calling thread is to stop; for tasks, between two chunks."""
     pool = getattr(_local, "pool", None)
     if pool is not None and pool.is_stopping:
         raise Stopped
+    watch = getattr(_local, "watch", None)
+    if watch is not None:
+        watch()
+
+
+@contextmanager
+def watched(watch: Callable[[], object]) -> Iterator[None]:
+    """Have the calling thread, in the block, also call ``watch`` at each look, which may raise ``Stopped``."""
+    _local.watch = watch
+    try:
+        yield
+    finally:
+        _local.watch = None
 
 
 def threads_for(n_tasks: int, threads: int | None) -> int:

@@ -142,20 +142,31 @@ class Bar:
 
 
 class SharedBar(Bar):
-    """A bar that several threads advance; it is there until ``close``, whoever is done with it before."""
+    """A bar that several threads advance; it is there until ``close``, whoever is done with it before.
+
+    Attributes
+    ----------
+    count : units by which it was advanced
+    """
 
     def __init__(self, total: int, unit: str, *, done: int = 0) -> None:
         super().__init__(total, unit, done=done)
-        self._lock = threading.Lock()
+        self._lock, self.count, self._elsewhere = threading.Lock(), 0, 0
 
     def __exit__(self, *exception: object) -> None:
         """Leave it to the others."""
 
     def advance(self, n: int = 1, *, loss: float | None = None) -> None:
         """Count ``n`` units as done; there are as many losses as threads, and none is shown."""
-        if self._bar is not None:
-            with self._lock:
-                super().advance(n)
+        with self._lock:
+            self.count += n
+            super().advance(n)
+
+    def reach_elsewhere(self, n: int) -> None:
+        """Have ``n`` units be those that other processes have done."""
+        with self._lock:
+            super().advance(n - self._elsewhere)
+            self._elsewhere = n
 
     def close(self) -> None:
         """Take it away."""

@@ -16,7 +16,7 @@ from fastbp.basics import _arguments
 from fastbp.basics._warn import ToldOnce
 from fastbp.sklearn._folds import checked_splits
 from fastbp.sklearn._sparse import checked
-from fastbp.sklearn._trials import network_of, run, without_seed
+from fastbp.sklearn._trials import check_params, network_of, run, without_seed
 
 METHODS = "predict", "predict_proba", "predict_log_proba"
 
@@ -78,6 +78,7 @@ def cross_fit(
     if threads is not None:
         threads = _arguments.integer("threads", threads, 1)
     network_of(estimator)
+    check_params(params or {})
     X, y = indexable(checked(X), y)
     if y is None:
         raise ValueError("y must be the targets of the samples, got None")

@@ -20,7 +20,7 @@ from fastbp.basics._warn import ToldOnce
 from fastbp.sklearn._folds import Data, checked_splits
 from fastbp.sklearn._halving import halved
 from fastbp.sklearn._sparse import checked
-from fastbp.sklearn._trials import Result, Trials, network_of
+from fastbp.sklearn._trials import Result, Trials, check_params, network_of
 
 _THEIRS = "estimator", "scoring", "refit", "cv", "error_score", "return_train_score"
 
@@ -157,6 +157,7 @@ class MLPSearchCV(BaseSearchCV):
         if y is None:
             raise ValueError("y must be the targets of the samples, got None")
         X, y = indexable(self._looked_at(X), y)
+        check_params(params)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         data = Data(X, y, routed.estimator.fit, routed.scorer.score)

@@ -42,6 +42,16 @@ def without_seed(model: Any) -> list[str]:
     return sorted(name for name in names if name.rpartition("__")[2] == "random_state")
 
 
+def check_params(params: dict[str, Any]) -> None:
+    """ValueError where what goes to ``fit`` has ranks train together: threads here are at several fits at once."""
+    for name, value in params.items():
+        if name.rpartition("__")[2] == "comm" and value is not None:
+            raise ValueError(
+                f"{name} is for the fit of one estimator, whose samples lie on several ranks: candidates and folds are "
+                "trained by the threads of one process; fastbp.fit_many(comm=...) deals networks out to ranks"
+            )
+
+
 def run(n: int, work: Callable[[int], Any], threads: int | None, progress: bool, unit: str) -> list[Any]:
     """Do ``work(k)`` of each k of 0..n-1 on the pool, under the calling thread's settings of scikit-learn.
 

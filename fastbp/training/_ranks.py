@@ -9,25 +9,25 @@ hear of one that cannot go on, and none waits for what will never come.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from fastbp.basics import _arguments, _team
+from fastbp.basics import _arguments, _pool, _team
 from fastbp.basics._extra import install, needed
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.shares import add_in_order
+from fastbp.training._digest import digest
+from fastbp.training._meetings import DOING, ENDS, FAILS, STEPS, TELLS, WORKS, Meetings, OtherFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
 V = TypeVar("V")
+VectorsOf = Callable[[int], Iterable[np.ndarray]]
 
-_FAILS, _ENDS, _STEPS, _TELLS = range(4)  # what a rank is about to do
-_DOING = "has failed", "has ended its training", "does a step", "tells the others something"
 _KINDS = {kind.__name__: kind for kind in (ValueError, TypeError, FloatingPointError, MemoryError, ImportError)}
 
 
@@ -45,6 +45,14 @@ class Alone:
         """What ``work()`` returns, on no rank before all have done theirs; raises on all where one does."""
         return work()
 
+    def apart(self, work: Callable[[], R], count: Callable[[], float], tell: Callable[[float], object]) -> R:
+        """What ``work()`` returns, in which ranks do nothing together; on no rank before all have done theirs.
+
+        Where one raises, that of the others ends at the calling thread's next ``_pool.look``, and all raise. At some
+        of these looks ``tell`` hears how much ``count()`` says is done on all other ranks.
+        """
+        return work()
+
     def gathered(self, value: V) -> list[V]:
         """The ``value`` of each rank, which can be pickled."""
         return [value]
@@ -52,6 +60,13 @@ class Alone:
     def of_first(self, value: V) -> V:
         """The ``value`` of the first rank, as which all have to go on."""
         return value
+
+    def of_owners(self, owners: Sequence[int], values: Mapping[int, V], vectors: VectorsOf) -> list[V]:
+        """For each k the value that rank ``owners[k]`` has of it, which can be pickled.
+
+        Where that is not None, its ``vectors(k)`` overwrite those of the other ranks, of the same sizes and types.
+        """
+        return [values[k] for k in range(len(owners))]
 
     def any(self, flag: bool) -> bool:
         """Whether it is so on any rank."""
@@ -105,13 +120,35 @@ class Ranks(Alone):
     def together(self, work: Callable[[], R]) -> R:
         try:
             result = work()
-            self._meet(_ENDS)
+            self._meet(ENDS)
             return result
         except BaseException as error:
             if not self._is_down and not isinstance(error, self._own_error):
                 with uninterrupted():
-                    self._say(_FAILS)
+                    self._say(FAILS)
                     self._comm.allgather((type(error).__name__, str(error)))
+            raise
+
+    def apart(self, work: Callable[[], R], count: Callable[[], float], tell: Callable[[float], object]) -> R:
+        meetings = Meetings(self._comm, count, tell)
+        try:
+            with uninterrupted():  # so that all begin
+                self._meet(WORKS)
+                meetings.begin(WORKS)
+            with _pool.watched(meetings.look):
+                result = work()
+            if meetings.end(ENDS):
+                raise OtherFailed
+            return result
+        except BaseException as error:
+            if self._is_down or not meetings.are_open or isinstance(error, self._own_error):
+                raise
+            with uninterrupted():
+                self._is_down = meetings.end(FAILS)  # or all have ended theirs before
+                own = None if isinstance(error, OtherFailed) else (type(error).__name__, str(error))
+                said = self._comm.allgather(own) if self._is_down else []
+            if own is None:
+                raise _failure(said) from None
             raise
 
     def _say(self, doing: int, number: float = 0.0) -> np.ndarray:
@@ -126,26 +163,37 @@ class Ranks(Alone):
         if (said[:, 0] == doing).all():
             return said[:, 1].tolist()
         self._is_down = True
-        if (said[:, 0] == _FAILS).any():
+        if (said[:, 0] == FAILS).any():
             raise _failure(self._comm.allgather(None))
-        places = ", ".join(f"rank {rank} {_DOING[int(kind)]}" for rank, kind in enumerate(said[:, 0]))
+        places = ", ".join(f"rank {rank} {DOING[int(kind)]}" for rank, kind in enumerate(said[:, 0]))
         raise RuntimeError(f"the ranks are no longer at the same place of the run: {places}")
 
     def gathered(self, value: V) -> list[V]:
         with uninterrupted():  # so that all do both
-            self._meet(_TELLS)
+            self._meet(TELLS)
             return self._comm.allgather(value)
 
     def of_first(self, value: V) -> V:
         with uninterrupted():
-            self._meet(_TELLS)
+            self._meet(TELLS)
             return self._comm.bcast(value)
 
+    def of_owners(self, owners: Sequence[int], values: Mapping[int, V], vectors: VectorsOf) -> list[V]:
+        found = []
+        with uninterrupted():  # so that all do all of it
+            self._meet(TELLS)
+            for k, owner in enumerate(owners):
+                value = self._comm.bcast(values.get(k), owner)
+                for vector in vectors(k) if value is not None else ():
+                    self._comm.Bcast(vector, owner)
+                found.append(value)
+        return found
+
     def any(self, flag: bool) -> bool:
-        return max(self._meet(_TELLS, bool(flag))) > 0
+        return max(self._meet(TELLS, bool(flag))) > 0
 
     def agree(self, settings: Callable[[], Mapping[str, Any]]) -> None:
-        first, *others = self.gathered({name: _digest(value) for name, value in settings().items()})
+        first, *others = self.gathered({name: digest(value) for name, value in settings().items()})
         for rank, other in enumerate(others, 1):
             names = [name for name in first | other if first.get(name) != other.get(name)]
             if names:
@@ -171,7 +219,7 @@ class Ranks(Alone):
 
     def numbers(self, own: float) -> list[float]:
         """The numbers of all ranks, in the midst of a step."""
-        return self._meet(_STEPS, own)
+        return self._meet(STEPS, own)
 
     def add_up(self, vector: np.ndarray) -> None:
         """Have ``vector``, which is of one size and type on all ranks, be the sum of all, in the order of the ranks.
@@ -249,13 +297,3 @@ def _failure(said: list[tuple[str, str] | None]) -> Exception:
     if name in _KINDS:
         return _KINDS[name](f"on rank {rank}: {message}")
     return RuntimeError(f"rank {rank} has ended with {name}{message and ': '}{message}")
-
-
-def _digest(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return repr({name: _digest(part) for name, part in value.items()})
-    if not isinstance(value, np.ndarray):
-        return repr(value)
-    return (
-        f"{value.dtype} {value.shape} {hashlib.blake2b(np.ascontiguousarray(value).data, digest_size=16).hexdigest()}"
-    )

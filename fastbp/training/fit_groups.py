@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _progress
 from fastbp.network import Network
+from fastbp.training._ranks import Alone, on_all_ranks
 from fastbp.training.fit_many import DEFAULTS, fit_named
 from fastbp.training.history import History
 
@@ -63,9 +64,16 @@ class Groups(Mapping[Any, Network]):
         return scores
 
 
-@_progress.told_if(lambda *args, progress=True, **others: progress)
+@_progress.told_if(lambda *args, progress=True, comm=None, **others: progress and getattr(comm, "rank", 0) == 0)
+@on_all_ranks
 def fit_groups(
-    make_net: Callable[[Any], Network], x: ArrayLike, t: ArrayLike, groups: ArrayLike, **options: Any
+    make_net: Callable[[Any], Network],
+    x: ArrayLike,
+    t: ArrayLike,
+    groups: ArrayLike,
+    *,
+    comm: Any = None,
+    **options: Any,
 ) -> Groups:
     """Train one network for each group of samples: one per shop, customer, machine.
 
@@ -80,6 +88,9 @@ def fit_groups(
         Samples and targets, as ``fit`` takes them.
     groups : (N,) array
         The label of each sample's group: numbers, text, or whatever can be a key of a dict.
+    comm : mpi4py communicator or None
+        Deal the groups out to its ranks, as ``fit_many`` deals out networks. All pass the same samples and groups, and
+        ``make_net`` has to make the same networks on all, so with a seed.
     **options
         As ``fit_many`` takes them, but for ``rows``. What may differ from network to network is one for all, or a dict
         by label that has all groups.
@@ -112,10 +123,13 @@ def fit_groups(
         name = unknown[0] if unknown else "rows"
         raise TypeError(f"fit_groups takes the options of fit_many but for rows, got {name}")
     _arguments.flag("progress", progress)  # told_if goes by it
+    ranks: Alone = comm  # which on_all_ranks has made of it
     labels, rows = _by_group(groups, len(_check.as_array("x", x)) if np.ndim(x) else 0)
+    ranks.agree(lambda: {"list of groups": labels})
     chosen = {name: _of_labels(name, options.get(name, default), labels) for name, default in DEFAULTS.items()}
     nets = [make_net(label) for label in labels]
-    histories = fit_named(nets, lambda k: f"the network of group {labels[k]!r}", x, t, **chosen | {"rows": rows})
+    chosen |= {"rows": rows, "comm": ranks}
+    histories = fit_named(nets, lambda k: f"the network of group {labels[k]!r}", x, t, **chosen)
     return Groups(dict(zip(labels, nets, strict=True)), dict(zip(labels, histories, strict=True)))
 
 

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _cpu, _pool, _progress, _team
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.training._by_layers import tell
+from fastbp.training._dealt import alike, dealt
 from fastbp.training._jobs import Job, Looked, as_networks, jobs_of
 from fastbp.training._lender import Lender
 from fastbp.training._part import Part
+from fastbp.training._ranks import ALONE, Alone, on_all_ranks
 from fastbp.training._run import Run
 from fastbp.training.fit import callables, integer_or_none
 from fastbp.training.history import History, TrainingState
@@ -25,7 +28,8 @@ RAISE, KEEP = "raise", "keep"
 MOST_NAMED = 5  # networks in a message
 
 
-@_progress.told_if(lambda *args, progress=True, **others: progress)
+@_progress.told_if(lambda *args, progress=True, comm=None, **others: progress and getattr(comm, "rank", 0) == 0)
+@on_all_ranks
 def fit_many(
     nets: Iterable[Network],
     x: ArrayLike,
@@ -45,6 +49,7 @@ def fit_many(
     callbacks: Iterable[Callable[[int, History], object]] = (),
     errors: str = RAISE,
     resume: Sequence[TrainingState | None] | None = None,
+    comm: Any = None,
 ) -> list[Any]:
     """Train many networks on one data set, each whole on one thread and as many at once as there are threads.
 
@@ -85,6 +90,11 @@ def fit_many(
         at its place of the result.
     resume : sequence of TrainingState or None
         The ``state`` of an earlier History for each network, or None for one that begins.
+    comm : mpi4py communicator or None
+        Deal the networks out to its ranks, ``MPI.COMM_WORLD`` for all that ``mpiexec`` has started, the longest first.
+        All pass the same, samples included, and all end with the same: networks to the bits of a single process, and
+        histories. Callbacks are called on the rank that trains the network, if it has any; what they change in it
+        beside its parameters, stays there. ``threads=None`` divides the cores among the ranks that share them.
 
     Returns
     -------
@@ -96,7 +106,9 @@ def fit_many(
     ------
     ValueError, TypeError
         For arguments out of range and data that do not fit, naming the network by its position: ``nets[3]: ...``; no
-        network has changed then.
+        network has changed then. With ``comm``, for what differs from rank to rank; what a rank raises, all raise.
+    ImportError
+        With ``comm``, without mpi4py (the extra ``mpi``).
     FloatingPointError
         For a loss or a parameter that is no longer finite, naming network, epoch and batch; all others are trained.
     RuntimeError
@@ -129,6 +141,7 @@ def fit_many(
         callbacks=callbacks,
         errors=errors,
         resume=resume,
+        comm=comm,
     )
 
 
@@ -144,6 +157,7 @@ def fit_named(
     threads: Any,
     callbacks: Any,
     errors: Any,
+    comm: Alone = ALONE,
     **options: Any,
 ) -> list[Any]:
     """What ``fit_many`` does, where the network at a position is ``called`` something in messages."""
@@ -154,48 +168,65 @@ def fit_named(
     functions, threads = callables(callbacks), integer_or_none("threads", threads, 1)
     looked = Looked(x, t, sample_weight, validation_data)
     jobs = jobs_of(networks, called, looked, validation_rows=validation_rows, **options)
+    comm.agree(lambda: {"errors": errors} | alike(jobs))
+    threads = comm.threads(threads)
     for net in networks:
         tell(net)
-    outcomes = _Many(jobs, functions).train(threads)
-    _tell_failures(outcomes, called, errors)
-    return outcomes
+    owners = dealt([job.work for job in jobs], comm.size)
+    many = _Many(jobs, [k for k, owner in enumerate(owners) if owner == comm.rank], functions)
+    outcomes = comm.apart(lambda: many.train(threads), many.count, many.tell)
+    histories = comm.of_owners(owners, {k: _if_known(outcome) for k, outcome in outcomes.items()}, many.vectors)
+    _raise_other(outcomes, called)
+    comm.any(False)  # where the other ranks hear of what one has raised
+    if errors == RAISE:
+        _raise_not_finite(histories, called)
+    return histories
 
 
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(fit_many).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY and name != "progress"
+    if parameter.kind is parameter.KEYWORD_ONLY and name not in ("progress", "comm")
 }
 """What ``fit_named`` takes, as it is where ``fit_many`` is not told otherwise."""
 
 
 class _Many:
-    """One call of ``fit_many``, all of whose arguments are looked at."""
+    """One call of ``fit_many``, all of whose arguments are looked at; of its networks, ``own`` are trained here."""
 
-    def __init__(self, jobs: list[Job], callbacks: list[Callable[[int, History], object]]) -> None:
-        self._jobs, self._callbacks = jobs, callbacks
+    def __init__(self, jobs: list[Job], own: list[int], callbacks: list[Callable[[int, History], object]]) -> None:
+        self._jobs, self._own, self._callbacks = jobs, own, callbacks
         self._lender, self._calling = Lender(), threading.Lock()
         done = sum(0 if job.resume is None else job.resume.step for job in jobs)
         self._bar = _progress.SharedBar(sum(job.n_steps for job in jobs), "step", done=done)
 
-    def train(self, threads: int | None) -> list[History | Exception]:
+    def count(self) -> int:
+        """The steps that were done here."""
+        return self._bar.count
+
+    def tell(self, elsewhere: float) -> None:
+        """Show how many steps were done by other ranks."""
+        self._bar.reach_elsewhere(int(elsewhere))
+
+    def vectors(self, k: int) -> tuple[np.ndarray, ...]:
+        """What training has changed of a network."""
+        binding = self._jobs[k].net._binding()
+        return tuple(vector for vector in (binding.vector, binding.kept) if vector.size)
+
+    def train(self, threads: int | None) -> dict[int, History | Exception]:
         """Train all; returns the History of each, or what it has raised."""
-        at_once = _pool.threads_for(len(self._jobs), threads)
+        n = len(self._own)
+        at_once = _pool.threads_for(n, threads)
         # The longest first, so that all threads end at about the same time.
-        by_work = sorted(range(len(self._jobs)), key=lambda k: -self._jobs[k].work)
-        is_shared = [len(self._jobs) == 1 or (at_once > 1 and is_large(job, at_once)) for job in self._jobs]
+        by_work = sorted(self._own, key=lambda k: -self._jobs[k].work)
+        is_shared = {k: n == 1 or (at_once > 1 and is_large(self._jobs[k], at_once)) for k in by_work}
         together, apart = ([k for k in by_work if is_shared[k] is shared] for shared in (True, False))
-        outcomes: list[Any] = [None] * len(self._jobs)
         try:
-            for k in together:
-                outcomes[k] = self._by_all(k, threads)
-            for k, outcome in zip(
-                apart, _pool.run_all(len(apart), lambda i: self._one(apart[i]), threads), strict=True
-            ):
-                outcomes[k] = outcome
+            outcomes = {k: self._by_all(k, threads) for k in together}
+            found = _pool.run_all(len(apart), lambda i: self._one(apart[i]), threads)
+            return outcomes | dict(zip(apart, found, strict=True))
         finally:
             self._bar.close()
-        return outcomes
 
     def _by_all(self, k: int, threads: int | None) -> History | Exception:
         try:
@@ -236,15 +267,24 @@ def is_large(job: Job, at_once: int) -> bool:
     return 0 < cache < at_once * vectors * job.binding.vector.nbytes
 
 
-def _tell_failures(outcomes: list[Any], called: Callable[[int], str], errors: str) -> None:
-    """Raise the first error, unless it is one to be kept."""
-    failed = {k: outcome for k, outcome in enumerate(outcomes) if isinstance(outcome, Exception)}
-    for k, error in failed.items():
-        if not isinstance(error, FloatingPointError):
+def _if_known(outcome: History | Exception) -> History | FloatingPointError | None:
+    """A History or the error of a network that has come to numbers which are not finite; None for any other."""
+    return outcome if isinstance(outcome, (History, FloatingPointError)) else None
+
+
+def _raise_other(outcomes: dict[int, Any], called: Callable[[int], str]) -> None:
+    """Raise the first error that is not of numbers that are not finite."""
+    for k in sorted(outcomes):
+        if _if_known(error := outcomes[k]) is None:
             if hasattr(error, "add_note"):  # from Python 3.11 on
                 error.add_note(f"(while {called(k)} was trained; all others are)")
             raise error
-    if failed and errors == RAISE:
+
+
+def _raise_not_finite(outcomes: list[Any], called: Callable[[int], str]) -> None:
+    """Raise the first error, with the names of all that have failed."""
+    failed = {k: outcome for k, outcome in enumerate(outcomes) if isinstance(outcome, Exception)}
+    if failed:
         (k, first), *others = failed.items()
         named = ", ".join(called(other) for other, _ in others[:MOST_NAMED])
         more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
