@@ -52,7 +52,10 @@ def all_end_with_what_one_process_comes_to():
         "epochs": [3, 30, 1, 0, 5, 4, 9],
         "batch_sizes": [32, 7, 100, 8, 1, 16, 5],
         "seeds": range(7),
+        "shuffle": [True, True, False, True, True, True, False],
+        "clip_norm": [None, 1.0, None, None, 0.5, None, None],
         "patience": [None, 1, 2, None, None, 1, 3],
+        "max_steps": [None, 40, None, None, 2, None, None],
         "sample_weight": rng.random(N),
     }
     for n, threads in ((7, None), (7, 2), (1, 1), (2, 1), (0, 1)):
@@ -189,7 +192,10 @@ def what_differs_is_told_on_all():
         "list of epochs": {"epochs": 1 + other},
         "list of batch_sizes": {"batch_sizes": 1 + other},
         "list of seeds": {"seeds": [1, 2, 3, 4 + other]},
+        "list of shuffle": {"shuffle": other == 0},
+        "list of clip_norm": {"clip_norm": 1.0 + other},
         "list of patience": {"patience": 1 + other, "validation_data": held},
+        "list of max_steps": {"max_steps": 1 + other},
         "errors": {"errors": ["raise", "keep"][other]},
     }.items():
         call = {"nets": alike(), "x": X, "t": T, "comm": COMM} | changed

@@ -27,7 +27,10 @@ PER_NETWORK = {
     "epochs": "epochs",
     "batch_sizes": "batch_size",
     "seeds": "seed",
+    "shuffle": "shuffle",
+    "clip_norm": "clip_norm",
     "patience": "patience",
+    "max_steps": "max_steps",
 }
 LISTS = ("loss", "val_loss", "val_accuracy")
 
@@ -67,6 +70,9 @@ def calls(draw):
         "epochs": [draw(st.integers(0, 4)) for _ in range(n)],
         "batch_sizes": [draw(st.integers(1, 40)) for _ in range(n)],
         "seeds": [draw(st.integers(0, 5)) for _ in range(n)],
+        "shuffle": [draw(st.booleans()) for _ in range(n)],
+        "clip_norm": [draw(st.sampled_from([None, 0.1, 1.0])) for _ in range(n)],
+        "max_steps": [draw(st.sampled_from([None, 0, 1, 5])) for _ in range(n)],
         "validation_rows": [draw(ROWS.filter(bool)) for _ in range(n)] if validated else None,
         "patience": [draw(st.sampled_from([None, 1, 2])) for _ in range(n)] if validated else None,
     }

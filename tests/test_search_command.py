@@ -187,6 +187,17 @@ def test_the_best_is_saved_as_train_makes_it_of_all_data(capsys):
     run("evaluate", "best", "--data", "flowers.csv")
 
 
+def test_options_of_training_are_those_of_all_candidates():
+    more = "clip-norm = 0.1\nno-shuffle = true\nmax-steps = 5\n"
+    best = searched(more + GRID, "--save", "best")[0]
+    options = "--clip-norm", "0.1", "--no-shuffle", "--max-steps", "5", "--threads", "1"
+    chosen = "--optimizer", best["options"]["optimizer"], "--hidden", *map(str, best["options"]["hidden"])
+    run("train", *AS_GRID, *options, *chosen, "--json", "alone.json")
+    assert best["scores"] == [json.loads(Path("alone.json").read_text())["epochs"][-1]["validation_accuracy"]]
+    run("train", *AS_GRID, *options, *chosen, "--validation", "0", "--save", "alone")
+    assert same_parameters(fastbp.load("best"), fastbp.load("alone"))
+
+
 PATIENT = """
 data = "flowers.csv"
 target = "kind"
@@ -277,7 +288,6 @@ def test_the_test_part_of_a_set_is_not_touched(monkeypatch):
         ("cv = 61\n[search]\nlr = [0.1]", "--cv must be at most 60, the samples, got 61"),
         ("cv = 2\nvalidation = 0.1\n[search]\nlr = [0.1]", "--validation does not go with --cv"),
         ("validation = 0\n[search]\nlr = [0.1]", "--validation 0 leaves no samples"),
-        ("clip-norm = 3\n[search]\nlr = [0.1]", "--clip-norm does not go with a search"),
         (
             "metric = 'rmse'\n[search]\nlr = [0.1]",
             "--metric rmse does not go with classes: it is one of accuracy, loss",

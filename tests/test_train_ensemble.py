@@ -41,7 +41,9 @@ def softmax(scores):
 # ---- what is trained ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [("--data", "digits"), CLASSES])
+@pytest.mark.parametrize(
+    "data", [("--data", "digits"), CLASSES, (*CLASSES, "--clip-norm", "0.1", "--no-shuffle", "--max-steps", "3")]
+)
 def test_a_member_has_the_bits_of_training_alone_with_its_seed(data):
     train(*data, "--seed", "7")
     members = fastbp.Ensemble.load("model").nets
@@ -68,6 +70,12 @@ def test_weights_and_patience_reach_all_members(capsys):
     assert all(network["best_epoch"] <= network["epochs"] for network in networks)
     assert min(network["epochs"] for network in networks) < 40
     assert "best epoch" in capsys.readouterr().out
+
+
+def test_fewer_steps_than_an_epoch_has_are_measured_too():
+    train(*CLASSES, "--max-steps", "1", "--json", "report.json")
+    assert [network["epochs"] for network in ended()["networks"]] == [0, 0, 0]
+    assert all(0 <= network["train_accuracy"] <= 1 for network in ended()["networks"])
 
 
 def test_lines_end_with_a_table_of_networks_and_their_mean(capsys):
@@ -239,9 +247,6 @@ def _numbers():
         "--save model --save-state",
         "--save model --save-every 2",
         "--plot curves.png",
-        "--clip-norm 1",
-        "--max-steps 5",
-        "--no-shuffle",
     ],
 )
 def test_what_is_about_one_network_is_refused(options, capsys):
@@ -265,7 +270,7 @@ def test_a_loss_that_explodes_names_the_network_and_what_helps(capsys):
     assert cli.main(["train", *arguments.split()]) == 1
     errors = capsys.readouterr().err
     assert "network 1 of 2, seed 0: " in errors
-    assert "--clip-norm" not in errors
+    assert "try a lower --lr, --clip-norm 1, and inputs" in errors
 
 
 def test_ctrl_c_saves_the_networks_that_have_an_epoch_behind_them(capsys, monkeypatch):

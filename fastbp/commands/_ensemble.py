@@ -24,7 +24,7 @@ from fastbp.tables._targets import Classes
 from fastbp.training.fit_many import DEFAULTS, KEEP, fit_named
 from fastbp.training.history import History
 
-OF_ONE = ("distributed", "resume", "save_state", "save_every", "plot", "clip_norm", "max_steps", "no_shuffle")
+OF_ONE = ("distributed", "resume", "save_state", "save_every", "plot")
 SEEDS = 1 << 63
 
 
@@ -67,7 +67,10 @@ def train_ensemble(
         "epochs": options.epochs,
         "batch_sizes": options.batch_size,
         "seeds": seeds,
+        "shuffle": not options.no_shuffle,
+        "clip_norm": options.clip_norm,
         "patience": options.patience,
+        "max_steps": options.max_steps,
         "threads": options.threads,
         "callbacks": [lines],
         "errors": KEEP,
@@ -111,7 +114,7 @@ class _Lines:
     ) -> None:
         self._n, self._epochs, self._as_json = len(members), epochs, as_json
         self._every = every or min(epochs, -(-len(members) * epochs // LINES))
-        self._explosions = [Explosion(member, data, can_clip=False) for member in members]
+        self._explosions = [Explosion(member, data) for member in members]
         self.n_epochs = [0] * len(members)
 
     def __call__(self, k: int, history: History) -> None:
@@ -149,7 +152,9 @@ def _save_begun(path: str | None, model: EnsembleModel, n_epochs: Sequence[int])
 
 def _of_one(k: int, member: Model, seed: int, history: History, data: Prepared) -> dict[str, Any]:
     """What is told of a network at the end."""
-    told: dict[str, Any] = {"network": k + 1, "seed": seed, "epochs": len(history.loss), "loss": history.loss[-1]}
+    told: dict[str, Any] = {"network": k + 1, "seed": seed, "epochs": len(history.loss)}
+    if history.loss:
+        told["loss"] = history.loss[-1]
     if history.best_epoch is not None:
         told["best_epoch"] = history.best_epoch + 1
     return told | _measured(member, data)

@@ -38,6 +38,7 @@ from fastbp.tables._model import Model
 from fastbp.tables._prepare import Preparation, Prepared, learn, prepare
 from fastbp.tables._samples import Samples
 from fastbp.tables._targets import Classes
+from fastbp.training._data import steps_in
 from fastbp.training.fit_many import DEFAULTS, KEEP, fit_named
 
 EXAMPLES = """\
@@ -48,7 +49,6 @@ examples:
 TABLES = (TABLE,)  # of the file, which are no options
 OF_CLASSES, OF_NUMBERS = ("accuracy", "loss"), ("rmse", "mae", "r2", "loss")
 RISING = ("accuracy", "r2")  # the more, the better
-OTHERS = ("clip_norm", "max_steps", "no_shuffle")
 FIGURES = "mean", "spread", "best_epoch"  # of a candidate, over the folds; the last with --patience
 SHOWN = 20  # candidates of many
 
@@ -138,9 +138,6 @@ def run(options: Options) -> None:
 
 def _check(options: Options) -> None:
     """CommandError for options that do not go together."""
-    for name in OTHERS:
-        if getattr(options, name):
-            raise CommandError(f"--{name.replace('_', '-')} does not go with a search, only with fastbp train", 2)
     if options.cv == 1:
         raise CommandError("--cv must be at least 2 folds, got 1", 2)
     if options.cv and options.validation is not None:
@@ -194,7 +191,10 @@ def _measured_on_fold(
         "epochs": [own.epochs for own in settings],
         "batch_sizes": [batch_size(own, len(data.x)) for own in settings],
         "seeds": first.seed,
+        "shuffle": not first.no_shuffle,
+        "clip_norm": first.clip_norm,
         "patience": first.patience,
+        "max_steps": first.max_steps,
         "validation_data": data.held if first.patience else None,
         "threads": first.threads,
         "errors": KEEP,
@@ -306,7 +306,7 @@ def _save(options: Options, epochs: int | None, train: Samples, path: str) -> No
     model.check_room()
     settings = fit_settings(options) | {"batch_size": batch_size(options, len(data.x)), "patience": None}
     if epochs:  # not fewer of them all, by which a schedule goes
-        settings["max_steps"] = epochs * -(-len(data.x) // settings["batch_size"])
+        settings["max_steps"] = steps_in(epochs, len(data.x), settings["batch_size"], options.max_steps)
     shown = sys.stderr is not None and not options.no_progress
     try:
         model.net.fit(data.x, data.t, sample_weight=data.weights, progress=shown, **settings)

@@ -16,16 +16,14 @@ class Explosion:
     """A callback of ``fit`` that raises LossError where an epoch's loss is absurd, or rose by orders of magnitude.
 
     Guessing, which knows the targets and no inputs, has a loss of log K for K classes, and of 1 for numbers, which are
-    standardised; weights multiply it. ``can_clip`` says whether gradients can be clipped in this training.
+    standardised; weights multiply it.
     """
 
-    def __init__(self, model: Model, data: Prepared, *, can_clip: bool = True) -> None:
+    def __init__(self, model: Model, data: Prepared) -> None:
         targets = model.targets
         self._guess = math.log(len(targets.values)) if isinstance(targets, Classes) else 1.0
         if data.weights is not None:
             self._guess *= float(data.weights.mean())
-
-        self._clip = (", ", Settings(clip_norm=1)) if can_clip else ()
 
     def __call__(self, history: History) -> None:
         loss, lowest = history.loss[-1], min(history.loss)
@@ -35,6 +33,7 @@ class Explosion:
                 f"the loss {rose} {loss:.4g} in epoch {len(history.loss)}, where guessing has {self._guess:.2g}: "
                 f"try a lower ",
                 Settings(lr=None),
-                *self._clip,
+                ", ",
+                Settings(clip_norm=1),
                 ", and inputs that are standardised or scaled",
             )

@@ -65,3 +65,9 @@ class Data:
     def only(self, rows: np.ndarray) -> Data:
         """These samples of it, for validation."""
         return replace(self, weights=no_weights(self.weights.dtype), rows=rows)
+
+
+def steps_in(epochs: int, n_samples: int, batch_size: int, most: int | None) -> int:
+    """How many steps so many epochs have, the last of each with what is left; no more than ``most``."""
+    steps = epochs * -(-n_samples // batch_size)
+    return steps if most is None else min(steps, most)

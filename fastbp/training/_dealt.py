@@ -46,7 +46,10 @@ def alike(jobs: list[Job]) -> dict[str, Any]:
         "list of epochs": [job.epochs for job in jobs],
         "list of batch_sizes": [job.batch_size for job in jobs],
         "list of seeds": [job.seed for job in jobs],
+        "list of shuffle": [job.shuffle for job in jobs],
+        "list of clip_norm": [job.clip_norm for job in jobs],
         "list of patience": [job.patience for job in jobs],
+        "list of max_steps": [job.max_steps for job in jobs],
         "list of states to resume": [None if job.resume is None else vars(job.resume) for job in jobs],
         "machine code": kind(),
     }

@@ -18,10 +18,10 @@ from fastbp.losses._loss import as_weights
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.programs._program import ALL_ROWS
-from fastbp.training._data import Data
+from fastbp.training._data import Data, steps_in
 from fastbp.training._resume import check_resume
 from fastbp.training._samples import Samples
-from fastbp.training.fit import integer_or_none, validation_part
+from fastbp.training.fit import integer_or_none, norm_or_none, validation_part
 from fastbp.training.history import TrainingState
 
 V = TypeVar("V")
@@ -42,18 +42,21 @@ class Job:
     batch_size: int
     optimizer: Optimizer
     seed: int | None
+    shuffle: bool
+    clip_norm: float | None
     patience: int | None
+    max_steps: int | None
     resume: TrainingState | None
 
     @property
     def n_steps(self) -> int:
         """At most so many."""
-        return self.epochs * -(-len(self.data) // self.batch_size)
+        return steps_in(self.epochs, len(self.data), self.batch_size, self.max_steps)
 
     @property
     def work(self) -> int:
         """About how long it takes beside others."""
-        return self.epochs * len(self.data) * self.binding.vector.size
+        return self.n_steps * self.batch_size * self.binding.vector.size
 
 
 def as_networks(nets: Any, called: Callable[[int], str]) -> list[Network]:
@@ -219,7 +222,10 @@ def jobs_of(
     epochs: Any,
     batch_sizes: Any,
     seeds: Any,
+    shuffle: Any,
+    clip_norm: Any,
     patience: Any,
+    max_steps: Any,
     resume: Any,
 ) -> list[Job]:
     """One for each network; TypeError, ValueError and RuntimeError name that for which something does not fit."""
@@ -231,7 +237,10 @@ def jobs_of(
         "epochs": each("epochs", epochs, n, is_number),
         "batch_size": each("batch_sizes", batch_sizes, n, is_number),
         "seed": each("seeds", seeds, n, is_number),
+        "shuffle": each("shuffle", shuffle, n, is_number),
+        "clip_norm": each("clip_norm", clip_norm, n, is_number),
         "patience": each("patience", patience, n, is_number),
+        "max_steps": each("max_steps", max_steps, n, is_number),
         "resume": each("resume", resume, n, lambda value: value is None),
     }
     jobs = []
@@ -253,7 +262,10 @@ def _job(
     epochs: Any,
     batch_size: Any,
     seed: Any,
+    shuffle: Any,
+    clip_norm: Any,
     patience: Any,
+    max_steps: Any,
     resume: Any,
 ) -> Job:
     if net._training.is_elsewhere():
@@ -284,6 +296,9 @@ def _job(
         size,
         optimizer,
         integer_or_none("seeds", seed, 0),
+        _arguments.flag("shuffle", shuffle),
+        norm_or_none("clip_norm", clip_norm),
         patience,
+        integer_or_none("max_steps", max_steps, 0),
         resume,
     )

@@ -19,7 +19,7 @@ from fastbp.kernels.batch import begin_epoch
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.training._by_layers import RowsByLayers
-from fastbp.training._data import Data
+from fastbp.training._data import Data, steps_in
 from fastbp.training._lender import Lender, LentProgram
 from fastbp.training._not_finite import place_of
 from fastbp.training._part import Part
@@ -53,6 +53,7 @@ class Run:
         seed: int | None,
         shuffle: bool = True,
         clip_norm: float | None = None,
+        max_steps: int | None = None,
         resume: TrainingState | None = None,
         accuracy: bool = False,
         ranks: Alone = ALONE,
@@ -67,7 +68,7 @@ class Run:
         self.n_samples = self.shards.total
         self.batch_size = min(batch_size, self.n_samples)
         self.per_epoch = -(-self.n_samples // self.batch_size)
-        self.last_step = epochs * self.per_epoch
+        self.last_step = steps_in(epochs, self.n_samples, self.batch_size, max_steps)
         self._limit = clip_norm or 0.0
         self.accuracy = accuracy
         if accuracy:

@@ -186,15 +186,13 @@ def fit(
         optimizer=optimizer,
         shuffle=_arguments.flag("shuffle", shuffle),
         seed=integer_or_none("seed", seed, 0),
-        clip_norm=None if clip_norm is None else _arguments.real("clip_norm", clip_norm, above=0),
+        clip_norm=norm_or_none("clip_norm", clip_norm),
+        max_steps=integer_or_none("max_steps", max_steps, 0),
         resume=resume,
         accuracy=_arguments.flag("accuracy", accuracy),
         ranks=ranks,
         sync_every=sync_every,
     )
-    max_steps = integer_or_none("max_steps", max_steps, 0)
-    if max_steps is not None:
-        run.last_step = min(run.last_step, max_steps)
     if validation_data is not None:
         held = validation_part("validation_data", validation_data, binding, samples.scale)
     validation = None if held is None else Part(net, held, run.dtype)
@@ -212,6 +210,11 @@ def fit(
 def integer_or_none(name: str, value: Any, least: int) -> int | None:
     """``value``, an integer of at least ``least`` or None."""
     return None if value is None else _arguments.integer(name, value, least)
+
+
+def norm_or_none(name: str, value: Any) -> float | None:
+    """``value``, a number above 0 or None."""
+    return None if value is None else _arguments.real(name, value, above=0)
 
 
 def callables(callbacks: Any) -> list[Callable[..., object]]:

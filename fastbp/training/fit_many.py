@@ -42,7 +42,10 @@ def fit_many(
     epochs: int | Sequence[int] = 1,
     batch_sizes: int | Sequence[int] = 32,
     seeds: int | Sequence[int | None] | None = None,
+    shuffle: bool | Sequence[bool] = True,
+    clip_norm: float | Sequence[float | None] | None = None,
     patience: int | Sequence[int | None] | None = None,
+    max_steps: int | Sequence[int | None] | None = None,
     sample_weight: ArrayLike | None = None,
     threads: int | None = None,
     progress: bool = True,
@@ -55,8 +58,8 @@ def fit_many(
 
     Each gets the same bits as by ``net.fit(x[rows], t[rows], ..., threads=1)``, whoever is trained beside it, whatever
     the number of threads. ``x`` is read where it lies, and not copied for any of them. What differs from network to
-    network (``rows``, ``optimizers``, ``epochs``, ``batch_sizes``, ``seeds``, ``patience``, ``validation_rows``) is one
-    for all, or a sequence of one each.
+    network (``rows``, ``optimizers``, ``epochs``, ``batch_sizes``, ``seeds``, ``shuffle``, ``clip_norm``, ``patience``,
+    ``max_steps``, ``validation_rows``) is one for all, or a sequence of one each.
 
     Ctrl-C ends all of them within 200 ms; each then has the weights of its last finished step.
 
@@ -72,10 +75,12 @@ def fit_many(
         The numbers of the samples to validate with after each epoch.
     validation_data : (x, t) or None
         Evaluated after each epoch, by all networks that have no ``validation_rows``.
-    optimizers, epochs, batch_sizes, seeds, patience
-        As ``optimizer``, ``epochs``, ``batch_size``, ``seed`` and ``patience`` of ``fit``.
+    optimizers, epochs, batch_sizes, seeds
+        As ``optimizer``, ``epochs``, ``batch_size`` and ``seed`` of ``fit``.
+    shuffle, clip_norm, patience, max_steps
+        As those of ``fit``.
     sample_weight : (N,) array or None
-        Finite numbers of at least 0, which multiply the losses of the samples.
+        Finite numbers of at least 0, which multiply the losses of the samples; also where ``fit`` has ``class_weight``.
     threads : int or None
         How many networks to train at once, no more than there are cores; as many as ``get_num_threads`` says if None.
         Where networks are so large that those that are trained at once, with gradients and the optimizer's vectors, are
@@ -135,7 +140,10 @@ def fit_many(
         epochs=epochs,
         batch_sizes=batch_sizes,
         seeds=seeds,
+        shuffle=shuffle,
+        clip_norm=clip_norm,
         patience=patience,
+        max_steps=max_steps,
         sample_weight=sample_weight,
         threads=threads,
         callbacks=callbacks,
@@ -243,7 +251,10 @@ class _Many:
             epochs=job.epochs,
             batch_size=job.batch_size,
             optimizer=job.optimizer,
+            shuffle=job.shuffle,
             seed=job.seed,
+            clip_norm=job.clip_norm,
+            max_steps=job.max_steps,
             resume=job.resume,
             lender=self._lender,
         )
