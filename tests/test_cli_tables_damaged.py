@@ -39,6 +39,8 @@ HARMFUL = {
     "a shape larger than the file": (npy(shape=(10**12, 3)), "is damaged: float64 of shape (1000000000000, 3) in 480"),
     "a shape that overflows": (npy(shape=(2**40, 2**40)), "is damaged: float64 of shape"),
     "a negative shape": (npy(shape=(-20, -3)), "is damaged: float64 of shape (-20, -3) in 480 bytes"),
+    "a shape of NaN": (npy().replace(b"(20, 3)", b"(nan,3)"), "is damaged: its header cannot be read"),
+    "a shape of infinity": (npy().replace(b"(20, 3), }", b"(1e999,),}"), "is damaged: its header cannot be read"),
     "fewer bytes": (npy()[:-8], "is damaged: float64 of shape (20, 3) in 472 bytes"),
     "objects": (npy(dtype="|O"), "holds Python objects, which are not loaded: save it as numbers or text"),
     "no header": (b"\x93NUMPY\x01\x00", "is damaged: its header cannot be read"),

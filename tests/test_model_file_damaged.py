@@ -240,6 +240,30 @@ def test_a_made_file_is_refused(whole, path, name):
     assert peak_of_refusing(path, message) < FEW
 
 
+NUMBER = 987654321  # in whose place one comes that is not finite
+NOT_FINITE = {
+    "a size of a tensor": entry("W1", shape=[NUMBER, 2]),
+    "an offset of a tensor": entry("W1", data_offsets=[0, NUMBER]),
+    "a size of weights": layer(0, W=[NUMBER, 2]),
+    "an argument of a layer": layer(1, slope=NUMBER),
+    "an argument of the loss": lambda d, table: d["loss"].update(eps=NUMBER),
+    "the scale": top(scale=NUMBER),
+    "a size of samples": top(in_shape=[NUMBER]),
+    "a step": state(step=NUMBER),
+    "the version": top(version=NUMBER),
+}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_a_number_that_is_not_finite_is_refused_wherever_it_stands_in_a_header(whole, path, name, number):
+    data = changed(whole, NOT_FINITE[name])
+    text = data[8 : 8 + int.from_bytes(data[:8], "little")].replace(str(NUMBER).encode(), number.encode())
+    assert number.encode() in text
+    path.write_bytes(made(text, parts(whole)[2]))
+    assert peak_of_refusing(path, "inf" if number == "1e999" else f"{number} is no number") < FEW
+
+
 HEADERS = {
     "no JSON": (b"x" * 100, "the header is no JSON"),
     "UTF-16": ('{"a":1}'.encode("utf-16"), "the header is no JSON"),
