@@ -10,6 +10,7 @@ and numbers of the module's own level are left as they are, and only tests that 
 
 import ast
 import gc
+import importlib
 import os
 import pickle
 import resource
@@ -47,11 +48,11 @@ TESTS = {  # of each module those that are asked
     "fastbp/files/architecture.py": f"{OF_MODELS} test_exports*.py test_image_exports.py",
     "fastbp/files/idx.py": "test_datasets.py",
     "fastbp/files/json_file.py": "test_json_file.py",
-    "fastbp/files/model_file.py": OF_MODELS,
+    "fastbp/files/model_file.py": f"{OF_MODELS} test_ensemble.py",
     "fastbp/files/pickled.py": "test_book_files.py",
     "fastbp/datasets.py": "test_datasets.py",
     "fastbp/tables/_array_samples.py": OF_TABLES,
-    "fastbp/tables/_arrays.py": OF_TABLES,
+    "fastbp/tables/_arrays.py": f"{OF_TABLES} test_array_files.py",
     "fastbp/tables/_frames.py": OF_TABLES,
     "fastbp/tables/_model.py": OF_TABLES,
     "fastbp/tables/_text.py": OF_TABLES,
@@ -173,6 +174,7 @@ class Mutants:
         if said:
             raise pytest.UsageError(f"the tests fail without a change: {said}")
         tree = ast.parse(self.path.read_bytes())
+        importlib.import_module(".".join(self.path.relative_to(ROOT).with_suffix("").parts))  # a command does it late
         gc.unfreeze()  # conftest.py froze them
         live = [f for f in gc.get_objects() if type(f) is FunctionType and f.__code__.co_filename == str(self.path)]
         for at, words in changes(tree):
