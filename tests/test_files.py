@@ -83,6 +83,15 @@ def test_a_group_that_cannot_be_kept_gains_nothing(path, monkeypatch):
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o644
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="others cannot give a file to a group that they are not in")
+def test_a_group_is_kept_and_the_owner_is_who_writes(path):
+    path.write_bytes(b"old")
+    os.chown(path, -1, 54321)
+    path.chmod(0o664)
+    write_whole(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid, mode(path)) == (0, 54321, 0o664)
+
+
 # ---- On the disk, in which order ----
 
 
@@ -206,6 +215,18 @@ def test_the_next_save_removes_what_a_killed_one_left(path):
         (path.parent / name).touch()
     fastbp.mlp([4, 3]).save(path)
     assert sorted(os.listdir(path.parent)) == sorted([*others, path.name])
+
+
+def test_what_another_user_left_is_left_alone(path, monkeypatch):
+    with part_of(target_of(path)) as file:
+        left = file.name
+    open(left, "x").close()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    write_whole(path, b"abc")
+    assert os.path.exists(left)
+    monkeypatch.undo()
+    write_whole(path, b"abc")
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_the_part_file_of_a_writer_that_lives_is_left_alone(path):
