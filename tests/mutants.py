@@ -37,8 +37,9 @@ OF_MODELS = (
     " test_image_networks.py"
 )
 TESTS = {  # of each module those that are asked
-    "fastbp/basics/_check.py": "test_layers_bad_input.py test_layers_at_the_door.py test_arrays_of_others.py"
-    " test_affine.py test_softmax_with_loss.py test_dropout.py test_functions.py test_loss_layers.py",
+    "fastbp/basics/_check.py": "test_check.py test_layers_bad_input.py test_layers_at_the_door.py"
+    " test_arrays_of_others.py test_affine.py test_softmax_with_loss.py test_dropout.py test_functions.py"
+    " test_loss_layers.py",
     "fastbp/basics/_arguments.py": "test_arguments.py test_fit_bad_input.py test_settings.py test_layers_bad_input.py",
     "fastbp/losses/_targets.py": "test_loss_layers.py test_softmax_with_loss.py test_soft_targets.py"
     " test_layers_bad_input.py",
