@@ -12,6 +12,7 @@ from fastbp.basics import _arguments
 def test_an_integer_is_returned_as_python_has_it():
     assert type(_arguments.integer("n", np.int8(3), 0, 5)) is int
     assert _arguments.integer("n", 0, 0) == 0
+    assert _arguments.integer("n", 5, 0, 5) == 5
     assert _arguments.integer("n", -7) == -7
 
 
@@ -21,7 +22,10 @@ def test_what_is_no_integer_is_a_type_error(value):
         _arguments.integer("n", value, 0)
 
 
-@pytest.mark.parametrize(("value", "least", "most", "words"), [(-1, 0, None, "of at least 0"), (6, 0, 5, "in 0..5")])
+@pytest.mark.parametrize(
+    ("value", "least", "most", "words"),
+    [(-1, 0, None, "of at least 0"), (6, 0, 5, "in 0..5"), (6, None, 5, "of at most 5")],
+)
 def test_an_integer_out_of_range_is_a_value_error(value, least, most, words):
     with pytest.raises(ValueError, match=f"^n must be an integer {words}, got {value}$"):
         _arguments.integer("n", value, least, most)
@@ -43,7 +47,7 @@ def test_what_is_no_number_is_a_type_error(value):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.1, 1.5])
 def test_a_number_out_of_range_is_a_value_error(value):
     with pytest.raises(ValueError, match=r"^p must be a finite number in 0..1, got "):
-        _arguments.real("p", value, 0, 1)
+        _arguments.real("p", value, 0.0, 1.0)
 
 
 def test_a_number_can_be_bounded_without_its_bound():
@@ -81,6 +85,16 @@ def test_another_type_is_an_error_that_names_the_two(value, error):
         _arguments.float_type("dtype", value)
 
 
+@pytest.mark.parametrize(
+    ("seed", "error"), [(-1, ValueError), (1.5, TypeError), (object(), TypeError), ([-1], ValueError)]
+)
+def test_what_is_no_seed_is_named(seed, error):
+    with pytest.raises(error, match=r"^seed must be an integer of at least 0"):
+        _arguments.generator("seed", seed)
+
+
 def test_what_came_is_shown_in_one_short_line():
     assert len(_arguments.shown("x" * 1000)) == _arguments.LONGEST_SHOWN
+    just = "x" * (_arguments.LONGEST_SHOWN - 2)
+    assert _arguments.shown(just) == repr(just)
     assert "\n" not in _arguments.shown(np.zeros((40, 40)))

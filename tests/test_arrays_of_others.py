@@ -162,6 +162,16 @@ def test_what_cannot_be_read_is_an_error_that_names_the_argument(make, message):
         fastbp.Affine(tensor, None).forward(np.ones((2, 6)))
 
 
+class Broken:
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("it has no numbers today")
+
+
+def test_what_an_array_says_of_itself_is_said():
+    with pytest.raises(ValueError, match=r"^x cannot be read as a NumPy array: it has no numbers today$"):
+        network().predict(Broken())
+
+
 def test_nothing_of_others_is_imported():
     code = "import sys, fastbp; print([m for m in ('torch', 'jax', 'onnx', 'safetensors') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -125,6 +125,29 @@ def test_a_memo_larger_than_the_file_is_refused():
         loaded(content[:put] + b"r\xff\xff\xff\x7f" + content[put + 2 :])
 
 
+class Crafted:
+    """An array of four numbers that is said to have another shape."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def __reduce__(self):
+        make, arguments, (version, _, *rest) = np.ones((2, 2)).__reduce__()
+        return make, arguments, (version, self.shape, *rest)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(-1,), (2, -1), (-2, -2), (3,), (1 << 62, 4), (2.0, 2), (float("nan"),), (float("inf"), 0), ("2", 2), 4, None],
+)
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_a_shape_that_is_not_that_of_the_bytes_is_refused(shape, protocol):
+    whole = loaded(pickle.dumps({"W": Crafted((4,))}, protocol))
+    np.testing.assert_array_equal(whole["W"], np.ones(4))
+    with pytest.raises(ValueError, match="must be a pickle of a dict"):
+        loaded(pickle.dumps({"W": Crafted(shape)}, protocol))
+
+
 class Runs:
     def __reduce__(self):
         return os.system, ("echo this was run",)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import fastbp
+from fastbp.files import _files
 from fastbp.files._files import open_regular, part_of, target_of, write_whole
 
 
@@ -53,6 +54,20 @@ def test_what_is_to_be_private_is_so_while_it_is_written(path):
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
 
 
+def test_and_before_it_has_the_permissions_of_the_other(path, monkeypatch, umask):
+    hand_on, modes = _files._hand_on, []
+
+    def handed_on(descriptor, replaced):
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        hand_on(descriptor, replaced)
+
+    monkeypatch.setattr(_files, "_hand_on", handed_on)
+    path.write_bytes(b"old")
+    path.chmod(0o644)
+    write_whole(path, b"new")
+    assert (modes, mode(path)) == ([0o600], 0o644)
+
+
 def test_a_group_that_cannot_be_kept_gains_nothing(path, monkeypatch):
     def refused(*_):
         raise PermissionError(1, "Operation not permitted")
@@ -66,6 +81,56 @@ def test_a_group_that_cannot_be_kept_gains_nothing(path, monkeypatch):
     monkeypatch.setattr(os, "fchown", refused)
     with part_of(path) as file:
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o644
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="others cannot give a file to a group that they are not in")
+def test_a_group_is_kept_and_the_owner_is_who_writes(path):
+    path.write_bytes(b"old")
+    os.chown(path, -1, 54321)
+    path.chmod(0o664)
+    write_whole(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid, mode(path)) == (0, 54321, 0o664)
+
+
+# ---- On the disk, in which order ----
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_returns(path, monkeypatch):
+    done, sync, replace, opened = [], os.fsync, os.replace, len(os.listdir("/dev/fd"))
+
+    def synced(descriptor):
+        status = os.fstat(descriptor)
+        done.append("folder" if stat.S_ISDIR(status.st_mode) else status.st_size)
+        sync(descriptor)
+
+    def replaced(part, target):
+        done.append("name")
+        replace(part, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    write_whole(path, b"abc", b"de")
+    assert done == [5, "name", "folder"]
+    assert len(os.listdir("/dev/fd")) == opened
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which files are open")
+@pytest.mark.parametrize("locks", [True, False])
+def test_the_lock_is_kept_until_the_file_has_its_name_and_without_locks_it_is_closed(path, monkeypatch, locks):
+    """As Windows wants it, which has no locks of this kind."""
+    replace, opened = os.replace, []
+
+    def replaced(part, target):
+        descriptors = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+        opened.append(sum(os.path.exists(fd) and os.path.samefile(fd, part) for fd in descriptors))
+        replace(part, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    if not locks:
+        monkeypatch.setattr(_files, "fcntl", None)
+    write_whole(path, b"abc")
+    assert opened == [int(locks)]
+    assert path.read_bytes() == b"abc"
 
 
 # ---- Names, links and what is no file ----
@@ -152,6 +217,18 @@ def test_the_next_save_removes_what_a_killed_one_left(path):
     assert sorted(os.listdir(path.parent)) == sorted([*others, path.name])
 
 
+def test_what_another_user_left_is_left_alone(path, monkeypatch):
+    with part_of(target_of(path)) as file:
+        left = file.name
+    open(left, "x").close()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    write_whole(path, b"abc")
+    assert os.path.exists(left)
+    monkeypatch.undo()
+    write_whole(path, b"abc")
+    assert os.listdir(path.parent) == [path.name]
+
+
 def test_the_part_file_of_a_writer_that_lives_is_left_alone(path):
     with subprocess.Popen([sys.executable, "-c", WRITER.format(end="SIGSTOP"), path]) as writer:
         os.waitid(os.P_PID, writer.pid, os.WSTOPPED | os.WNOWAIT)
@@ -161,6 +238,43 @@ def test_the_part_file_of_a_writer_that_lives_is_left_alone(path):
             assert sorted(os.listdir(path.parent)) == sorted([part, path.name])
         finally:
             writer.kill()
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_a_part_file_that_another_writer_removes_before_it_is_locked_is_made_again(path, monkeypatch, stands):
+    lock, removed, opened = _files._lock, [], len(os.listdir("/dev/fd"))
+
+    def late(file):
+        if not removed:
+            removed.append(file.name)
+            os.unlink(file.name)
+            if stands:
+                path.with_name("other").rename(file.name)
+        return lock(file)
+
+    path.with_name("other").touch()
+    monkeypatch.setattr(_files, "_lock", late)
+    write_whole(path, b"abc")
+    assert path.read_bytes() == b"abc"
+    (other,) = set(os.listdir(path.parent)) - {path.name}
+    assert other == (os.path.basename(removed[0]) if stands else "other")
+    assert len(os.listdir("/dev/fd")) == opened
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_interrupt_while_it_is_locked_leaves_nothing(path, monkeypatch, gone):
+    opened = len(os.listdir("/dev/fd"))
+
+    def interrupted(file):
+        if gone:
+            os.unlink(file.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_files, "_lock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b"abc")
+    assert os.listdir(path.parent) == []
+    assert len(os.listdir("/dev/fd")) == opened
 
 
 def test_a_file_is_written_where_locks_are_not_known(path, monkeypatch):

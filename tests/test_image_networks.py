@@ -119,6 +119,7 @@ def test_the_size_of_images_is_learned_from_the_first():
         ),
         (lambda net: net.fit(np.zeros((2, 144)), [0, 1]), "the size of the images is not known yet"),
         (lambda net: net.save("x.safetensors") or net.n_outputs, "the size of the images is not known yet"),
+        (lambda net: net.to_c("x.c"), "the size of the images is not known yet"),
         (
             lambda net: net.predict(np.zeros((2, 3, 9, 8))),
             "W of shape .* is for images of 2 channels, got 3",

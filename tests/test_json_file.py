@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -15,6 +18,11 @@ def test_what_is_written_can_be_read(tmp_path):
         write_json(path, value)
         assert json.loads(path.read_text(encoding="utf-8")) == value
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_it_reads_well(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert (tmp_path / "a.json").read_text() == '{\n  "a": 1\n}\n'
 
 
 def test_the_check_leaves_nothing_and_changes_nothing(tmp_path):
@@ -55,6 +63,17 @@ def test_a_link_keeps_pointing_to_the_file(tmp_path):
 def test_places_where_no_file_can_be(tmp_path, name):
     with pytest.raises(OSError, match=r"there is no folder|not a regular file|name too long"):
         check_writable(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux does not write to a program that runs")
+def test_a_file_that_cannot_be_written_to_is_told(tmp_path):
+    program = shutil.copy(shutil.which("sleep"), tmp_path / "program")
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            with pytest.raises(OSError, match="busy"):
+                check_writable(program)
+        finally:
+            running.kill()
 
 
 def test_devices_are_not_replaced():

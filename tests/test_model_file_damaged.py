@@ -176,6 +176,7 @@ MADE = {
     "True for a number": (layer(2, p=True), "p must be a finite number in 0..1, got True"),
     "null for a number": (layer(1, slope=None), "slope must be a finite number, got None"),
     "a list for a number": (layer(1, slope=[3]), r"slope must be a number, got \[3\]"),
+    "an object for a number": (layer(1, slope={}), r"slope of LeakyRelu is \{\}"),
     "a number too large": (layer(1, slope=10**400), "slope of LeakyRelu is 1000"),
     "a probability of 2": (layer(2, p=2.0), r"p must be a finite number in 0\.\.1, got 2\.0"),
     "a seed of 2^63": (layer(2, seed=2**63), "seed of Dropout is 9223372036854775808"),
@@ -222,7 +223,8 @@ MADE = {
     "offsets that are floats": (entry("W1", data_offsets=[0.0, 24.0]), "must be two sizes"),
     "an absurd shape": (entry("W1", shape=[1 << 62, 1 << 62]), "does not fit its offsets"),
     "a shape that overflows to fit": (entry("W1", shape=[6, (1 << 62) + 1]), "does not fit its offsets"),
-    "many dimensions": (entry("W1", shape=[1] * 100), "at most four sizes"),
+    "five dimensions": (entry("W1", shape=[1, 1, 1, 3, 2]), "at most four sizes"),
+    "a size of 2^63": (entry("W1", shape=[1 << 63, 2]), "at most four sizes"),
     "a shape below 0": (entry("W1", shape=[-3, -2]), "at most four sizes"),
     "a shape that is a number": (entry("W1", shape=6), "at most four sizes"),
     "a dtype of another size": (entry("W1", dtype="F64"), "does not fit its offsets"),
@@ -238,6 +240,30 @@ def test_a_made_file_is_refused(whole, path, name):
     change, message = MADE[name]
     path.write_bytes(changed(whole, change))
     assert peak_of_refusing(path, message) < FEW
+
+
+NUMBER = 987654321  # in whose place one comes that is not finite
+NOT_FINITE = {
+    "a size of a tensor": entry("W1", shape=[NUMBER, 2]),
+    "an offset of a tensor": entry("W1", data_offsets=[0, NUMBER]),
+    "a size of weights": layer(0, W=[NUMBER, 2]),
+    "an argument of a layer": layer(1, slope=NUMBER),
+    "an argument of the loss": lambda d, table: d["loss"].update(eps=NUMBER),
+    "the scale": top(scale=NUMBER),
+    "a size of samples": top(in_shape=[NUMBER]),
+    "a step": state(step=NUMBER),
+    "the version": top(version=NUMBER),
+}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_a_number_that_is_not_finite_is_refused_wherever_it_stands_in_a_header(whole, path, name, number):
+    data = changed(whole, NOT_FINITE[name])
+    text = data[8 : 8 + int.from_bytes(data[:8], "little")].replace(str(NUMBER).encode(), number.encode())
+    assert number.encode() in text
+    path.write_bytes(made(text, parts(whole)[2]))
+    assert peak_of_refusing(path, "inf" if number == "1e999" else f"{number} is no number") < FEW
 
 
 HEADERS = {

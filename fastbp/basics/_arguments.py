@@ -6,7 +6,7 @@ say what was expected, and show what came.
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from numbers import Real
 from typing import Any
 
@@ -74,19 +74,18 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def choice(name: str, value: Any, allowed: Iterable[str], elsewhere: Mapping[str, str] = _NONE) -> str:
+def choice(name: str, value: Any, allowed: Collection[str], elsewhere: Mapping[str, str] = _NONE) -> str:
     """``value``, one of the ``allowed`` words; a word that is nearly one of them is told which.
 
     ``elsewhere`` maps what other libraries say to the word here.
     """
-    words = allowed if isinstance(allowed, dict) else list(allowed)  # it is looked up in a dict at once
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(words)}, got {shown(value)}")
-    if value not in words:
-        near = [word for word in words if word in (value.lower(), elsewhere.get(value.lower()))]
-        near = near or difflib.get_close_matches(value, words, 1)
+        raise TypeError(f"{name} must be one of {', '.join(allowed)}, got {shown(value)}")
+    if value not in allowed:
+        near = [word for word in allowed if word in (value.lower(), elsewhere.get(value.lower()))]
+        near = near or difflib.get_close_matches(value, allowed, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(words)}, got {shown(value)}{hint}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {shown(value)}{hint}")
     return value
 
 

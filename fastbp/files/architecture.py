@@ -42,12 +42,10 @@ def describe(part: Any, table: Mapping[str, type]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None:
-        return None
+    if value is None or isinstance(value, (str, bool)):
+        return value
     if isinstance(value, np.ndarray):
         return list(value.shape)
-    if isinstance(value, (str, bool, np.bool_)):
-        return value if isinstance(value, str) else bool(value)
     return int(value) if isinstance(value, Integral) else float(value)
 
 

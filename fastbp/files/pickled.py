@@ -23,7 +23,7 @@ class _Type:
 
     def made(self) -> np.dtype:
         """The dtype, of real numbers."""
-        dtype = np.dtype(str(self.name)).newbyteorder("=" if self.order == "|" else self.order)
+        dtype = np.dtype(str(self.name)).newbyteorder(self.order)
         if dtype.kind not in _KINDS:
             raise ValueError(f"an array of {dtype}")
         return dtype
@@ -43,7 +43,7 @@ class _Array:
         """The array, in memory of its own."""
         data, dtype, shape, order = self.state
         kind = dtype.made()
-        if any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) * kind.itemsize != len(data):
+        if math.prod(shape) * kind.itemsize != len(data):  # reshape would take a size of -1 for any
             raise ValueError(f"an array of shape {shape} with {len(data)} bytes")
         array = np.frombuffer(data, kind).reshape(shape, order=order)
         return array.astype(kind.newbyteorder("="), order="K")

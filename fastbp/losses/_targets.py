@@ -28,7 +28,7 @@ def as_targets(
             f"t of shape {t.shape} does not fit {name} of shape {shape}: "
             f"t must hold a class label for each row of {name}, or have the shape of {name}"
         )
-    return _as_labels(t if t.ndim == 1 else t.reshape(n_rows), n_classes)
+    return _as_labels(t.reshape(n_rows), n_classes)
 
 
 def _as_labels(t: np.ndarray, n_classes: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def _as_labels(t: np.ndarray, n_classes: int) -> np.ndarray:
             n = int(np.argmax(labels != t))
             raise ValueError(f"t[{n}] is {t[n]}, no class label: an integer in 0..{n_classes - 1}")
     else:
-        labels = t.copy() if t.dtype == np.intp else t.astype(np.intp, order="C")
+        labels = t.astype(np.intp, order="C")
     # A copy, so that these are the labels that kernels meet.
     n = first_outside(labels, 0, n_classes - 1)
     if n >= 0:

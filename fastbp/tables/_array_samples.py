@@ -95,6 +95,6 @@ def _entries(t: np.ndarray, target: str) -> np.ndarray:
         t = whole(t.astype(np.float64))
     if t.dtype.kind == "f":
         return t
-    if t.ndim == 2 and t.min() == 0 and t.max() == 1 and (t.sum(axis=1) == 1).all():
+    if t.ndim == 2 and t.min() == 0 and (t.sum(axis=1) == 1).all():
         return np.argmax(t, axis=1)
     return t.astype(np.int64)

@@ -56,7 +56,7 @@ class Npz:
                 if member.file_size > memory():
                     raise DataError(f"{called} unpacks to {shown_size(member.file_size)}, more memory than there is")
                 packed = member.compress_size
-                if member.compress_type == zipfile.ZIP_DEFLATED and member.file_size > MOST_PACKED * (packed + 1):
+                if member.compress_type == zipfile.ZIP_DEFLATED and member.file_size > MOST_PACKED * packed:
                     raise DataError(f"{called} is damaged: {packed} bytes cannot unpack to so many")
                 with archive.open(member) as file:
                     _check_header(called, file, member.file_size)
@@ -76,12 +76,12 @@ def _check_header(called: str, file: BinaryIO | Any, size: int) -> None:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
         shape, _, dtype = read(file, LARGEST_HEADER)
-    except (ValueError, TypeError, SyntaxError):
+    except ValueError:
         raise DataError(f"{called} is damaged: its header cannot be read") from None
     if dtype.hasobject:
         raise DataError(f"{called} holds Python objects, which are not loaded: save it as numbers or text")
     there = size - file.tell()
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != there:
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != there:
         raise DataError(f"{called} is damaged: {dtype} of shape {shape} in {there} bytes")
 
 
