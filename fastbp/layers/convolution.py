@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import remembered, setting
+from fastbp.basics._attributes import left, remembered, setting
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import convolution as of
 from fastbp.kernels.convolution import correlate, gradient_of_filters
@@ -82,7 +82,7 @@ stride, pad = int(stride), int(pad)
     stride: int = setting(stride_setting)
     pad: int = setting(pad_setting)
     x: np.ndarray | None = remembered(0)
-    _last: tuple[np.ndarray | None] = (None,)
+    _last: tuple[np.ndarray | None] = left((None,))
 
     def __init__(self, W: np.ndarray, b: np.ndarray | None, stride: int = 1, pad: int = 0) -> None:
         if isinstance(W, (int, float, np.number)):
