@@ -1,4 +1,4 @@
-"""The gradients of fastbp.book's networks by a program: the bits of layer by layer, and when it is not one."""
+"""The gradients of fastbp.book's networks by a program: the numbers of layer by layer, and when it is not one."""
 
 import copy
 import pickle
@@ -29,6 +29,7 @@ def mlp(**options):
 
 KINDS = {
     "simple": ((2, 9, 12), lambda **more: SimpleConvNet((2, 9, 12), param(4, 3, 2, 2), 7, K, **more)),
+    "windows": ((2, 12, 11), lambda **more: SimpleConvNet((2, 12, 11), param(4, 5, 1), 7, K, **more)),
     "deep": (
         (2, 12, 9),
         lambda **more: DeepConvNet(
@@ -65,11 +66,15 @@ def batches(kind, n, rows=N, dtype=np.float64):
     return [(rng.random((rows, *KINDS[kind][0])).astype(dtype), rng.integers(0, K, rows)) for _ in range(n)]
 
 
-def assert_same(got, expected):
+def assert_same(got, expected, kind=None):
+    """The same bits; of filters before a pooling, whose gradients programs add up in another order, to rounding."""
     for a, b in zip(got, expected, strict=True):
         assert (a is None) == (b is None)
-        np.testing.assert_array_equal(a, b)
         assert np.asarray(a).dtype == np.asarray(b).dtype
+        if kind == "windows" and np.asarray(a).dtype.kind == "f":
+            np.testing.assert_allclose(a, b, rtol=0, atol=500 * np.finfo(np.asarray(a).dtype).eps)
+        else:
+            np.testing.assert_array_equal(a, b)
 
 
 def left_in(net, names):
@@ -96,11 +101,11 @@ def steps(net, data, seen=()):
 @kinds
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("one_hot", [False, True])
-def test_steps_are_those_of_layer_by_layer_to_the_bit(kind, dtype, one_hot, ran):
+def test_steps_are_those_of_layer_by_layer(kind, dtype, one_hot, ran):
     own, other = nets(kind, dtype=dtype)
     data = [(x, np.eye(K)[t] if one_hot else t) for x, t in batches(kind, 6, dtype=dtype)]
     got, expected = (steps(net, data, seen=(3, 4)) for net in (own, other))
-    assert_same(got, expected)
+    assert_same(got, expected, kind)
     assert ran.count(True) == len(ran) >= 4
 
 
@@ -117,13 +122,13 @@ def test_what_a_forward_leaves_is_there_before_the_update_and_after(kind, ran):
         for p in net.params.values():
             p += 1
     assert ran[-1]
-    assert_same(left_in(own, ATTRIBUTES), left_in(other, ATTRIBUTES))
+    assert_same(left_in(own, ATTRIBUTES), left_in(other, ATTRIBUTES), kind)
     dout = np.ones((N, K))
     for net in (own, other):
         net.dx = [dout]
         for layer in reversed(net._in_order()):
             net.dx.append(layer.backward(net.dx[-1]))
-    assert_same(own.dx, other.dx)
+    assert_same(own.dx, other.dx, kind)
 
 
 def test_copies_of_a_network_keep_the_pass_and_copies_of_a_layer_alone_do_not(ran):
@@ -153,7 +158,7 @@ def test_other_batches_in_turns(kind, ran):
     some += [(x[::2], t[::2]), (x, np.eye(K)[t]), (x.astype(np.float16), t.astype(float)), (x.tolist(), t.tolist())]
     some[0][0].flags.writeable = False
     got, expected = (steps(net, some * 3) for net in (own, other))
-    assert_same(got, expected)
+    assert_same(got, expected, kind)
     assert ran
 
 
@@ -347,8 +352,8 @@ def test_copies_train_by_programs_of_their_own(kind, copied, ran):
     n_runs = len(ran)
     found = steps(twin, data[4:])
     assert len(ran) > n_runs
-    assert_same(net.params.values(), before)
-    assert_same(steps(net, data[4:]), found)
+    assert_same(net.params.values(), before, kind)
+    assert_same(steps(net, data[4:]), found, kind)
 
 
 def test_a_second_thread_goes_by_the_layers():
