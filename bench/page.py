@@ -16,6 +16,7 @@ from .table import amount, block, duration, in_order, jobs, machine, summary
 
 TITLES = {
     "book": "The book's whole job",
+    "book step": "Training steps of the book's networks, as its scripts do them",
     "step": "One training step, the mini-batch chosen already",
     "start": "What a user waits for",
     "memory": "Peak of memory while training, beyond imports",

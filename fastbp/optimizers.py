@@ -20,6 +20,8 @@ from fastbp.schedules import Schedule, replace
 
 __all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop", "get_optimizer"]
 
+NO_STATES = NOTHING, NOTHING
+
 _SLOTS = {  # where the kernel looks for a setting
     "momentum": kernels.MEMORY,
     "decay_rate": kernels.MEMORY,
@@ -55,13 +57,17 @@ class Moved(NamedTuple):
 
 def take_step(moved: Iterable[Moved], kind: int, hyper: np.ndarray, lr: float, scale: float = 1.0) -> None:
     """Have a ``kind`` of ``fastbp.kernels.optimizer`` move all of these, in one call for each type."""
-    tables: dict[np.dtype, list[tuple[int, ...]]] = {}
+    tables: dict[np.dtype, list[int]] = {}  # row after row in one list, which NumPy reads in half the time of many
     for x, dx, states, steps in moved:
-        first, second, *_ = *(address_of(state) if state.size else NOTHING for state in states), NOTHING, NOTHING
-        tables.setdefault(x.dtype, []).append((address_of(x), address_of(dx), first, second, x.size, steps))
+        table = tables.get(x.dtype)
+        if table is None:
+            table = tables[x.dtype] = []
+        kept = [address_of(state) if state.size else NOTHING for state in states]
+        table += (address_of(x), address_of(dx), *kept, *NO_STATES[len(kept) :], x.size, steps)
     team = _team.current().address
     for dtype, table in tables.items():
-        kernels.optimizer_steps(team, kind, np.array(table, np.int64), hyper, lr, scale, dtype.type(1))
+        words = np.array(table, np.int64).reshape(-1, kernels.STEP + 1)
+        kernels.optimizer_steps(team, kind, words, hyper, lr, scale, dtype.type(1))
 
 
 def as_pair(key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import fastbp.reference.book
 from fastbp import reference
 
 from .. import book_layers
 from ..bench_book import book_loop
+from ..bench_book_networks import steps
 from ..bench_layers import prepared
 from ..networks import Network
 from ..row import Unsuitable, Work
@@ -30,6 +32,12 @@ def training_in_float32(steps: int) -> Work:
 def layer(*arguments: Any) -> Work:
     call = prepared(book_layers, *arguments)
     return Work(call, call)
+
+
+@FLOAT64.does("book step")
+def step(name: str, dtype: str) -> Work:
+    """Of the plain twins of ``fastbp.book``."""
+    return steps(fastbp.reference.book, name, dtype)
 
 
 @FLOAT64.does("predict")

@@ -28,6 +28,7 @@ from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import BATCH, NETWORK, book_loop, work
 from ..bench_book import RATE as BOOK_RATE
+from ..bench_book_networks import steps as steps_of_the_book
 from ..bench_convolution import RATES as CONVOLUTIONAL_RATES
 from ..bench_convolution import both_passes, operands, passing, rule
 from ..bench_convolution import network as convolutional_network
@@ -252,6 +253,12 @@ def convolutional_step(name: str) -> Work:
     kind = {"sgd": fastbp.optimizers.SGD, "adam": fastbp.optimizers.Adam}[rule(name)]
     optimizer = kind(CONVOLUTIONAL_RATES[rule(name)])
     return Work(lambda: net.step(x, t, optimizer), lambda: [*net.params.values()])
+
+
+@COMPILED.does("book step")
+def book_step(name: str, dtype: str) -> Work:
+    """Of ``fastbp.book``, as its scripts are."""
+    return steps_of_the_book(fastbp.book, name, dtype)
 
 
 @COMPILED.does("layer both ways")

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import cache
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, Protocol
+from weakref import ref
 
 
 def arguments_of(cls: Any) -> tuple[str, ...]:
@@ -54,3 +55,60 @@ def remembered(place: int) -> Any:
     meets the half of one forward beside the half of another.
     """
     return _Remembered(place)
+
+
+class Recalls(Protocol):
+    """Who knows what a forward would have left in layers."""
+
+    def recall(self, layer: Any, place: int) -> None:
+        """Leave it in the layer with that number."""
+
+
+class _Known:
+    """Who recalls it, for as long as they live; nobody in a deep copy, or in what was pickled."""
+
+    def __init__(self, who: Recalls | None = None, place: int = 0) -> None:
+        self._who, self._place = who if who is None else ref(who), place
+
+    def recall(self, layer: Any) -> None:
+        if self._who is not None and (who := self._who()) is not None:
+            who.recall(layer, self._place)
+
+    def __reduce__(self) -> Any:
+        return _Known, ()
+
+
+class _Left:
+    """Without ``__set__``: what stands in the layer's own dict is found there, as fast as any."""
+
+    def __init__(self, before: Any) -> None:
+        self._before = before
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        if layer is None:
+            return self._before
+        attributes, name = layer.__dict__, self._name
+        if (known := attributes.get("_known")) is not None and name in layer.remembers:
+            known.recall(layer)
+        return attributes.get(name, self._before)
+
+
+def left(before: Any) -> Any:
+    """What ``forward`` leaves in the layer's dict; ``before`` the first, unless somebody ``recalls`` it."""
+    return _Left(before)
+
+
+def recalls(layer: Any, who: Recalls, place: int) -> None:
+    """Have ``who``, for as long as it lives, recall what was ``left`` in a layer, where that is asked for and missing.
+
+    So a pass that went through a program need put nothing into layers that nobody looks at.
+    """
+    layer.__dict__["_known"] = _Known(who, place)
+
+
+def recalls_no_more(layer: Any) -> None:
+    """Have nobody recall what was ``left`` in a layer."""
+    layer.__dict__.pop("_known", None)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastbp.basics._arguments import float_type
 from fastbp.basics._check import as_array
 from fastbp.basics.gradient import numerical_gradient
+from fastbp.book._passes import Passes
 from fastbp.book.layers import BatchNormalization, Dropout, SoftmaxWithLoss
 from fastbp.layers._layer import propagate
 
@@ -27,6 +28,7 @@ class BookNetwork:
     """
 
     layers: Any
+    _passes: Passes | None = None
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.dtype = float_type("dtype", dtype)
@@ -89,6 +91,24 @@ class BookNetwork:
         return {name: numerical_gradient(loss, p) for name, p in self.params.items()}
 
     def _propagate(self, x: ArrayLike, t: ArrayLike) -> None:
-        """Leave in each layer the gradient of the training loss."""
-        self._loss_in_training(x, t)
-        propagate(self._in_order(), self.last_layer.backward())
+        """Leave in each layer the gradient of the training loss: by a program where all is as it was made here."""
+        layers = self._in_order()
+        if not (self._is_as_made() and self._by_program(layers, x, t)):
+            self._loss_in_training(x, t)
+            propagate(layers, self.last_layer.backward())
+
+    def _is_as_made(self) -> bool:
+        """Whether the loss of this network, also of a subclass, is the one that is written here."""
+        methods = self.predict, self.loss, self._loss_in_training, self._scores
+        return all(getattr(method, "__module__", "").startswith("fastbp.book.") for method in methods)
+
+    def _by_program(self, layers: Any, x: ArrayLike, t: ArrayLike) -> bool:
+        if self._passes is None:
+            self._passes = Passes()
+        return self._passes.run(layers, self.last_layer, x, t)
+
+    def __getstate__(self) -> dict[str, Any]:
+        for part in (*self._in_order(), self.last_layer):  # which a copy of them could not recall any more
+            for name in getattr(part, "remembers", ()):
+                getattr(part, name, None)
+        return {name: value for name, value in vars(self).items() if name != "_passes"}  # with addresses and locks

@@ -11,11 +11,14 @@ from fastbp.basics import _check, _team
 from fastbp.book import functions
 from fastbp.book.functions import *  # noqa: F403 (as scripts that say import * get it from the book's module)
 from fastbp.book.util import col2im, im2col
+from fastbp.kernels import instructions as of
 from fastbp.layers import convolution, dropout, pooling
 from fastbp.layers.affine import Affine
 from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.batch_normalization import BatchNormalization
 from fastbp.losses.softmax_with_loss import SoftmaxWithLoss
+from fastbp.programs._lowering import Lowering
+from fastbp.programs._operand import Operand
 
 __all__ = [
     *functions.__all__,
@@ -66,6 +69,18 @@ class Dropout(dropout.Dropout):
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x (1 - dropout_ratio)``, without touching the mask of the last ``forward``."""
         return self.forward(x, False)
+
+    def lower_with(self, mask: int, p: Lowering, x: Operand) -> Operand:
+        """Write the instructions of a training pass, before which a mask is drawn and put at an address."""
+        n, y = p.rows * x.columns, p.buffer((self, "y"), x.columns)
+        p.emit(of.DropoutGradient(x.address, mask, y, n, 1.0))
+
+        def backward(dy: int, wanted: bool) -> int:
+            p.emit(of.DropoutGradient(dy, mask, dy, n, 1.0))
+            return dy
+
+        p.on_backward(self, backward)
+        return Operand(y, x.shape)
 
 
 class Convolution(convolution.Convolution):

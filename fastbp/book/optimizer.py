@@ -55,7 +55,7 @@ class _Optimizer:
         """A parameter, its gradient and its states in the form that the kernel takes, apart from their shape."""
         if key not in grads:
             raise ValueError(f"grads must have the keys of params, which has {key!r}, got {list(grads)}")
-        if isinstance(param, np.ndarray) and param.flags.writeable and not param.flags.carray:
+        if isinstance(param, np.ndarray) and not param.flags.carray and param.flags.writeable:
             param = np.array(param, order="C")  # update puts the result back
         x, dx = as_pair(key, param, grads[key])
         kept = []
@@ -89,7 +89,7 @@ def _take(
 ) -> None:
     """A step of a ``kind`` of ``fastbp.kernels.optimizer``."""
     hyper = np.zeros(kernels.N_HYPER)
-    hyper[[kernels.MEMORY, kernels.BETA2, kernels.EPS]] = memory, beta2, eps
+    hyper[kernels.MEMORY], hyper[kernels.BETA2], hyper[kernels.EPS] = memory, beta2, eps
     take_step(moved, kind, hyper, lr, scale)
 
 

@@ -142,6 +142,12 @@ def _images(dtype: np.dtype) -> None:
         net.loss(x, t)  # layer by layer, with the running statistics
         net.predict(x)
         net.fit(x, t, batch_size=3, seed=0, progress=False)
+    pooled = [
+        Convolution(np.full((2, 1, 2, 2), 0.1, dtype), None),
+        MaxPooling(2, 2),
+        Affine(np.full((128, 2), 0.1, dtype), None),
+    ]
+    Sequential(pooled, in_shape=x.shape[1:]).step(x, t)
 
 
 def _loss(loss: type, x: np.ndarray) -> None:

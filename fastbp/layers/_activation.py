@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
+from fastbp.basics._attributes import left
 from fastbp.kernels.elementwise import function_backward, function_forward
 from fastbp.kernels.entry import Entry
 from fastbp.layers._layer import Layer
@@ -46,7 +47,7 @@ class Activation(Layer):
     c: str  # the body of a function of one ``REAL x``, and ``number``
 
     remembers: ClassVar[tuple[str, ...]] = ("out",)
-    out: np.ndarray | None = None
+    out: np.ndarray | None = left(None)
 
     _entries: Any  # of its two kernels
 

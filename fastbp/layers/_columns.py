@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
+from fastbp.basics._attributes import left
 from fastbp.kernels.columns import shape_of_partial
 from fastbp.layers._layer import Layer
 from fastbp.programs._lowering import Lowering
@@ -19,7 +20,7 @@ class ColumnLayer(Layer):
     remembers = ("_last",)
 
     _factor: str  # the attribute that the columns are multiplied by at the end
-    _last: tuple[Any, ...] | None = None  # what backward works with, rows (N, K) first, and the shape of x last
+    _last: tuple[Any, ...] | None = left(None)  # what backward works with, rows (N, K) first, and the shape of x last
 
     def _taken(self, *names: str) -> list[np.ndarray]:
         """The factor and the arrays of these names as they are now, each looked at once, in arrays of their own.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
+from fastbp.basics._attributes import recalls_no_more
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
@@ -162,6 +163,7 @@ class Layer:
 
     def forget(self) -> None:
         """Forget the last ``forward``, as if there had been none."""
+        recalls_no_more(self)
         for name in self.remembers:
             self.__dict__.pop(name, None)
 

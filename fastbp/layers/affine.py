@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import remembered
+from fastbp.basics._attributes import left, remembered
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward, affine_gradients
@@ -69,7 +69,7 @@ class Affine(Layer):
     x: np.ndarray | None = remembered(0)
     original_x_shape: tuple[int, ...] | None = remembered(1)
     # And x once more, as it was and as the kernels took it; the shape once more where the two are the same (N, I).
-    _last: tuple[Any, Any, Any, Any, Any] = (None, None, None, None, None)
+    _last: tuple[Any, Any, Any, Any, Any] = left((None, None, None, None, None))
 
     def __init__(self, W: np.ndarray, b: np.ndarray | float | None) -> None:
         if isinstance(W, (int, float, np.number)):

@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import remembered, setting
+from fastbp.basics._attributes import left, remembered, setting
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import convolution as of
 from fastbp.kernels.convolution import correlate, gradient_of_filters
 from fastbp.kernels.convolution_plan import Shape, elements_of_parts, forward, input_gradient, weight_gradient
 from fastbp.kernels.gemm import LINEAR, NOTHING
+from fastbp.kernels.pooled_filters import PooledWeightGradient, elements_of_pooled_parts, pooled_filters
+from fastbp.kernels.pooling import MaxPoolingGradient, Pool
 from fastbp.layers._images import (
     as_image_shape,
     as_images,
@@ -82,7 +84,7 @@ stride, pad = int(stride), int(pad)
     stride: int = setting(stride_setting)
     pad: int = setting(pad_setting)
     x: np.ndarray | None = remembered(0)
-    _last: tuple[np.ndarray | None] = (None,)
+    _last: tuple[np.ndarray | None] = left((None,))
 
     def __init__(self, W: np.ndarray, b: np.ndarray | None, stride: int = 1, pad: int = 0) -> None:
         if isinstance(W, (int, float, np.number)):
@@ -224,12 +226,17 @@ stride, pad = int(stride), int(pad)
                 for plan in plans:
                     at = p.keep_as(said, plan)
                     p.emit(of.ConvolutionInputGradient(dy, W, dx, n_images, at, *slope))
-            plan = weight_gradient(shape, p.dtype)
-            partial = p.array((self, "partial"), (elements_of_parts(plan, p.most_rows),))
             place = p.place_of if p.fused_step else p.gradient_of
-            dW, db = place(own_W), place(own_b) if own_b.size else NOTHING
-            at = p.keep_as(said, plan)
-            p.emit(of.ConvolutionWeightGradient(x.address, dy, dW, db, n_images, at, partial, p.adds, p.fused_step))
+            gradients = place(own_W), place(own_b) if own_b.size else NOTHING
+            how = p.adds, p.fused_step
+            if not wanted and (pooled := _behind_pooling(p, dy, shape)) is not None:
+                plan, *behind = pooled
+                room = p.keep_as(said, plan), p.array((self, "sums"), (elements_of_pooled_parts(plan, p.most_rows),))
+                p.emit(PooledWeightGradient(x.address, *behind, *gradients, n_images, *room, *how))
+            else:
+                plan = weight_gradient(shape, p.dtype)
+                room = p.keep_as(said, plan), p.array((self, "partial"), (elements_of_parts(plan, p.most_rows),))
+                p.emit(of.ConvolutionWeightGradient(x.address, dy, *gradients, n_images, *room, *how))
             return dx
 
         p.on_backward(self, backward)
@@ -262,3 +269,19 @@ stride, pad = int(stride), int(pad)
     def __repr__(self) -> str:
         bias = "" if self.b is not None else ", without bias"
         return f"Convolution{np.shape(self.W)}"[:-1] + f", stride={self.stride}, pad={self.pad}{bias})"
+
+
+def _behind_pooling(p: Lowering, dy: int, shape: Shape) -> tuple[np.ndarray, int, int] | None:
+    """A plan that does without ``dy``, the gradient behind a max pooling, and its places; None where there is none.
+
+    That pooling was about to make ``dy`` of its gradient, and its instruction is taken back.
+    """
+    last = p.last_if(MaxPoolingGradient)
+    if last is None or last.dx != dy:
+        return None
+    pool = Pool(*p.kept_at(last.plan)[: len(Pool._fields)].tolist())
+    plan = pooled_filters(shape, pool, p.dtype)
+    if plan is None:
+        return None
+    p.take_back()
+    return plan, last.dy, last.places

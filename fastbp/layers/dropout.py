@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import remembered, setting
+from fastbp.basics._attributes import left, remembered, setting
 from fastbp.kernels import instructions as of
 from fastbp.kernels.dropout import drop, drop_backward
 from fastbp.kernels.entry import Entry
@@ -63,7 +63,7 @@ class Dropout(Layer):
     stream: int = setting(_word)
     step: int = setting(_word)
     mask: np.ndarray | None = remembered(0)
-    _last: tuple[np.ndarray | None, float] = (None, 1.0)  # and the probability that its elements were kept with
+    _last: tuple[np.ndarray | None, float] = left((None, 1.0))  # and the probability that its elements were kept with
 
     def __init__(self, p: float = 0.5, seed: int | None = None, *, dropout_ratio: float | None = None) -> None:
         if dropout_ratio is not None and p != 0.5:

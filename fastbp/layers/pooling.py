@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
-from fastbp.basics._attributes import remembered, setting
+from fastbp.basics._attributes import left, remembered, setting
 from fastbp.kernels import pooling as of
 from fastbp.kernels.convolution_plan import Shape
 from fastbp.kernels.gemm import LINEAR
@@ -127,7 +127,7 @@ class MaxPooling(_Pooling):
 
     x: np.ndarray | None = remembered(0)
     arg_max: np.ndarray | None = remembered(1)
-    _last: tuple[Any, Any] = (None, None)
+    _last: tuple[Any, Any] = left((None, None))
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return the largest numbers (N, C, OH, OW) of the windows of images ``x`` (N, C, H, W).

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
-from fastbp.basics._attributes import setting
+from fastbp.basics._attributes import left, setting
 from fastbp.kernels import activations as kernels
 from fastbp.kernels.entry import Entry
 from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
@@ -38,7 +38,7 @@ class Relu(Activation):
     numpy = "return np.where(x <= 0, DTYPE(0), x)"
 
     remembers = ("mask",)
-    mask: np.ndarray | None = None
+    mask: np.ndarray | None = left(None)
     lower = Activation.lower  # which writes what forward and backward do
 
     def forward(self, x: ArrayLike) -> np.ndarray:

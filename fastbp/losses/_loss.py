@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import arguments_of, remembered
+from fastbp.basics._attributes import arguments_of, left, remembered
 from fastbp.losses._targets import as_targets
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
@@ -79,10 +79,11 @@ class Loss:
     targets: ClassVar[str] = NUMBERS
     link: ClassVar[Any] = None  # the class of the layer that makes outputs of scores; None where they are the same
 
+    remembers: ClassVar[tuple[str, ...]] = ("_last",)
     loss: Any = remembered(0)
     y: np.ndarray | None = remembered(1)
     t: np.ndarray | None = remembered(2)
-    _last: tuple[Any, ...] = (None, None, None, None, None)  # and the weights of the samples, and ``_taken``
+    _last: tuple[Any, ...] = left((None, None, None, None, None))  # and the weights of the samples, and ``_taken``
 
     def forward(self, x: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
         raise NotImplementedError

@@ -214,6 +214,18 @@ class Lowering:
         _form(cast(Any, type(instruction)), self.dtype)
         self._instructions.append(instruction)
 
+    def last_if(self, kind: Any) -> Any:
+        """The last instruction if it is of that kind; else None."""
+        return self._instructions[-1] if self._instructions and isinstance(self._instructions[-1], kind) else None
+
+    def take_back(self) -> None:
+        """Do without the last instruction, whose work the next one does with its own."""
+        self._instructions.pop()
+
+    def kept_at(self, address: int) -> np.ndarray:
+        """What was kept, by its address."""
+        return next(array for array, _ in self._kept if array_address(array) == address)
+
     def on_backward(self, layer: Passed, write: Backward) -> None:
         """Have ``write`` write the backward pass of ``layer`` when it is its turn."""
         if not self.predicts:
