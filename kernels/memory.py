@@ -30,6 +30,27 @@ def store(typingctx, address, value):
 
 
 @intrinsic
+def relaxed_load(typingctx, address):
+    """The int64 at ``address`` as one thread or another wrote it, whole; it says nothing of other memory."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load_atomic(_word(builder, arguments[0]), "monotonic", 8)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def relaxed_store(typingctx, address, value):
+    """Write ``value`` whole to ``address``, for ``relaxed_load``."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], _word(builder, arguments[0]), "monotonic", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
 def atomic_load(typingctx, address):
     """The int64 at ``address``, with all that was written before whoever stored it."""
 

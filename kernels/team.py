@@ -22,7 +22,7 @@ from .cores import LEAVE_WORDS, current_core, leave_core
 from .instructions import operands
 from .isa import SCRATCH_BYTES, ZERO_BYTES
 from .machine import FIXED, Machine
-from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, store
+from .memory import atomic_add, atomic_load, atomic_replace, atomic_store, load, relaxed_load, relaxed_store, store
 
 # Words of the team, those that several threads write a cache line apart.
 SIZE, STOP, FUNCTION, ARGUMENTS, CORE, SCRATCH, TILES32, TILES64, GEMM32, GEMM64, MEMBERS_OWN, MACHINE = range(12)
@@ -210,7 +210,7 @@ def spread(team, parts, job, least=0):
         return
     store(team + 8 * FUNCTION, function)
     store(team + 8 * ARGUMENTS, arguments)
-    store(team + 8 * CORE, current_core())
+    relaxed_store(team + 8 * CORE, current_core())
     store(team + 8 * POSTED, load(team + 8 * POSTED) + parts - first)
     atomic_store(team + 8 * LEFT, parts - first)
     atomic_store(team + 8 * TICKET, parts * HIGH + first)
@@ -285,7 +285,7 @@ def _leave_owner(team, member):
     To the kernel of a virtual machine, an idle core that its host has put to sleep looks taken. It then starts or wakes
     a thread on the core of whoever does so, and the two take turns there, for a tenth of a second.
     """
-    core = load(team + 8 * CORE)
+    core = relaxed_load(team + 8 * CORE)  # of a later job, where this member comes late
     if current_core() == core:
         leave_core(core, alone_of(team, member) + 8 * CORES)
 

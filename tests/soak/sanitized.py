@@ -1,6 +1,6 @@
-"""Kernels with LLVM's address sanitizer in them, for a process that has its runtime preloaded: see ``test_sanitizers``.
+"""Kernels with one of LLVM's sanitizers in them, for a process that has its runtime preloaded: see ``test_sanitizers``.
 
-llvmlite has no such pass. Each kernel that LLVM has optimised is therefore written as text, goes through
+llvmlite has no such passes. Each kernel that LLVM has optimised is therefore written as text, goes through
 another LLVM's ``opt``, which puts the checks in, and comes back. What that one is too old for is said in its words.
 """
 
@@ -11,14 +11,17 @@ import llvmlite.binding as llvm
 
 from fastbp.kernels._target import _Library
 
-PASSES, ATTRIBUTE = ("-passes=asan", "-asan-globals=0"), "sanitize_address"  # of the functions that they work on
+PASSES = {
+    "address": ("-passes=asan", "-asan-globals=0"),
+    "thread": ("-passes=tsan-module,function(tsan)",),
+}
 # Since LLVM 20; without them the optimiser knows less, and the text means the same.
 YOUNG = re.compile(
     r" ?(?:, (?:errnomem|target_mem\d): \w+|captures\(\w+\)|nocreateundeforpoison|dead_on_return|samesign)"
     r"|^.*@llvm\.lifetime\.(?:start|end)\..*$",
     re.MULTILINE,
 )
-MASKED = re.compile(r"^.*@llvm\.masked\.(?:load|store)\..*$", re.MULTILINE)
+MASKED = re.compile(r"^.*@llvm\.masked\.(?:load|store|gather|scatter)\..*$", re.MULTILINE)
 ATTRIBUTES = re.compile(r"^(attributes #\d+ = \{|define [^#\n]*\) (?:(?:local_)?unnamed_addr )?)", re.MULTILINE)
 
 
@@ -31,20 +34,20 @@ def _with_alignment(found):
     """A line with a masked load or store whose alignment is an operand, as it was before LLVM 22."""
     line = found[0]
     if line.startswith("declare"):
-        return re.sub(r"\bptr(?: \w+)*", "ptr, i32 immarg", line)
-    return re.sub(r"\bptr (?:\w+ )*?align (\d+) ([^,()]+)", r"ptr \2, i32 \1", line)
+        return re.sub(r"(\bptr\b>?)[ \w]*", r"\1, i32 immarg", line)
+    return re.sub(r"(\bptr\b>?) (?:\w+ )*?align (\d+) ([^,()]+)", r"\1 \3, i32 \2", line)
 
 
-def instrument(opt):
-    """Have every kernel that is compiled from now on checked, by what the program ``opt`` puts in."""
+def instrument(opt, sanitizer):
+    """Have every kernel that is compiled from now on checked by a ``sanitizer``, which the program ``opt`` puts in."""
     optimize = _Library._optimize_final_module
 
     def optimize_and_instrument(library):
         optimize(library)
         if library._part:
             return
-        text = ATTRIBUTES.sub(rf"\1 {ATTRIBUTE} ", older(str(library._final_module)))
-        run = subprocess.run([opt, *PASSES, "-o", "-"], input=text.encode(), capture_output=True)
+        text = ATTRIBUTES.sub(rf"\1 sanitize_{sanitizer} ", older(str(library._final_module)))
+        run = subprocess.run([opt, *PASSES[sanitizer], "-o", "-"], input=text.encode(), capture_output=True)
         if run.returncode:
             raise RuntimeError(run.stderr.decode())
         library._final_module = llvm.parse_bitcode(run.stdout)

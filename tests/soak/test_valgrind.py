@@ -22,6 +22,7 @@ RUN = """
 import os, sys
 sys.path += [".."]
 import checked_networks
+checked_networks.alone()
 """
 UNDER = "import os, sys; os.execvp('valgrind', ['valgrind', '--error-limit=no', *sys.argv[1:]])"
 
@@ -30,10 +31,10 @@ UNDER = "import os, sys; os.execvp('valgrind', ['valgrind', '--error-limit=no', 
 def test_nothing_is_read_that_was_not_written(cpu, tmp_path):
     """Errors of compiled code have no name for where they are; Python, NumPy and the loader have their own."""
     settings = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": tmp_path / "cache"}
-    assert python(RUN, cwd=HERE, timeout=3600, **settings).strip() == "done"  # which compiles
+    python(RUN, cwd=HERE, timeout=3600, **settings)  # which compiles
     log = tmp_path / "log"
     command = [f"--log-file={log}", "--num-callers=30", sys.executable, "-c", RUN]
-    assert python(UNDER, *command, cwd=HERE, timeout=3600, PYTHONMALLOC="malloc", **settings).strip() == "done"
+    python(UNDER, *command, cwd=HERE, timeout=3600, PYTHONMALLOC="malloc", **settings)
     text = re.sub(r"==\d+== ?", "", log.read_text())
     found = [error for error in text.split("\n\n") if re.search(r"\b(?:at|by) 0x[0-9A-F]+: \?\?\?", error)]
     assert "ERROR SUMMARY" in text
