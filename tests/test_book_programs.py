@@ -217,6 +217,15 @@ def bias_taken_away(net):
     net.layers["Affine3"].b = None
 
 
+def weights_in_common(net):
+    net.layers["Affine1"].b = net.layers["BatchNorm1"].beta[:]
+
+
+def layer_twice(net):
+    net.layers["Again"] = net.layers["Dropout2"]
+    net.layers.move_to_end("Affine3")
+
+
 def another_class(net):
     class Twice(type(net)):
         def predict(self, x, train_flg=False):
@@ -236,6 +245,8 @@ CHANGES = [
     hook,
     own_loss,
     bias_taken_away,
+    weights_in_common,
+    layer_twice,
     another_class,
 ]
 

@@ -78,7 +78,7 @@ class Held:
                 if type(own) is not np.ndarray or own.shape != array.shape or not own.flags.carray:
                     return None
         fits = found[0].dtype in _check.FLOATS and all(array.dtype == found[0].dtype for array in found)
-        apart = len({id(part) for part in (*layers, *found)}) == len(layers) + len(found)
+        apart = len(set(map(id, layers))) == len(layers) and len(set(map(address_of, found))) == len(found)
         return cls(layers, loss) if fits and apart else None
 
     def is_of(self, layers: Sequence[Any], loss: Any) -> bool:
