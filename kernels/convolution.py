@@ -195,6 +195,26 @@ def _sum_of_places(n, p, x, d, n_images, f, t, one):
     return like(total, one)
 
 
+@kernel(inline=True)
+def added_up(partial, n_parts, of_part, one):
+    """The sums of ``of_part`` elements that each part has at the address ``partial``, added up in the first's place."""
+    sums = view(partial, of_part, one)
+    for part in range(1, n_parts):
+        own = view(partial + size_of(one) * part * of_part, of_part, one)
+        for i in range(sums.size):
+            sums[i] += own[i]
+    return sums
+
+
+@kernel(inline=True)
+def write_bias(db, filters, sums, rate, adds):
+    """What ``gradient_of_filters`` does at ``db``, by the first of the ``sums``."""
+    if db != NOTHING:
+        bias = view(db, filters, rate)
+        for f in range(filters):
+            bias[f] = (bias[f] if adds else like(0, rate)) + rate * sums[f]
+
+
 @kernel
 def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db):
     """The gradients of filters and bias by that with respect to the output; see ``convolution_plan.WeightGradient``.
@@ -214,15 +234,8 @@ def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db)
     arguments = (plan, x, d, partial, units, n_parts, of_tiles, team, one)
     spread(team, n_parts * of_tiles, package(_gradient_part, arguments))
     of_part = n.filters + n.row_tiles * n.tap_tiles * rows * TAP_WIDTH
-    sums = view(partial, of_part, one)
-    for part in range(1, n_parts):
-        own = view(partial + size_of(one) * part * of_part, of_part, one)
-        for i in range(sums.size):
-            sums[i] += own[i]
-    if db != NOTHING:
-        bias = view(db, n.filters, one)
-        for f in range(n.filters):
-            bias[f] = (bias[f] if adds else like(0, one)) + rate * sums[f]
+    sums = added_up(partial, n_parts, of_part, one)
+    write_bias(db, n.filters, sums, rate, adds)
     of_x = operands(Planes, plan + 8 * _PLANES_OF_GRADIENT)
     filters = view(dw, n.filters * n.depth, one)
     for f in range(n.filters):

@@ -29,46 +29,30 @@ def store(typingctx, address, value):
     return types.void(types.int64, types.int64), codegen
 
 
-@intrinsic
-def relaxed_load(typingctx, address):
-    """The int64 at ``address`` as one thread or another wrote it, whole; it says nothing of other memory."""
+def _shared_word(ordering: str):
+    """Intrinsics that read and write an int64 that other threads write and read, whole."""
 
-    def codegen(context, builder, signature, arguments):
-        return builder.load_atomic(_word(builder, arguments[0]), "monotonic", 8)
+    @intrinsic
+    def read(typingctx, address):
+        def codegen(context, builder, signature, arguments):
+            return builder.load_atomic(_word(builder, arguments[0]), ordering, 8)
 
-    return types.int64(types.int64), codegen
+        return types.int64(types.int64), codegen
 
+    @intrinsic
+    def write(typingctx, address, value):
+        def codegen(context, builder, signature, arguments):
+            builder.store_atomic(arguments[1], _word(builder, arguments[0]), ordering, 8)
+            return context.get_dummy_value()
 
-@intrinsic
-def relaxed_store(typingctx, address, value):
-    """Write ``value`` whole to ``address``, for ``relaxed_load``."""
+        return types.void(types.int64, types.int64), codegen
 
-    def codegen(context, builder, signature, arguments):
-        builder.store_atomic(arguments[1], _word(builder, arguments[0]), "monotonic", 8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
-
-
-@intrinsic
-def atomic_load(typingctx, address):
-    """The int64 at ``address``, with all that was written before whoever stored it."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.load_atomic(_word(builder, arguments[0]), "seq_cst", 8)
-
-    return types.int64(types.int64), codegen
+    return read, write
 
 
-@intrinsic
-def atomic_store(typingctx, address, value):
-    """Write ``value`` to ``address`` after all that this thread wrote before."""
-
-    def codegen(context, builder, signature, arguments):
-        builder.store_atomic(arguments[1], _word(builder, arguments[0]), "seq_cst", 8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+# Who loads what was stored sees all that was written before it, and of other memory nothing that is older.
+atomic_load, atomic_store = _shared_word("seq_cst")
+relaxed_load, relaxed_store = _shared_word("monotonic")  # which say nothing of other memory
 
 
 @intrinsic
