@@ -3,6 +3,7 @@
 Each check has the same examples on all ranks, and trains on its own shard of them. Prints a line for each that fails.
 """
 
+import io
 import itertools
 import os
 import runpy
@@ -88,6 +89,28 @@ def without_shuffling_shards_are_used_up_alike():
     np.testing.assert_allclose(vector(net), vector(one), **TO_ROUNDING)
 
 
+def a_shard_is_read_where_it_lies_in_a_file():
+    path = Path(sys.argv[1]) / f"x{SIZE}.npy"
+    if RANK == 0:
+        np.save(path, X)
+    COMM.Barrier()
+    nets = small(), small()
+    together(nets[0])
+    nets[1].fit(np.load(path, mmap_mode="r")[OWN], T[OWN], comm=COMM, seed=5, batch_size=17)
+    assert vector(nets[0]).tobytes() == vector(nets[1]).tobytes()
+
+
+def the_first_rank_alone_shows_progress():
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    before, sys.stderr = sys.stderr, terminal
+    try:
+        together(small(), epochs=9, progress=True)
+    finally:
+        sys.stderr = before
+    assert ("/90 [" in terminal.getvalue()) is (RANK == 0), terminal.getvalue()
+
+
 def patience_ends_all_with_the_best_weights():
     held = X[::-1][:30], (T[::-1][:30] + 1) % 3
     one, net = small(), small()
@@ -113,6 +136,16 @@ def running_statistics_are_the_mean_of_all_rows():
     expected = 0.1 * np.average(means, axis=0, weights=np.diff(BOUNDS))
     np.testing.assert_allclose(net.buffers["running_mean1"], expected, rtol=1e-9)
     assert_same_on_all(net.buffers["running_mean1"].tobytes(), vector(net).tobytes())
+
+
+def running_statistics_are_the_same_on_all_after_steps_apart():
+    for sync_every in (1, 4):
+        nets = [normalized(np.float32) for _ in range(2)]
+        for net in nets:
+            together(net, epochs=3, sync_every=sync_every)
+        buffers = [{name: buffer.tobytes() for name, buffer in net.buffers.items()} for net in nets]
+        assert buffers[0] == buffers[1] and (nets[0].buffers["running_mean1"] != 0).all()
+        assert_same_on_all(buffers[0], vector(nets[0]).tobytes())
 
 
 def ranks_drop_other_units():
@@ -182,18 +215,30 @@ def a_run_goes_on_with_other_ranks():
 
 def what_differs_is_told_on_all():
     last = SIZE - 1
-    other = last == RANK
+    other = int(last == RANK)
     for words, fit in {
-        f"rank {last} has another seed than rank 0": lambda: together(small(), seed=int(other)),
+        f"rank {last} has another seed than rank 0": lambda: together(small(), seed=other),
         f"rank {last} has another batch_size and another optimizer than": lambda: together(
             small(), batch_size=9 + other, optimizer=("sgd", "adam")[other]
         ),
-        f"rank {last} has another vector of parameters than": lambda: together(small(seed=int(other))),
+        f"rank {last} has another vector of parameters than": lambda: together(small(seed=other)),
         f"rank {last} has another network and another": lambda: together(fastbp.mlp([4, 5 + other, 3], seed=0)),
         "x has 3 elements a sample": lambda: small().fit(X[:, : 4 - other], T, comm=COMM),
         "t[0] is 3": lambda: small().fit(X, T * 0 + 3 * other, comm=COMM),
+        "validation_data[0] has 3 elements a sample": lambda: together(
+            small(), validation_data=(X[:9, : 4 - other], T[:9])
+        ),
+        "t must hold real numbers": lambda: small().fit(X[OWN], T[OWN] if RANK == 0 else None, comm=COMM),
         "x must be this rank's shard of the samples, got None": lambda: small().fit(
             *((X, T) if RANK == 0 else (None, None)), comm=COMM
+        ),
+        "x must hold at least one sample": lambda: small().fit(*((X[:0], T[:0]) if other else (X, T)), comm=COMM),
+        f"rank {last} has another validation part": lambda: together(
+            small(), **({"validation_data": (X[:9], T[:9])} if other else {})
+        ),
+        f"rank {last} has another sync_every": lambda: together(small(), sync_every=1 + other),
+        f"rank {last} has another patience": lambda: together(
+            small(), validation_data=(X[:9], T[:9]), patience=1 + other
         ),
     }.items():
         error = raised(fit)

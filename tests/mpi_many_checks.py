@@ -17,6 +17,7 @@ from small_nets import examples
 
 from fastbp import fit_groups, fit_many, load, mlp
 from fastbp.optimizers import SGD, Adam
+from fastbp.training import _ranks
 
 N = 60
 X, T = examples(N, np.float32)
@@ -58,7 +59,8 @@ def all_end_with_what_one_process_comes_to():
         "max_steps": [None, 40, None, None, 2, None, None],
         "sample_weight": rng.random(N),
     }
-    for n, threads in ((7, None), (7, 2), (1, 1), (2, 1), (0, 1)):
+    for n, threads, parcel in ((7, None, 1 << 24), (7, 2, 5000), (7, 1, 1), (1, 1, 1), (2, 1, 1), (0, 1, 1)):
+        _ranks.PARCEL = parcel
         ours = {name: value[:n] if name != "sample_weight" else value for name, value in options.items()}
         one, nets = several(n), several(n)
         expected = told(one, fit_many(one, X, T, **ours))

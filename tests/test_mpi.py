@@ -12,6 +12,7 @@ from small_nets import examples, small
 
 from fastbp import load_checkpoint
 from fastbp.cli import main
+from fastbp.training import _ranks
 
 
 @needs_mpi
@@ -87,6 +88,15 @@ def test_without_mpi4py_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
     with pytest.raises(ImportError, match=r"this needs mpi4py, which is not installed: pip install .*\[mpi\]"):
+        small().fit(*examples(), comm=object())
+
+
+def test_where_mpi4py_finds_no_mpi_the_extra_is_named(monkeypatch):
+    def no_library(*names):
+        raise RuntimeError("cannot load MPI library")  # as mpi4py does
+
+    monkeypatch.setattr(_ranks, "needed", no_library)
+    with pytest.raises(ImportError, match=r"mpi4py finds no library of MPI: pip install .*\[mpi\]"):
         small().fit(*examples(), comm=object())
 
 

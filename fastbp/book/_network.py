@@ -61,7 +61,8 @@ class BookNetwork:
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the mean loss of samples ``x`` with labels or one-hot rows ``t``."""
-        return self.last_layer.forward(self.predict(x), t)
+        loss = self._by_program(x, t, back=False)
+        return self.last_layer.forward(self.predict(x), t) if loss is None else loss
 
     def _loss_in_training(self, x: ArrayLike, t: ArrayLike) -> float:
         return self.loss(x, t)
@@ -92,20 +93,18 @@ class BookNetwork:
 
     def _propagate(self, x: ArrayLike, t: ArrayLike) -> None:
         """Leave in each layer the gradient of the training loss: by a program where all is as it was made here."""
-        layers = self._in_order()
-        if not (self._is_as_made() and self._by_program(layers, x, t)):
+        if self._by_program(x, t, back=True) is None:
             self._loss_in_training(x, t)
-            propagate(layers, self.last_layer.backward())
+            propagate(self._in_order(), self.last_layer.backward())
 
-    def _is_as_made(self) -> bool:
-        """Whether the loss of this network, also of a subclass, is the one that is written here."""
-        methods = self.predict, self.loss, self._loss_in_training, self._scores
-        return all(getattr(method, "__module__", "").startswith("fastbp.book.") for method in methods)
-
-    def _by_program(self, layers: Any, x: ArrayLike, t: ArrayLike) -> bool:
+    def _by_program(self, x: ArrayLike, t: ArrayLike, *, back: bool) -> Any:
+        """The loss of a training pass by a program; None where there is none, or methods are not those of here."""
+        methods = (self.predict, self._scores, self.loss, self._loss_in_training)[: 4 if back else 2]
+        if not all(getattr(method, "__module__", "").startswith("fastbp.book.") for method in methods):
+            return None
         if self._passes is None:
             self._passes = Passes()
-        return self._passes.run(layers, self.last_layer, x, t)
+        return self._passes.run(self._in_order(), self.last_layer, x, t, back=back)
 
     def __getstate__(self) -> dict[str, Any]:
         for part in (*self._in_order(), self.last_layer):  # which a copy of them could not recall any more

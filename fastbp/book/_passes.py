@@ -23,10 +23,11 @@ from fastbp.book.layers import Affine, BatchNormalization, Convolution, Dropout,
 from fastbp.kernels import program
 from fastbp.kernels.entry_program import looking_at
 from fastbp.kernels.gemm import NOTHING
+from fastbp.losses._loss import as_loss, no_weights
 from fastbp.programs._lowering import Lowering, words_with
 from fastbp.programs._operand import Operand
 
-MOST_PROGRAMS = 2  # kept, each with its buffers: of a whole mini-batch, and of what is left at the end
+MOST_PROGRAMS = 4  # kept, each with its buffers: of a whole mini-batch and of what is left at the end, back or not
 MOST_ROWS = 1000  # of a program, in which Ctrl-C is not heard
 CLASSES = (Affine, Convolution, Pooling, BatchNormalization, Relu, Sigmoid, Dropout)
 
@@ -38,6 +39,7 @@ class Held:
     ----------
     parameters : which layer has each, under which name, and what it is
     dtype : of all of these
+    stays : whether a pass that does not go back moves no buffers
     n_classes : outputs
     remembered : the dict of each, and a name of what a forward leaves there
     """
@@ -52,6 +54,7 @@ class Held:
         self.remembered = [(vars(part), name) for part in (*layers, loss) for name in part.remembers]
         self._attributes = [vars(part) for part in (*layers, loss)]
         self.dtype = self._shapes[0][0].dtype
+        self.stays = all(type(layer) is not BatchNormalization for layer in layers)
         self.n_classes = next(layer.W.shape[1] for layer in reversed(self.layers) if type(layer) is Affine)
         settings = [of for part in (*layers, loss) for of in _settings(part)]
         self._look = looking_at(arrays, settings)
@@ -129,12 +132,14 @@ class Pass:
     held : the network
     shape : of the samples (N, ...)
     labels : whether targets are labels (N,) intp, not rows (N, K)
+    back : whether it goes back, too
     """
 
-    def __init__(self, held: Held, shape: tuple[int, ...], labels: bool) -> None:
+    def __init__(self, held: Held, shape: tuple[int, ...], labels: bool, back: bool) -> None:
         self._held, dtype, n = held, held.dtype, shape[0]
         p = self._lowering = _Apart(dtype, n, [array for _, _, array in held.parameters])
-        self._slopes = [(vars(layer), f"d{name}", array.shape) for layer, name, array in held.parameters]
+        parameters = held.parameters if back else []
+        self._slopes = [(vars(layer), f"d{name}", array.shape) for layer, name, array in parameters]
         # Arrays in place of those that runs will bring.
         x, t = np.empty(shape, dtype), np.empty(n if labels else (n, held.n_classes), np.intp if labels else dtype)
         operand, self._outputs, masks = Operand(address_of(x), shape[1:]), [], []
@@ -148,7 +153,9 @@ class Pass:
             self._outputs.append((operand.address, (n, *operand.shape)))
         if operand.shape != (held.n_classes,):
             raise ValueError(f"scores of {held.n_classes} classes are expected at the end, got {operand.shape}")
-        p.backward(held.loss.lower(p, operand, address_of(t), NOTHING, labels))
+        dout = held.loss.lower(p, operand, address_of(t), NOTHING, labels)
+        if back:
+            p.backward(dout)
         self._table = p.table()
         self._mask_shapes = [mask.shape for mask in masks]
         # The words that have the address of one of these arrays, and of which.
@@ -162,10 +169,10 @@ class Pass:
         words[program.OWN_STEP], words[program.N_ROWS], words[program.N_CLASSES] = p.keep(self._step), n, held.n_classes
         self._words, self._one = words, dtype.type(1)
 
-    def run(self, x: np.ndarray, t: np.ndarray, given: Any, labels: Any) -> bool:
-        """Leave the gradients in the layers; False where the loss is not finite, and nothing was done.
+    def run(self, x: np.ndarray, t: np.ndarray, given: tuple[Any, Any]) -> Any:
+        """Return the loss, and leave the gradients in the layers; None where it is not finite, and nothing was done.
 
-        ``x`` and ``t`` are the samples and targets as the program takes them, ``given`` and ``labels`` as they came.
+        ``x`` and ``t`` are the samples and targets as the program takes them, and ``given`` as they came.
         """
         layers = self._held.layers
         state = np.random.get_state() if self._mask_shapes else None
@@ -179,10 +186,10 @@ class Pass:
         if loss != loss:
             if state is not None:
                 np.random.set_state(state)
-            return False
-        self._given, self._labels, self._masks = given, labels, masks
+            return None
+        self._given, self._targets, self._masks, self._loss = given, t, masks, as_loss(loss, self._held.dtype)
         self._leave(slopes)
-        return True
+        return self._loss
 
     def _leave(self, slopes: list[np.ndarray]) -> None:
         """Put gradients into the layers, which recall the rest from here."""
@@ -198,9 +205,12 @@ class Pass:
 
     def recall(self, layer: Any, place: int) -> None:
         """Leave in a layer, or in the loss, what its forward of the last run would have."""
-        x = self._lowering.array_at(*self._outputs[place - 1]) if place else self._given
+        x = self._lowering.array_at(*self._outputs[place - 1]) if place else self._given[0]
         if type(layer) is SoftmaxWithLoss:
-            layer.forward(x, self._labels)
+            layer.forward(x, self._targets)
+            _, y, *_ = layer._last
+            t = _check.as_real("t", self._given[1])  # into which somebody may have written since
+            layer._remember(self._loss, y, t, None, y.dtype, (self._targets, no_weights(y.dtype)))
         elif type(layer) is Dropout:
             layer._last = self._masks[sum(type(before) is Dropout for before in self._held.layers[:place])], 1.0
         elif type(layer) is Sigmoid:
@@ -221,49 +231,52 @@ class Passes:
     def __init__(self) -> None:
         self._claim = Claim()
         self._held: Held | None = None
-        self._seen: list[tuple[tuple[int, ...], bool]] = []  # the last come last
-        self._programs: dict[tuple[tuple[int, ...], bool], Pass] = {}
+        self._seen: list[tuple[tuple[int, ...], bool, bool]] = []  # the last come last
+        self._programs: dict[tuple[tuple[int, ...], bool, bool], Pass] = {}
         self._last: Pass | None = None  # which layers recall by
 
-    def run(self, layers: Sequence[Any], loss: Any, x: Any, t: Any) -> bool:
-        """Leave the gradients in the layers by a program; False where there is none, with nothing done."""
+    def run(self, layers: Sequence[Any], loss: Any, x: Any, t: Any, *, back: bool) -> Any:
+        """Return the loss of a training pass by a program; None where there is none, with nothing done.
+
+        If it goes ``back``, leave the gradients in the layers.
+        """
         try:
-            return self._claim.take(False) and self._run(layers, loss, x, t)
+            return self._run(layers, loss, x, t, back) if self._claim.take(False) else None
         finally:
             self._claim.end()
 
-    def _run(self, layers: Sequence[Any], loss: Any, x: Any, t: Any) -> bool:
+    def _run(self, layers: Sequence[Any], loss: Any, x: Any, t: Any, back: bool) -> Any:
         held = self._held
         if held is None or not held.is_of(layers, loss):
             held = self._held = Held.of(layers, loss)
             self._programs, self._seen = {}, []
-            if held is None:
-                return False
+        if held is None or not (back or held.stays):
+            return None
         samples = _as_samples(x, held.dtype)
         if samples is None:
-            return False
+            return None
         try:
             targets = loss.as_targets(t, (len(samples), held.n_classes), held.dtype)
         except (TypeError, ValueError):
-            return False  # which the layers say themselves
-        key = samples.shape, targets.ndim == 1
+            return None  # which the layers say themselves
+        key = samples.shape, targets.ndim == 1, back
         if key not in self._programs:
             if key not in self._seen:
                 self._seen = [*self._seen[1 - 2 * MOST_PROGRAMS :], key]
-                return False
+                return None
             while len(self._programs) >= MOST_PROGRAMS:
                 del self._programs[next(iter(self._programs))]
             try:
                 self._programs[key] = Pass(held, *key)
             except ValueError:
-                return False  # where shapes do not fit, which the layers say themselves
+                return None  # where shapes do not fit, which the layers say themselves
         if self._last is not (own := self._programs[key]):
             self._last = own
             own.is_recalled()
         held_there = pin("x", samples), pin("t", targets)
-        done = own.run(samples, targets, x, t)
+        found = own.run(samples, targets, (x, t))
         del held_there
-        return done
+        return found
 
 
 def _as_samples(x: Any, dtype: np.dtype) -> np.ndarray | None:

@@ -85,4 +85,5 @@ class DeepConvNet(ConvNet):
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the mean loss of images ``x`` with labels or one-hot rows ``t`` in a training pass, as in the book."""
-        return self.last_layer.forward(self.predict(x, train_flg=True), t)
+        loss = self._by_program(x, t, back=False)
+        return self.last_layer.forward(self.predict(x, train_flg=True), t) if loss is None else loss

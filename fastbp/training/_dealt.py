@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from fastbp.kernels._jit import kind
 from fastbp.training._jobs import Job
@@ -32,14 +30,14 @@ def alike(jobs: list[Job]) -> dict[str, Any]:
         "list of networks": len(jobs),
         **{name: [network[name] for network in networks] for name in (networks[0] if networks else ())},
         "scale": [part.samples.scale for part in data],
-        "x": _once(part.samples.array for part in data),
-        "t": _once(part.targets for part in data),
-        "sample_weight": _once(part.weights for part in data),
+        "x": [part.samples.array for part in data],
+        "t": [part.targets for part in data],
+        "sample_weight": [part.weights for part in data],
         "list of rows": [part.rows for part in data],
         "validation part": [
             [job.validation is None for job in jobs],
-            _once(part.samples.array for part in held),
-            _once(part.targets for part in held),
+            [part.samples.array for part in held],
+            [part.targets for part in held],
             [part.rows for part in held],
         ],
         "list of optimizers": [job.optimizer.settings() for job in jobs],
@@ -53,8 +51,3 @@ def alike(jobs: list[Job]) -> dict[str, Any]:
         "list of states to resume": [None if job.resume is None else vars(job.resume) for job in jobs],
         "machine code": kind(),
     }
-
-
-def _once(arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Each of them once, however many networks have it."""
-    return list({id(array): array for array in arrays}.values())

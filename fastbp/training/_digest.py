@@ -25,10 +25,11 @@ def digest(value: Any) -> str:
     if isinstance(value, Mapping):
         return repr({name: digest(part) for name, part in value.items()})
     if isinstance(value, list):
-        return _short(repr([digest(part) for part in value]).encode())
+        own = {id(part): digest(part) for part in {id(part): part for part in value}.values()}
+        return _short(repr([own[id(part)] for part in value]).encode())
     if not isinstance(value, np.ndarray):
         return repr(value)
-    return f"{value.dtype} {value.shape} {_of_bytes(np.ascontiguousarray(value).reshape(-1).view(np.uint8))}"
+    return f"{value.dtype.str} {value.shape} {_of_bytes(np.ascontiguousarray(value).reshape(-1).view(np.uint8))}"
 
 
 def _of_bytes(data: np.ndarray) -> str:

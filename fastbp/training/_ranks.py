@@ -9,9 +9,10 @@ hear of one that cannot go on, and none waits for what will never come.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -28,6 +29,7 @@ R = TypeVar("R")
 V = TypeVar("V")
 VectorsOf = Callable[[int], Iterable[np.ndarray]]
 
+PARCEL = 1 << 24  # bytes that are pickled at once
 _KINDS = {kind.__name__: kind for kind in (ValueError, TypeError, FloatingPointError, MemoryError, ImportError)}
 
 
@@ -61,8 +63,10 @@ class Alone:
         """The ``value`` of the first rank, as which all have to go on."""
         return value
 
-    def of_owners(self, owners: Sequence[int], values: Mapping[int, V], vectors: VectorsOf) -> list[V]:
-        """For each k the value that rank ``owners[k]`` has of it, which can be pickled.
+    def of_owners(
+        self, owners: Sequence[int], sizes: Sequence[int], values: Mapping[int, V], vectors: VectorsOf
+    ) -> list[V]:
+        """For each k the value that rank ``owners[k]`` has of it, which can be pickled, of about ``sizes[k]`` bytes.
 
         Where that is not None, its ``vectors(k)`` overwrite those of the other ranks, of the same sizes and types.
         """
@@ -178,16 +182,18 @@ class Ranks(Alone):
             self._meet(TELLS)
             return self._comm.bcast(value)
 
-    def of_owners(self, owners: Sequence[int], values: Mapping[int, V], vectors: VectorsOf) -> list[V]:
-        found = []
+    def of_owners(
+        self, owners: Sequence[int], sizes: Sequence[int], values: Mapping[int, V], vectors: VectorsOf
+    ) -> list[V]:
+        found: dict[int, V] = {}
         with uninterrupted():  # so that all do all of it
             self._meet(TELLS)
-            for k, owner in enumerate(owners):
-                value = self._comm.bcast(values.get(k), owner)
-                for vector in vectors(k) if value is not None else ():
-                    self._comm.Bcast(vector, owner)
-                found.append(value)
-        return found
+            for owner in range(self.size):
+                for some in _parcels([k for k, other in enumerate(owners) if other == owner], sizes):
+                    found |= self._comm.bcast({k: values[k] for k in some if owner == self.rank}, owner)
+                    for vector in itertools.chain(*(vectors(k) for k in some if found[k] is not None)):
+                        self._comm.Bcast(vector, owner)
+        return [found[k] for k in range(len(owners))]
 
     def any(self, flag: bool) -> bool:
         return max(self._meet(TELLS, bool(flag))) > 0
@@ -289,6 +295,19 @@ def mpi() -> Any:
         return needed("mpi4py.MPI", "mpi")
     except RuntimeError as error:  # mpi4py's own, of all the places where it has looked
         raise ImportError(f"mpi4py finds no library of MPI: {install('mpi')}") from error
+
+
+def _parcels(places: list[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """The ``places`` one after the other, in lists of about ``PARCEL`` bytes."""
+    parcel, size = [], 0
+    for k in places:
+        parcel.append(k)
+        size += sizes[k]
+        if size >= PARCEL:
+            yield parcel
+            parcel, size = [], 0
+    if parcel:
+        yield parcel
 
 
 def _failure(said: list[tuple[str, str] | None]) -> Exception:

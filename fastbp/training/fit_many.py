@@ -183,7 +183,9 @@ def fit_named(
     owners = dealt([job.work for job in jobs], comm.size)
     many = _Many(jobs, [k for k, owner in enumerate(owners) if owner == comm.rank], functions)
     outcomes = comm.apart(lambda: many.train(threads), many.count, many.tell)
-    histories = comm.of_owners(owners, {k: _if_known(outcome) for k, outcome in outcomes.items()}, many.vectors)
+    known = {k: _if_known(outcome) for k, outcome in outcomes.items()}
+    sizes = [4 * job.binding.vector.nbytes for job in jobs]  # a History has as many vectors
+    histories = comm.of_owners(owners, sizes, known, many.vectors)
     _raise_other(outcomes, called)
     comm.any(False)  # where the other ranks hear of what one has raised
     if errors == RAISE:
