@@ -54,9 +54,9 @@ TESTS = {  # of each module those that are asked
     "fastbp/datasets.py": "test_datasets.py test_download.py",
     "fastbp/tables/_array_samples.py": f"{OF_TABLES} test_array_samples.py",
     "fastbp/tables/_arrays.py": f"{OF_TABLES} test_array_files.py",
-    "fastbp/tables/_frames.py": OF_TABLES,
-    "fastbp/tables/_model.py": OF_TABLES,
-    "fastbp/tables/_text.py": OF_TABLES,
+    "fastbp/tables/_frames.py": "test_table_files.py test_cli_tables_text.py test_cli_tables.py",
+    "fastbp/tables/_model.py": "test_table_model.py test_cli_tables_numbers.py",
+    "fastbp/tables/_text.py": "test_table_files.py test_cli_tables_text.py",
 }
 SLACK = 10  # times as long as its tests took a change may take, after so many seconds
 ROOM = 4 << 30  # bytes that a change may take more than there are
