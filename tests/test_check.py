@@ -27,10 +27,13 @@ def test_a_subclass_becomes_a_plain_array_and_a_plain_one_stays():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("which", [(0,), (1,), (0, 1)])
 @pytest.mark.parametrize("one", TYPES)
 @pytest.mark.parametrize("other", TYPES)
-def test_two_operands_are_of_one_type_and_any_layout_becomes_a_kernels(layout, one, other):
-    given = [LAYOUTS[layout](X.astype(dtype)) for dtype in (one, other)]
+def test_two_operands_are_of_one_type_and_any_layout_becomes_a_kernels(layout, which, one, other):
+    given = [X.astype(one), X.astype(other)]
+    for n in which:
+        given[n] = LAYOUTS[layout](given[n])
     expected = np.result_type(one, other)
     expected = expected if expected.kind == "f" else np.dtype(np.float64)
     *found, dtype = _check.operands(("dout", "y"), *given)

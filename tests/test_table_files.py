@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import io
+import warnings
 import zlib
 
 import numpy as np
@@ -66,6 +67,14 @@ def test_names_may_be_longer_than_the_beginning(written, monkeypatch):
         path = written("\n".join([",".join(names), ",".join(["1"] * 100), ""]).encode(encoding))
         table = read_table(path)
         assert (table.names, len(table)) == (names, 1)
+
+
+def test_no_more_is_looked_at_than_the_beginning_or_the_longest_line(written, monkeypatch):
+    monkeypatch.setattr(_text, "HEAD", 16)
+    monkeypatch.setattr(_text, "LONGEST_LINE", 64)
+    lines, names = b"a,b\n" + b"1,2\n" * 3, [f"a{n:02}" for n in range(17)]
+    for beginning in (lines, ",".join(names).encode()):
+        assert open_text(written(beginning + b"\xff\n"), TextForm()).separator == ","  # which is no text
 
 
 def test_many_names_are_read_and_looked_at_once(written):
@@ -260,9 +269,11 @@ def test_columns_of_parquet_are_text_dates_or_values(library, tmp_path):
     for name in forms:
         assert table.text(name)[1] is None
         assert table.written(name)[1] == ""
-    for name in "if":
-        numbers, strange = table.numbers(name)
-        assert (np.isnan(numbers).tolist(), strange.any()) == ([False, True], False)
+    for one in (table, read_table(tmp_path / "a.parquet", decimal=",")):
+        for name, number in (("i", 1), ("f", 0.5)):
+            numbers, strange = one.numbers(name)
+            np.testing.assert_array_equal(numbers, [number, np.nan])
+            assert not strange.any()
     for name in "ny":
         with pytest.raises(DataError, match=f"^column '{name}' holds .*, neither numbers nor text: leave it out with "):
             table.text(name)
@@ -274,3 +285,22 @@ def test_decimal_commas(library, written):
         found = table.numbers(name)
         np.testing.assert_array_equal(found[0], numbers)
         assert found[1].tolist() == [bool(one) for one in strange]
+
+
+def test_a_row_that_is_too_long_is_told_whatever_becomes_of_warnings(library, written):
+    path = written("a,b\n" + "1,2\n" * 200 + "1,2,3\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DataError, match="row 201 has 3 fields, and the first line names 2"):
+            read_table(path)
+
+
+def test_objects_of_pandas_are_text_where_they_are_no_lists():
+    pandas = pytest.importorskip("pandas")
+    for objects, found in ((["x", 1.5, None], ["x", "1.5", None]), ([True, None, False], ["true", None, "false"])):
+        frame = pandas.DataFrame({"a": pandas.Series(objects, dtype=object)})
+        assert PandasTable(frame, ["a"], ".").text("a").tolist() == found
+    for objects in ([b"x"], [[1]], [{}], [np.ones(2)]):
+        frame = pandas.DataFrame({"a": pandas.Series(objects, dtype=object)})
+        with pytest.raises(DataError, match="^column 'a' holds bytes or lists"):
+            PandasTable(frame, ["a"], ".").text("a")

@@ -112,7 +112,7 @@ def open_text(path: str, form: TextForm) -> TextTable:
     _check_names(path, names)
     check_records(path, len(names), records)
     before = text[: len(text) - len(text.lstrip("\r\n"))]
-    return TextTable(_source(path, encoding), separator, names, before.count("\n") or before.count("\r"))
+    return TextTable(_source(path, encoding), separator, names, before.count("\n"))
 
 
 def check_whole(path: str, table: TextTable) -> None:
