@@ -28,10 +28,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OF_TABLES = (
-    "test_cli_tables*.py test_cli_data_refused.py test_cli_files.py test_table_model.py test_cli_options.py"
-    " test_cli_targets_of_text.py test_cli_mistakes.py"
-)
 OF_MODELS = (
     "test_tensor_file.py test_model_file*.py test_crafted_extra.py test_resume.py test_buffers.py"
     " test_image_networks.py"
@@ -52,11 +48,11 @@ TESTS = {  # of each module those that are asked
     "fastbp/files/model_file.py": f"{OF_MODELS} test_ensemble.py",
     "fastbp/files/pickled.py": "test_book_files.py",
     "fastbp/datasets.py": "test_datasets.py test_download.py",
-    "fastbp/tables/_array_samples.py": f"{OF_TABLES} test_array_samples.py",
-    "fastbp/tables/_arrays.py": f"{OF_TABLES} test_array_files.py",
-    "fastbp/tables/_frames.py": OF_TABLES,
-    "fastbp/tables/_model.py": OF_TABLES,
-    "fastbp/tables/_text.py": OF_TABLES,
+    "fastbp/tables/_array_samples.py": "test_array_samples.py test_cli_data_refused.py",
+    "fastbp/tables/_arrays.py": "test_array_files.py test_cli_tables_damaged.py",
+    "fastbp/tables/_frames.py": "test_table_files.py test_cli_tables_text.py test_cli_tables.py",
+    "fastbp/tables/_model.py": "test_table_measures.py test_table_model.py test_cli_tables_numbers.py",
+    "fastbp/tables/_text.py": "test_table_files.py test_cli_tables_text.py",
 }
 SLACK = 10  # times as long as its tests took a change may take, after so many seconds
 ROOM = 4 << 30  # bytes that a change may take more than there are

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from strategies import LAYOUTS, assert_same_bits
 
+import fastbp
 from fastbp.basics import _check
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -26,10 +27,13 @@ def test_a_subclass_becomes_a_plain_array_and_a_plain_one_stays():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("which", [(0,), (1,), (0, 1)])
 @pytest.mark.parametrize("one", TYPES)
 @pytest.mark.parametrize("other", TYPES)
-def test_two_operands_are_of_one_type_and_any_layout_becomes_a_kernels(layout, one, other):
-    given = [LAYOUTS[layout](X.astype(dtype)) for dtype in (one, other)]
+def test_two_operands_are_of_one_type_and_any_layout_becomes_a_kernels(layout, which, one, other):
+    given = [X.astype(one), X.astype(other)]
+    for n in which:
+        given[n] = LAYOUTS[layout](given[n])
     expected = np.result_type(one, other)
     expected = expected if expected.kind == "f" else np.dtype(np.float64)
     *found, dtype = _check.operands(("dout", "y"), *given)
@@ -37,3 +41,11 @@ def test_two_operands_are_of_one_type_and_any_layout_becomes_a_kernels(layout, o
     for got, array in zip(found, given, strict=True):
         assert is_ready(got, np.float32 if expected == np.float16 else expected)
         np.testing.assert_array_equal(got, array)
+
+
+@pytest.mark.parametrize("layer", [fastbp.Sigmoid, fastbp.Tanh, fastbp.Softmax, fastbp.Relu])
+def test_what_is_computed_in_float32_is_returned_in_float16(layer):
+    layer, x = layer(), X.astype(np.float16)
+    y = layer.forward(x)
+    assert (y.dtype, layer.backward(y).dtype) == (np.float16, np.float16)
+    assert layer.backward(y.astype(np.float64)).dtype == np.float64

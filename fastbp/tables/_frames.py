@@ -68,7 +68,7 @@ class Table:
         """The column in float64, NaN where there is no entry or one of ``missing``; and which are no numbers."""
         numbers, strange = self._parsed(name, missing)
         absent = [float(word) for word in missing if is_number(word)]
-        return np.where(np.isin(numbers, absent), np.nan, numbers) if absent else numbers, strange
+        return np.where(np.isin(numbers, absent), np.nan, numbers), strange
 
     def written(self, name: str) -> list[str]:
         """The column's entries as they are written, "" where there is nothing."""
@@ -216,7 +216,14 @@ class PandasTable(Table):
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # rows that are too long would be cut
             frame = pandas.read_csv(
-                text.source, dtype=str, na_filter=False, index_col=False, sep=text.separator, encoding="utf-8"
+                text.source,
+                dtype=str,
+                na_filter=False,
+                index_col=False,
+                sep=text.separator,
+                encoding="utf-8",
+                header=text.blank,
+                skip_blank_lines=False,  # as polars, and so that rows have their numbers
             )
         frame.columns = text.names
         table = cls(frame, text.names, decimal)

@@ -16,7 +16,8 @@ from fastbp.tables._memory import memory, shown_size
 
 DECIMALS = ".", ","
 SEPARATORS = ",", ";", "\t", "|"  # that are looked for
-HEAD = 1 << 20  # bytes from which the form is found out
+HEAD = 1 << 20  # bytes from which the form is found out, and more where no line ends in them
+LONGEST_LINE = 1 << 26  # bytes in which the line of names has to end
 RECORDS = 100  # of them
 GZIP = b"\x1f\x8b"
 MARKS = (  # the longer first: one begins with another
@@ -69,7 +70,6 @@ def check_encoding(encoding: str, called: str = "") -> str:
     try:
         name = codecs.lookup(encoding).name
         "a".encode(name)
-        codecs.getincrementaldecoder(name)
     except (LookupError, ValueError, TypeError):
         raise ValueError(f"{called}must name an encoding of text, as utf-16 or cp1252, got {encoding!r}") from None
     return name
@@ -77,22 +77,28 @@ def check_encoding(encoding: str, called: str = "") -> str:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as text: where its bytes in UTF-8 are, what separates its fields, and the names in its first row."""
+    """A table as text: where its bytes in UTF-8 are, what separates its fields, the names in its first row.
+
+    ``blank`` is the number of lines before that.
+    """
 
     source: str | io.BytesIO
     separator: str
     names: list[str]
+    blank: int
 
 
 def open_text(path: str, form: TextForm) -> TextTable:
     """The table in the file ``path``; DataError where it is none."""
     with _opened(path) as file:
-        head = _read(path, file, HEAD)
+        pieces = [_read(path, file, HEAD)]
+        while len(pieces[-1]) == HEAD and b"\n" not in pieces[-1] and HEAD * len(pieces) < LONGEST_LINE:
+            pieces.append(_read(path, file, HEAD))
+    head, whole = b"".join(pieces), len(pieces[-1]) < HEAD
     for mark, what in OTHERS:
         if head.startswith(mark):
             raise DataError(f"{path}: it is {what}")
     encoding = form.encoding or next((name for mark, name in MARKS if head.startswith(mark)), "utf-8")
-    whole = len(head) < HEAD
     text = _decoded(path, head, encoding, whole)
     if not whole:
         text = text[: text.rfind("\n") + 1] or text  # no line that is cut off
@@ -100,12 +106,13 @@ def open_text(path: str, form: TextForm) -> TextTable:
     records = _records(text, separator)
     if not records:
         raise DataError(f"{path}: there is nothing but blank lines in it")
-    if form.separator and len(records[0]) == 1 and (others := _separators(text)):
+    if len(records[0]) == 1 and (others := _separators(text)):
         raise DataError(f"{path}: {separator!r} separates nothing there, and {others[0]!r} does")
     names = [name.strip() or f"column_{n}" for n, name in enumerate(records[0], 1)]
     _check_names(path, names)
     check_records(path, len(names), records)
-    return TextTable(_source(path, encoding), separator, names)
+    before = text[: len(text) - len(text.lstrip("\r\n"))]
+    return TextTable(_source(path, encoding), separator, names, before.count("\n"))
 
 
 def check_whole(path: str, table: TextTable) -> None:
@@ -139,7 +146,7 @@ def _read(path: str, file: BinaryIO, most: int) -> bytes:
     """Up to ``most`` bytes of the file: in pieces, for Python makes room for all that it is asked for."""
     pieces: list[bytes] = []
     try:
-        while most > 0 and (piece := file.read(min(most, HEAD))):
+        while piece := file.read(min(most, HEAD)):
             pieces.append(piece)
             most -= len(piece)
         return b"".join(pieces)
@@ -211,6 +218,7 @@ def _records(text: str, separator: str) -> list[list[str]]:
 
 
 def _check_names(path: str, names: list[str]) -> None:
-    for n, name in enumerate(names):
-        if name in names[:n]:
-            raise DataError(f"{path}: columns {names.index(name) + 1} and {n + 1} are both called {name!r}")
+    first: dict[str, int] = {}
+    for n, name in enumerate(names, 1):
+        if first.setdefault(name, n) != n:
+            raise DataError(f"{path}: columns {first[name]} and {n} are both called {name!r}")
