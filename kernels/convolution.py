@@ -195,6 +195,21 @@ def _sum_of_places(n, p, x, d, n_images, f, t, one):
     return like(total, one)
 
 
+@kernel(inline=True)
+def added_up(partial, of_part, n_parts, n_filters, rate, adds, db):
+    """The sums of all parts, of ``of_part`` elements each; those of the bias, which come first, also go to ``db``."""
+    sums = view(partial, of_part, rate)
+    for part in range(1, n_parts):
+        own = view(partial + size_of(rate) * part * of_part, of_part, rate)
+        for i in range(sums.size):
+            sums[i] += own[i]
+    if db != NOTHING:
+        bias = view(db, n_filters, rate)
+        for f in range(n_filters):
+            bias[f] = (bias[f] if adds else like(0, rate)) + rate * sums[f]
+    return sums
+
+
 @kernel
 def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db):
     """The gradients of filters and bias by that with respect to the output; see ``convolution_plan.WeightGradient``.
@@ -214,15 +229,7 @@ def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db)
     arguments = (plan, x, d, partial, units, n_parts, of_tiles, team, one)
     spread(team, n_parts * of_tiles, package(_gradient_part, arguments))
     of_part = n.filters + n.row_tiles * n.tap_tiles * rows * TAP_WIDTH
-    sums = view(partial, of_part, one)
-    for part in range(1, n_parts):
-        own = view(partial + size_of(one) * part * of_part, of_part, one)
-        for i in range(sums.size):
-            sums[i] += own[i]
-    if db != NOTHING:
-        bias = view(db, n.filters, one)
-        for f in range(n.filters):
-            bias[f] = (bias[f] if adds else like(0, one)) + rate * sums[f]
+    sums = added_up(partial, of_part, n_parts, n.filters, rate, adds, db)
     of_x = operands(Planes, plan + 8 * _PLANES_OF_GRADIENT)
     filters = view(dw, n.filters * n.depth, one)
     for f in range(n.filters):

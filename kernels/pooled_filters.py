@@ -17,8 +17,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .convolution import added_up
 from .convolution_plan import Shape, planes_for
-from .gemm import NOTHING
 from .instructions import operands, operation
 from .isa import ISA, SCRATCH_BYTES
 from .machine import FIXED
@@ -165,15 +165,7 @@ def gradient_of_pooled_filters(team, plan, x, d, places, partial, n_images, rate
     spread(team, n_parts, package(_pooled_part, (plan, x, d, places, partial, n_images, n_parts, team, one)))
     of_filter = n.tiles * ROWS * WIDTH
     of_part = n.filters * (1 + of_filter)
-    sums = view(partial, of_part, one)
-    for part in range(1, n_parts):
-        own = view(partial + size_of(one) * part * of_part, of_part, one)
-        for i in range(sums.size):
-            sums[i] += own[i]
-    if db != NOTHING:
-        bias = view(db, n.filters, one)
-        for f in range(n.filters):
-            bias[f] = (bias[f] if adds else like(0, one)) + rate * sums[f]
+    sums = added_up(partial, of_part, n_parts, n.filters, rate, adds, db)
     filters = view(dw, n.filters * n.rows * n.filter_w, one)
     for f in range(n.filters):
         for r in range(n.rows):
