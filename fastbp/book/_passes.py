@@ -118,6 +118,10 @@ class _Apart(Lowering):
     def gradient_of(self, parameter: np.ndarray) -> int:
         return address_of(self.slopes[address_of(parameter)])
 
+    def stay(self) -> None:
+        """Write no backward pass, and keep nothing that could."""
+        self._passes.clear()
+
     def array_at(self, at: int, shape: tuple[int, ...]) -> np.ndarray:
         """A copy of what is in the buffer at an address."""
         buffer = next(buffer for buffer in self._buffers.values() if address_of(buffer) == at)
@@ -159,6 +163,8 @@ class Pass:
         dout = held.loss.lower(p, operand, address_of(t), NOTHING, labels)
         if back:
             p.backward(dout)
+        else:
+            p.stay()
         self._table = p.table()
         self._mask_shapes = [mask.shape for mask in masks]
         # The words that have the address of one of these arrays, and of which.
