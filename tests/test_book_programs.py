@@ -61,6 +61,22 @@ def test_back_through_the_layers_by_hand(kind, ran):
     assert len(ran) == (0 if is_extended else 2)
 
 
+@kinds
+def test_the_last_pass_is_the_one_that_layers_know(kind, ran):
+    """Of a gradient and a loss, whose programs have buffers in common."""
+    results, data = [], batches(kind, 6)
+    for net in nets(kind):
+        found = steps(net, data)
+        for way in ("gradient", "loss", "gradient", "loss"):
+            np.random.seed(1)
+            getattr(net, way)(*data.pop() if len(data) > 2 else data[0])
+            found += left_in(net, (*ATTRIBUTES, *GRADIENTS))
+        data = batches(kind, 6)
+        results.append(found)
+    assert_same(*results, kind)
+    assert ran
+
+
 def test_copies_of_a_network_keep_the_pass_and_copies_of_a_layer_alone_do_not(ran):
     net, other = nets("simple")
     for batch in batches("simple", 3):

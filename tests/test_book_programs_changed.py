@@ -1,8 +1,10 @@
 """What is changed in fastbp.book's networks between two programs, what is wrong with it, copies and threads."""
 
 import copy
+import gc
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -190,6 +192,20 @@ def test_programs_are_not_kept_without_bound(ran):
 
 
 # --- Copies and threads ---------------------------------------------------------------------------------------
+
+
+@kinds
+def test_a_network_that_is_gone_leaves_no_program(kind):
+    """By itself, not when the collector of circles comes by: buffers are large."""
+    net = KINDS[kind][1]()
+    steps(net, batches(kind, 6), seen=(5,))
+    gone = [weakref.ref(part) for part in (net, *net._passes._programs.values())]
+    gc.disable()
+    try:
+        del net
+        assert [part() for part in gone] == [None] * len(gone)
+    finally:
+        gc.enable()
 
 
 @kinds

@@ -107,9 +107,9 @@ def _settings(part: Any) -> list[tuple[dict[str, Any], str, Any]]:
 class _Apart(Lowering):
     """Of parameters and gradients each of which lies by itself; the latter elsewhere at each run."""
 
-    def __init__(self, dtype: np.dtype, n_rows: int, parameters: Sequence[np.ndarray]) -> None:
+    def __init__(self, dtype: np.dtype, n_rows: int, parameters: Sequence[np.ndarray], twin: _Apart | None) -> None:
         nothing = np.zeros(0, dtype)
-        super().__init__(nothing, nothing, n_rows)
+        super().__init__(nothing, nothing, n_rows, buffers=None if twin is None else twin._buffers)
         self.slopes = {self.keep(parameter): np.empty_like(parameter) for parameter in parameters}
 
     def place_of(self, parameter: np.ndarray) -> int:
@@ -117,6 +117,10 @@ class _Apart(Lowering):
 
     def gradient_of(self, parameter: np.ndarray) -> int:
         return address_of(self.slopes[address_of(parameter)])
+
+    def stay(self) -> None:
+        """Write no backward pass, and keep nothing that could."""
+        self._passes.clear()
 
     def array_at(self, at: int, shape: tuple[int, ...]) -> np.ndarray:
         """A copy of what is in the buffer at an address."""
@@ -133,11 +137,14 @@ class Pass:
     shape : of the samples (N, ...)
     labels : whether targets are labels (N,) intp, not rows (N, K)
     back : whether it goes back, too
+    twin : the pass of the same batches that does or does not; they never run at once, and have buffers in common
     """
 
-    def __init__(self, held: Held, shape: tuple[int, ...], labels: bool, back: bool) -> None:
+    def __init__(self, held: Held, shape: tuple[int, ...], labels: bool, back: bool, twin: Pass | None) -> None:
         self._held, dtype, n = held, held.dtype, shape[0]
-        p = self._lowering = _Apart(dtype, n, [array for _, _, array in held.parameters])
+        arrays = [array for _, _, array in held.parameters]
+        p = _Apart(dtype, n, arrays, None if twin is None else twin._lowering)
+        self._lowering: _Apart = p
         parameters = held.parameters if back else []
         self._slopes = [(vars(layer), f"d{name}", array.shape) for layer, name, array in parameters]
         # Arrays in place of those that runs will bring.
@@ -156,6 +163,8 @@ class Pass:
         dout = held.loss.lower(p, operand, address_of(t), NOTHING, labels)
         if back:
             p.backward(dout)
+        else:
+            p.stay()
         self._table = p.table()
         self._mask_shapes = [mask.shape for mask in masks]
         # The words that have the address of one of these arrays, and of which.
@@ -267,7 +276,7 @@ class Passes:
             while len(self._programs) >= MOST_PROGRAMS:
                 del self._programs[next(iter(self._programs))]
             try:
-                self._programs[key] = Pass(held, *key)
+                self._programs[key] = Pass(held, *key, self._programs.get((*key[:2], not back)))
             except ValueError:
                 return None  # where shapes do not fit, which the layers say themselves
         if self._last is not (own := self._programs[key]):
