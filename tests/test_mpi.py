@@ -23,17 +23,27 @@ def test_three_ranks_do_what_one_does_and_two_go_on_with_it(tmp_path):
 
 
 @needs_mpi
-def test_a_rank_that_is_killed_ends_all_at_once(tmp_path):
+@pytest.mark.parametrize(
+    "training",
+    [
+        "small().fit(*examples(), epochs=10**9, comm=comm, seed=0, callbacks=[dies])",
+        "fit_many([small(), small()], *examples(), epochs=10**9, comm=comm, callbacks=[dies])",
+    ],
+    ids=["one network", "many"],
+)
+def test_a_rank_that_is_killed_ends_all_at_once(training, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(
         "import os, signal, time\n"
         "from mpi4py import MPI\n"
+        "from fastbp import fit_many\n"
         "from small_nets import examples, small\n"
-        "def dies(history):\n"
-        "    if MPI.COMM_WORLD.rank == 1:\n"
+        "comm = MPI.COMM_WORLD\n"
+        "def dies(*history):\n"
+        "    if comm.rank == 1:\n"
         f"        open({str(tmp_path / 'when')!r}, 'w').write(str(time.time()))\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "small().fit(*examples(), epochs=10**9, comm=MPI.COMM_WORLD, seed=0, callbacks=[dies])\n"
+        f"{training}\n"
     )
     run = started(2, script)
     assert run.returncode != 0

@@ -58,7 +58,8 @@ def of_link(host, what):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_two_hosts_do_what_one_process_does(hosts, tmp_path):
+@pytest.mark.parametrize("checks", ["mpi_checks.py", "mpi_many_checks.py"])
+def test_two_hosts_do_what_one_process_does(checks, hosts, tmp_path):
     version = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True, check=True).stdout
     if "HYDRA" not in version:
         pytest.skip("starts ranks by MPICH's launcher")
@@ -70,9 +71,9 @@ def test_two_hosts_do_what_one_process_does(hosts, tmp_path):
     # To MPICH's network library it is one machine all the same, whose memory it would use.
     run = started_by(
         mpiexec,
-        HERE / "mpi_checks.py",
+        HERE / checks,
         tmp_path,
         environment=os.environ | {"UCX_TLS": "tcp,self", "UCX_NET_DEVICES": LINK},
     )
     assert (run.returncode, run.stdout.count("passed")) == (0, 2), run.stdout + run.stderr
-    assert all(int(of_link(host, "statistics/tx_bytes")) > 1e6 for host in hosts), sys.version
+    assert all(int(of_link(host, "statistics/tx_bytes")) > 1e5 for host in hosts), sys.version
