@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import pickle
+import tracemalloc
 from collections import OrderedDict
 
 import numpy as np
@@ -146,6 +147,17 @@ def test_a_shape_that_is_not_that_of_the_bytes_is_refused(shape, protocol):
     np.testing.assert_array_equal(whole["W"], np.ones(4))
     with pytest.raises(ValueError, match="must be a pickle of a dict"):
         loaded(pickle.dumps({"W": Crafted(shape)}, protocol))
+
+
+def test_a_shape_of_text_takes_no_memory():
+    content = pickle.dumps({"W": Crafted(("2", 1 << 24))})  # whose product is a text of so many letters
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="must be a pickle of a dict"):
+            loaded(content)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
 
 
 class Runs:

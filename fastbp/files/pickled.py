@@ -43,7 +43,8 @@ class _Array:
         """The array, in memory of its own."""
         data, dtype, shape, order = self.state
         kind = dtype.made()
-        if math.prod(shape) * kind.itemsize != len(data):  # reshape would take a size of -1 for any
+        # A product with a text of the file's would be text, as long as the file likes; reshape takes -1 for any size.
+        if any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) * kind.itemsize != len(data):
             raise ValueError(f"an array of shape {shape} with {len(data)} bytes")
         array = np.frombuffer(data, kind).reshape(shape, order=order)
         return array.astype(kind.newbyteorder("="), order="K")
