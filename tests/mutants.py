@@ -40,7 +40,7 @@ TESTS = {  # of each module those that are asked
     "fastbp/losses/_targets.py": "test_loss_layers.py test_softmax_with_loss.py test_soft_targets.py"
     " test_layers_bad_input.py",
     "fastbp/files/_file_kinds.py": "test_file_kinds.py test_model_file_versions.py",
-    "fastbp/files/_files.py": "test_files.py test_model_file_damaged.py test_datasets.py",
+    "fastbp/files/_files.py": "test_files.py test_json_file.py",
     "fastbp/files/_tensor_file.py": OF_MODELS,
     "fastbp/files/architecture.py": f"{OF_MODELS} test_exports*.py test_image_exports.py",
     "fastbp/files/idx.py": "test_datasets.py",

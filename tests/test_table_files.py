@@ -251,6 +251,12 @@ def test_a_name_that_is_a_pattern_is_that_of_one_file(library, written, tmp_path
     assert read_table(tmp_path / f"a[1]{suffix}").numbers("a")[0].tolist() == [1]
 
 
+def test_numbers_among_blanks_and_words_for_nothing(library, written):
+    numbers, strange = read_table(written("a,b\n 1 ,x\nNA,x\n,x\n ? ,x\none,x\n")).numbers("a", ["?"])
+    np.testing.assert_array_equal(numbers, [1, np.nan, np.nan, np.nan, np.nan])
+    assert strange.tolist() == [False, False, False, False, True]
+
+
 def test_numbers_that_stand_for_nothing_are_none(library, written):
     numbers, strange = read_table(written("a,b\n1,-9\n-9.0,x\n")).numbers("a", ["-9", "none"])
     np.testing.assert_array_equal(numbers, [1, np.nan])
@@ -302,5 +308,5 @@ def test_objects_of_pandas_are_text_where_they_are_no_lists():
         assert PandasTable(frame, ["a"], ".").text("a").tolist() == found
     for objects in ([b"x"], [[1]], [{}], [np.ones(2)]):
         frame = pandas.DataFrame({"a": pandas.Series(objects, dtype=object)})
-        with pytest.raises(DataError, match="^column 'a' holds bytes or lists"):
+        with pytest.raises(DataError, match=r"^column 'a' holds bytes or lists"):
             PandasTable(frame, ["a"], ".").text("a")
