@@ -51,7 +51,7 @@ TESTS = {  # of each module those that are asked
     "fastbp/tables/_array_samples.py": "test_array_samples.py test_cli_data_refused.py",
     "fastbp/tables/_arrays.py": "test_array_files.py test_cli_tables_damaged.py",
     "fastbp/tables/_frames.py": "test_table_files.py test_cli_tables_text.py test_cli_tables.py",
-    "fastbp/tables/_model.py": "test_table_measures.py test_table_model.py test_cli_tables_numbers.py",
+    "fastbp/tables/_model.py": "test_table_measures.py test_table_model.py",
     "fastbp/tables/_text.py": "test_table_files.py test_cli_tables_text.py",
 }
 SLACK = 10  # times as long as its tests took a change may take, after so many seconds

@@ -88,8 +88,12 @@ def test_rows_without_a_target_are_counted(npz):
     train, _ = samples_of_npz(npz(**arrays), None, weight="w", drop_missing_target=True)
     assert (train.left_out, train.t.tolist(), train.x.tolist()) == (1, [0, 1, 1], X[[0, 2, 3]].tolist())
     assert train.weights.tolist() == [1, 3, 4]
+    train, _ = samples_of_npz(npz(x=X, t=missing), None, drop_missing_target=True)
+    assert (train.left_out, train.weights) == (1, None)
     train, _ = samples_of_npz(npz(x=X, t=missing), None, targets=False, drop_missing_target=True)
     assert (train.left_out, len(train)) == (0, 4)
+    with pytest.raises(DataError, match=r"target 't' is not finite in row 2: drop_missing_target=True leaves"):
+        samples_of_npz(npz(x=X, t=missing), None)
     for t in (T, T + 0.5, np.array(["a", "b", "nan", "b"])):
         train, _ = samples_of_npz(npz(x=X, t=t), None, drop_missing_target=True)
         assert (train.left_out, len(train)) == (0, 4)

@@ -35,7 +35,7 @@ def test_one_output_has_the_shares_of_both_classes():
     shares, yes = binary.shares(SCORES), 1 / (1 + np.exp(-SCORES[:, 0]))
     np.testing.assert_allclose(shares, np.stack([1 - yes, yes], axis=1), rtol=1e-12)
     assert binary.answers(SCORES).tolist() == ["no", "yes", "yes", "no"]
-    assert binary.measured(SCORES, np.array([0, 1, 0, 1]))["accuracy"] == 0.5
+    assert binary.measured(SCORES, np.array([0, 1, 0, 0]))["accuracy"] == 0.75
 
 
 def test_several_outputs_have_a_share_each():
