@@ -115,7 +115,7 @@ def test_a_total_is_told_where_it_is_known(compile_one, monkeypatch, compiled, f
     monkeypatch.setattr(listener, "_compiled", compiled)
     monkeypatch.setattr(_jit.KernelCache, "found", found)
     compile_one()
-    assert (f"{compiled + 1} of about {_progress.ABOUT}, 0 s" in terminal.getvalue()) is total
+    assert (f"{compiled + 1} of about {_progress.ABOUT}, " in terminal.getvalue()) is total
 
 
 @contextlib.contextmanager
