@@ -134,6 +134,7 @@ OTHERS = {
     "plan": {"SUMS_BYTES"},
     "short_rows": {"ROWS"},
     "row_losses": {"BLOCK"},
+    "shares": {"_BLOCK"},
     "pooling": {"BYTE_TAPS"},
     "choice": {"STEADINESS", "FIRST_DISTANCE"},
     "team": {"POSTED", "HIGH", "GENERATION", "MUTEX", "LAST", "ALONE", "CORES"},
