@@ -148,6 +148,7 @@ OTHERS = {
     "_team": {"_CACHE_LINE"},
     "_predictor": {"MOST_PROGRAMS"},
     "_not_finite": {"ROWS_AT_A_TIME"},
+    "_ranks": {"PARCEL"},
     "_run": {"MOST_STEPS"},
     "_rows": {"MOST_BYTES"},
     "_lender": {"MOST_LENT"},
