@@ -129,11 +129,18 @@ class _CarriedImpl(caching.CompileResultCacheImpl):
     _locator_classes = (_OfPackage,)
 
 
-class _Kept(caching.FunctionCache):
+class _ByArguments(caching.FunctionCache):
+    """What is compiled for a signature, which names a result too, is found by a call, which knows its arguments."""
+
+    def _index_key(self, sig, codegen):
+        return super()._index_key(getattr(sig, "args", sig), codegen)
+
+
+class _Kept(_ByArguments):
     _impl_class = _KeptImpl
 
 
-class _Carried(caching.FunctionCache):
+class _Carried(_ByArguments):
     _impl_class = _CarriedImpl
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calls import python_json, uncached
+from calls import python, python_json, uncached
 from numba.core import config
 from numba.core.caching import IndexDataCacheFile
 from test_private import Attack, attack
@@ -159,6 +159,27 @@ def test_layers_need_no_scipy(first_process):
 @pytest.mark.usefixtures("first_process")
 def test_a_second_process_compiles_nothing():
     assert python_json(EVERYTHING)["compiled"] == 0
+
+
+KERNEL = """
+import sys
+import numpy as np
+from numba import types
+from fastbp.kernels.batch import begin_epoch
+
+order = np.arange(5)
+if sys.argv[1] == "signature":
+    begin_epoch.compile(types.void(types.int64[::1], types.int64[::1], types.int64, types.int64))
+else:
+    begin_epoch(order, order[:0], 1, 2)
+print(sum(begin_epoch.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.parametrize("ways", [("signature", "call"), ("call", "signature")], ids=str)
+def test_what_is_compiled_for_a_signature_is_found_by_a_call_and_the_other_way_round(ways, tmp_path):
+    found = [int(python(KERNEL, way, NUMBA_CACHE_DIR=tmp_path)) for way in ways]
+    assert found[1] == 1
 
 
 def test_never_stale_when_a_called_function_or_a_constant_changes(checkout):

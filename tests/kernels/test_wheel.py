@@ -117,9 +117,17 @@ from numba.core import event
 recorder = event.RecordingListener()
 event.register("numba:compile", recorder)
 import fastbp
+from fastbp.book.optimizer import Adam
+from fastbp.book.simple_convnet import SimpleConvNet
 from fastbp.kernels import _jit
 for dtype in (np.float32, np.float64):
     x, t = np.random.default_rng(0).random((50, 20)).astype(dtype), np.arange(50) % 5
+    fastbp.mlp([20, 3], loss="mse", dtype=dtype, seed=0).step(x, x[:, :3])  # before what finds its step by an address
+    book = SimpleConvNet((1, 10, 10), {"filter_num": 3, "filter_size": 3, "pad": 0, "stride": 1}, 8, 5, dtype=dtype)
+    images = np.ones((50, 1, 10, 10), dtype)
+    for _ in range(3):
+        Adam().update(book.params, book.gradient(images, t))
+    book.accuracy(images, t)
     net = fastbp.TwoLayerNet(20, 8, 5, dtype=dtype, seed=0)
     for name, gradient in net.gradient(x, t).items():
         net.params[name] -= gradient
