@@ -129,11 +129,16 @@ class _CarriedImpl(caching.CompileResultCacheImpl):
     _locator_classes = (_OfPackage,)
 
 
+def arguments_of(signature: Any) -> Any:
+    """The types of the arguments, of a signature with its result or of these alone."""
+    return getattr(signature, "args", signature)
+
+
 class _ByArguments(caching.FunctionCache):
     """What is compiled for a signature, which names a result too, is found by a call, which knows its arguments."""
 
     def _index_key(self, sig, codegen):
-        return super()._index_key(getattr(sig, "args", sig), codegen)
+        return super()._index_key(arguments_of(sig), codegen)
 
 
 class _Kept(_ByArguments):

@@ -20,7 +20,7 @@ from typing import Any
 from numba.core.serialize import dumps
 
 from fastbp.commands.warmup import DTYPES, work_in
-from fastbp.kernels._jit import CheckedFile, build_tag, kind
+from fastbp.kernels._jit import CheckedFile, arguments_of, build_tag, kind
 from fastbp.kernels._target import Dispatcher
 from fastbp.kernels.isa import ISA, TABLE
 from fastbp.kernels.program import train
@@ -82,7 +82,8 @@ def in_use() -> Signatures:
 def compile_all(learned: str, into: str) -> None:
     """Compile kernels for the signatures in a file."""
     signatures = pickle.loads(Path(learned).read_bytes())
-    for module, name, signature in signatures:
+    # Those that say what comes out are first: whoever has the address goes by it.
+    for module, name, signature in sorted(signatures, key=lambda called: isinstance(called[2], tuple)):
         getattr(import_module(module), name).compile(signature)
     take(signatures, Path(train._cache.cache_path), into)
 
@@ -90,16 +91,17 @@ def compile_all(learned: str, into: str) -> None:
 def take(signatures: Signatures, cache: Path, into: str) -> None:
     """Add to the folder of this kind what the cache holds for these signatures."""
     folder, taken = Path(into, kind()), set()
+    wanted = {(module, name, arguments_of(signature)) for module, name, signature in signatures}
     folder.mkdir(parents=True, exist_ok=True)
-    for module, name in {signature[:2] for signature in signatures}:
+    for module, name in {called[:2] for called in wanted}:
         (index,) = cache.rglob(f"{module.rpartition('.')[2]}.{name}-*.nbi")
         source, target = (CheckedFile(str(place), index.stem, build_tag()) for place in (index.parent, folder))
         for key in source._load_index():
-            if (module, name, key[0]) in signatures:
+            if (module, name, key[0]) in wanted:
                 target.save(key, source.load(key))
                 taken.add((module, name, key[0]))
-    if taken != signatures:
-        raise RuntimeError(f"{len(signatures - taken)} of {len(signatures)} kernels left no machine code of {kind()}")
+    if taken != wanted:
+        raise RuntimeError(f"{len(wanted - taken)} of {len(wanted)} kernels left no machine code of {kind()}")
 
 
 def _process(function: str, *arguments: object, **settings: object) -> None:
