@@ -67,7 +67,7 @@ def take_step(moved: Iterable[Moved], kind: int, hyper: np.ndarray, lr: float, s
     team = _team.current().address
     for dtype, table in tables.items():
         words = np.array(table, np.int64).reshape(-1, kernels.STEP + 1)
-        kernels.optimizer_steps(team, kind, words, hyper, lr, scale, dtype.type(1))
+        kernels.optimizer_steps(team, kind, words, hyper, float(lr), float(scale), dtype.type(1))
 
 
 def as_pair(key: Any, param: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,8 @@ from fastbp.activations import BY_NAME, named
 from fastbp.basics import _team
 from fastbp.basics._progress import Bar, silence, why_not_kept
 from fastbp.commands._options import Options
+from fastbp.kernels.deviance import deviance, sum_of_weights
+from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.kernels.shares import add_in_order
 from fastbp.losses._loss import LABELS
 from fastbp.optimizers import Optimizer
@@ -81,6 +83,7 @@ def work_in(dtype: str) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{loss.__name__} in {dtype}", partial(_loss, loss, x)
     for optimizer in Optimizer.__subclasses__():
         yield f"{optimizer.__name__} in {dtype}", partial(_optimizer, optimizer, x)
+    yield f"losses of estimators in {dtype}", partial(_deviance, x)
     if find_spec("sklearn"):
         yield f"scikit-learn's estimators in {dtype}", partial(_estimators, x)
 
@@ -163,6 +166,13 @@ def _optimizer(optimizer: type[Optimizer], x: np.ndarray) -> None:
     optimizer().update({"W": x.copy()}, {"W": x})
     net = Sequential([_affine(x)])
     net.fit(x, np.zeros(len(x), int), optimizer=optimizer(), seed=0, progress=False, clip_norm=1.0)
+
+
+def _deviance(x: np.ndarray) -> None:
+    """What estimators compute beside what networks do, where a wheel is built without scikit-learn, too."""
+    nothing, (y, dx) = x[:0, 0], np.empty((2, *x.shape), x.dtype)
+    total = sum_of_weights(nothing, len(x))
+    deviance(_team.address(), NOTHING, LINEAR, x, x, nothing, total, y, dx, np.empty(len(x)))
 
 
 def _estimators(x: np.ndarray) -> None:

@@ -148,7 +148,7 @@ print(json.dumps({
     "file": fastbp.__file__,
     "carried": _jit.carried(),
     "row": _jit.ISA.name,
-    "compiled": [str(e.data["dispatcher"]) for e in recorder.buffer if e.is_start],
+    "compiled": [str(e.data["dispatcher"]) for _, e in recorder.buffer if e.is_start],
     "kept": [name for _, _, names in os.walk(os.environ["NUMBA_CACHE_DIR"]) for name in names],
 }))
 """
