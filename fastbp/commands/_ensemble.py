@@ -9,7 +9,7 @@ from typing import Any
 from fastbp.basics._progress import above_bars, silence
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._network import NetworkOptions, new_network
+from fastbp.commands._network import NetworkOptions, new_network, settings_of_all
 from fastbp.commands._progress import LINES
 from fastbp.commands._report import in_columns, print_line, tell, write_report
 from fastbp.ensemble import Ensemble
@@ -67,13 +67,9 @@ def train_ensemble(
         "epochs": options.epochs,
         "batch_sizes": options.batch_size,
         "seeds": seeds,
-        "shuffle": not options.no_shuffle,
-        "clip_norm": options.clip_norm,
-        "patience": options.patience,
-        "max_steps": options.max_steps,
-        "threads": options.threads,
         "callbacks": [lines],
         "errors": KEEP,
+        **settings_of_all(options),
     }
     named = [f"network {k + 1} of {len(members)}, seed {seed}" for k, seed in enumerate(seeds)]
     start = time.perf_counter()

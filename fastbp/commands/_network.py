@@ -179,6 +179,12 @@ def fit_settings(options: NetworkOptions) -> dict[str, Any]:
     return settings | {"shuffle": not options.no_shuffle, "optimizer": _optimizer(options)}
 
 
+def settings_of_all(options: NetworkOptions) -> dict[str, Any]:
+    """The keyword arguments of ``fit_many`` that options give, and that are called as those of ``fit``."""
+    names = "threads", "clip_norm", "patience", "max_steps"
+    return {name: getattr(options, name) for name in names} | {"shuffle": not options.no_shuffle}
+
+
 def _optimizer(options: NetworkOptions) -> Optimizer:
     lr: Any = options.lr
     if options.schedule == "cosine":

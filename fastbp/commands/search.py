@@ -27,7 +27,14 @@ from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._candidates import TABLE, candidates_of
 from fastbp.commands._data import add_data_options, read_samples
-from fastbp.commands._network import add_network_options, batch_size, completed, fit_settings, new_network
+from fastbp.commands._network import (
+    add_network_options,
+    batch_size,
+    completed,
+    fit_settings,
+    new_network,
+    settings_of_all,
+)
 from fastbp.commands._preparation import PreparationOptions, add_preparation_options
 from fastbp.commands._report import in_columns, tell
 from fastbp.commands._words import in_a_line
@@ -191,13 +198,9 @@ def _measured_on_fold(
         "epochs": [own.epochs for own in settings],
         "batch_sizes": [batch_size(own, len(data.x)) for own in settings],
         "seeds": first.seed,
-        "shuffle": not first.no_shuffle,
-        "clip_norm": first.clip_norm,
-        "patience": first.patience,
-        "max_steps": first.max_steps,
         "validation_data": data.held if first.patience else None,
-        "threads": first.threads,
         "errors": KEEP,
+        **settings_of_all(first),
     }
     with silence(sys.stderr is None or first.no_progress):
         try:
