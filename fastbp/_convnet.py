@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastbp._inputs import as_shape
 from fastbp.activations import Relu
 from fastbp.basics import _arguments
 from fastbp.layers.affine import Affine
 from fastbp.layers.convolution import Convolution
 from fastbp.layers.dropout import Dropout
 from fastbp.layers.pooling import MaxPooling
-from fastbp.network import as_shape
 from fastbp.sequential import Sequential
 
 GAIN = 2.0  # of ReLU: He et al. 2015

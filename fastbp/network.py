@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp._binding import Binding
+from fastbp._inputs import as_rows, as_shape, scaled
 from fastbp._params import Params
 from fastbp.basics import _arguments, _check
 from fastbp.basics._blocks import in_blocks
@@ -165,19 +166,9 @@ class Network:
         return f"{type(self).__name__}([{names}], loss={self.loss_layer!r}{scale})"
 
     def _scaled(self, x: ArrayLike) -> Any:
-        """What the first layer gets of ``x``: in the type that the network computes it in, times the scale."""
+        """What the first layer gets of ``x``."""
         self._learn_shape(x)
-        own = self._last_binding.in_shape
-        if own is not None and len(own) > 1:
-            x = _check.as_real("x", x)
-            if x.ndim > 1 and x.shape[1:] != own:
-                self._last_binding.check_samples("x", x.shape)
-                x = x.reshape(len(x), *own)
-        if self.scale == 1:
-            return x
-        x = _check.as_real("x", x)
-        dtype = _check.computed_in(_check.result_type(x, self._bound()))
-        return np.multiply(x, dtype.type(self.scale), dtype=dtype)
+        return scaled(x, self._last_binding if self._scale == 1 else self._binding(), self._scale)
 
     def _copies(self, *, draws: bool) -> list[Any]:
         """Copies of the layers and the loss, for a pass while another thread is in the midst of one through them.
@@ -228,7 +219,7 @@ class Network:
             way = self._scores if self._predict_is_kept else self._passed
             return in_blocks(way, x, self._last_binding.vector.size)
         x = _check.as_real("x", x)
-        rows = self._rows(x, binding)
+        rows = as_rows(x, binding, self._scale)
         if rows is None:
             return in_blocks(self._passed, x, binding.vector.size)
         predictor = self._predictor
@@ -258,27 +249,6 @@ class Network:
         except (TypeError, ValueError, RuntimeError, AttributeError):
             return None  # what is wrong with them, the layers say themselves
         return binding if binding.predicts else None
-
-    def _rows(self, x: np.ndarray, binding: Binding) -> np.ndarray | None:
-        """``x`` as rows (N, I) whose scores are of the dtype of the parameters; None where only the layers can tell."""
-        first, dtype = binding.layers[0], binding.vector.dtype
-        joins = self._scale != 1 or first.parameters or first.buffers  # x and numbers of that dtype at once
-        if (_check.result_type(x, binding.vector) if joins else x.dtype) != dtype or not x.size:
-            return None
-        if binding.in_shape is None:
-            return None
-        if len(binding.in_shape) > 1:
-            binding.check_samples("x", x.shape)
-            return x.reshape(len(x), -1) if x.ndim > 1 else None
-        if x.ndim == 1:  # one sample, unless it is as many of one number, for the first layer or a later one
-            x = x[None] if (1,) not in ((binding.n_inputs,), *binding.shapes[:-1]) else x
-        elif x.ndim > 2:
-            try:
-                flattened = len(first.out_shape(x.shape[1:])) == 1
-            except ValueError:
-                return None
-            x = x.reshape(len(x), -1) if flattened else x
-        return x if x.ndim == 2 and x.shape[1] == binding.n_inputs else None
 
     def _passed(self, x: ArrayLike) -> np.ndarray:
         """What ``predict`` returns, layer by layer, of all rows at once; the layers have forgotten it afterwards."""
@@ -400,13 +370,3 @@ class Network:
         for layer in self.layers.values():
             out = layer.predict(out) if layer.draws else layer.forward(out)
         return self.loss_layer.forward(out, t)
-
-
-def as_shape(shape: Any) -> tuple[int, ...]:
-    """What ``in_shape`` was set to, checked."""
-    said = f"in_shape must be (channels, height, width), or (inputs,), got {_arguments.shown(shape)}"
-    if not isinstance(shape, (tuple, list)):
-        raise TypeError(said)
-    if len(shape) not in (1, 3):
-        raise ValueError(said)
-    return tuple(_arguments.integer(f"in_shape[{n}]", size, 1) for n, size in enumerate(shape))
