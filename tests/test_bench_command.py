@@ -9,6 +9,8 @@ from fastbp import cli
 from fastbp.basics._extra import install
 from fastbp.commands import bench as bench_command
 
+pytestmark = pytest.mark.slow  # a benchmark takes its time
+
 ROW = "softmax loss 100x10 "
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from bench_runs import run_of
 
 from fastbp.bench import table
@@ -54,6 +55,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_peer_of_the_benchmark_is_one_file(tmp_path):
     tree = tmp_path / "tree"
     for room in ("fastbp", "kernels", "bench"):

@@ -162,6 +162,7 @@ FAULTS = [cut, cut_without_a_length, in_pieces_that_end, closed, a_page_to_log_i
 FAULTS += [to_another_kind_of_place, to_another_file, missing, broken, no_http, silent]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets that requests lets fall
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_download_that_fails_is_told_in_one_line_leaves_nothing_and_works_the_next_time(

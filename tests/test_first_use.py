@@ -74,6 +74,7 @@ NAMED_BY_THE_PROGRAM = {
 NEEDED_BY_ALL = {"first_outside", "planned_product", "tile_table", "train"}
 
 
+@pytest.mark.slow
 def test_a_first_step_compiles_what_its_program_names_and_a_second_process_nothing(tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "NUMBA_CACHE_DIR", str(tmp_path))
     first, second = (json.loads(isolated(FIRST_STEP, *LATE)) for _ in range(2))

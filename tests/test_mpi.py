@@ -15,6 +15,7 @@ from fastbp.cli import main
 from fastbp.training import _ranks
 
 
+@pytest.mark.slow
 @needs_mpi
 def test_three_ranks_do_what_one_does_and_two_go_on_with_it(tmp_path):
     for n_ranks in (3, 2):
@@ -51,6 +52,7 @@ def test_a_rank_that_is_killed_ends_all_at_once(training, tmp_path):
     assert "KILLED BY SIGNAL: 9" in run.stdout + run.stderr or "signal 9" in run.stdout + run.stderr
 
 
+@pytest.mark.slow
 @needs_mpi
 def test_the_command_trains_as_in_one_process_and_says_things_once(tmp_path):
     options = ["--epochs", "2", "--hidden", "7", "--dtype", "float64", "--json", tmp_path / "one.json"]

@@ -10,6 +10,7 @@ from fastbp import fit_groups, fit_many
 from fastbp.training._dealt import dealt
 
 
+@pytest.mark.slow
 @needs_mpi
 @pytest.mark.parametrize("n_ranks", [2, 3])
 def test_ranks_come_to_what_one_process_does(n_ranks, tmp_path):

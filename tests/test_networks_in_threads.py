@@ -126,6 +126,7 @@ def runs(code, timeout=600):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_everything_at_once_ends_in_numbers_or_named_errors():
     runs("run(list(ACTIONS), 4)\nrun(['gradient'] * 4, 1)\nrun(['fit', 'step', 'W replaced', 'gradient'], 2)\n")
 

@@ -50,6 +50,7 @@ def test_the_notebook_is_kept_without_outputs():
     assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "wide"),
     [("history.plot()", 2), ("digits.t_test)", 1), ("fastbp.plot_weights(net)", 1)],
@@ -67,6 +68,7 @@ def test_a_picture_is_shown_as_the_last_expression_of_a_cell(call, wide, shown):
     assert width > wide * height
 
 
+@pytest.mark.slow
 def test_nothing_but_the_progress_of_training_and_what_is_printed_goes_to_the_streams(shown):
     errors = [
         output.text
@@ -79,11 +81,13 @@ def test_nothing_but_the_progress_of_training_and_what_is_printed_goes_to_the_st
     assert summary.text.splitlines()[-1].split() == ["total", "float32", "3,760"]
 
 
+@pytest.mark.slow
 def test_the_network_learns_in_the_notebook(shown):
     assert float(result(shown, "net.accuracy(x_test, digits.t_test)")["text/plain"]) > 0.94
     assert "array([" in result(shown, "digits.t_test[:5]")["text/plain"]
 
 
+@pytest.mark.slow
 def test_a_picture_is_shown_once_where_pyplot_is_imported_too():
     cells = "import matplotlib.pyplot as plt\nimport fastbp", "fastbp.History(loss=[2.0, 1.0]).plot()"
     notebook = executed(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]))
@@ -91,6 +95,7 @@ def test_a_picture_is_shown_once_where_pyplot_is_imported_too():
     assert size(output.data["image/png"])[0] > 300
 
 
+@pytest.mark.slow
 def test_networks_histories_and_data_sets_are_shown_in_short(shown):
     for end in ("digits", "history", "net"):
         assert len(result(shown, end)["text/plain"]) < 500, end

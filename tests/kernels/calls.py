@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from numba.core.caching import NullCache
 
 import fastbp
 from fastbp.basics import _machine, _team
-from fastbp.kernels import activations
+from fastbp.kernels import _jit, activations
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels._jit import address_of, kernel
 from fastbp.kernels.elementwise import apply_function, apply_function_back
@@ -23,6 +24,8 @@ from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING
 from fastbp.kernels.plan import plan_product
 
 HERE = Path(__file__).parent
+PACKAGE, KERNELS = Path(fastbp.__file__).parent, Path(_jit.__file__).parent
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "kernels", "machine_code")
 FLOATS = (np.float32, np.float64)
 
 
@@ -179,6 +182,13 @@ def ulps(got, expected):
     unit = np.ldexp(wide(1), np.maximum(exponents, kind.minexp + 1) - kind.nmant - 1)
     error = np.abs(mine - right) / unit
     return np.where(np.isnan(got) | np.isnan(expected), np.where(np.isnan(got) & np.isnan(expected), 0, np.inf), error)
+
+
+def copied_checkout(root):
+    """A copy of the package in the folder ``root`` as in a checkout: its kernels beside it, and no machine code."""
+    shutil.copytree(PACKAGE, root / "fastbp", ignore=NOT_COPIED)
+    shutil.copytree(KERNELS, root / "kernels", ignore=NOT_COPIED)
+    return root
 
 
 def python(code, *arguments, timeout=120, cwd=HERE, root=None, **environment):

@@ -1,8 +1,15 @@
 """Settings of the kernel tests."""
 
 import pytest
+from calls import copied_checkout
 from numba.core import config
 from victim import Victim
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of the package whose kernels are not compiled yet, whichever way the one that is tested was installed."""
+    return copied_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture

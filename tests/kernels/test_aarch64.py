@@ -52,6 +52,7 @@ def counted(code, folder):
     return python_json(COUNT, folder / "signatures", *COMPUTING, timeout=3600, NUMBA_CACHE_DIR=folder / "cache")
 
 
+@pytest.mark.slow
 def test_a_few_kernels_have_vectors_of_each_type(tmp_path):
     rows = counted(FEW, tmp_path)
     assert len(rows) == 10

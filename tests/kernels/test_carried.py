@@ -5,14 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from calls import python, python_json
-from test_jit import KERNELS, PACKAGE, START, flipped
+from calls import KERNELS, NOT_COPIED, PACKAGE, python, python_json
+from test_jit import START, flipped
 from test_private import attack
 
 from fastbp.commands import _carry
 from fastbp.kernels._jit import kind
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.random import key_of
+
+pytestmark = pytest.mark.slow  # nearly all start a process or two
 
 MAKE = """
 import pathlib, sys
@@ -73,9 +75,8 @@ class Installed:
 def made(tmp_path_factory):
     """A package that carries a kernel, compiled for two signatures."""
     installed = Installed(tmp_path_factory.mktemp("site-packages"))
-    ignored = shutil.ignore_patterns("__pycache__", "kernels", "data", "machine_code")
-    shutil.copytree(PACKAGE, installed.root / "fastbp", ignore=ignored)
-    shutil.copytree(KERNELS, installed.kernels, ignore=ignored)
+    shutil.copytree(PACKAGE, installed.root / "fastbp", ignore=NOT_COPIED)
+    shutil.copytree(KERNELS, installed.kernels, ignore=NOT_COPIED)
     python(MAKE, str(installed.cache), root=installed.root, cwd=installed.root, NUMBA_CACHE_DIR=installed.cache)
     shutil.rmtree(installed.cache)
     return installed

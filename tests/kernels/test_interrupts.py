@@ -175,8 +175,8 @@ assert cli.main(["train", "--data", "digits", "--epochs", "1"]) == 130
 """
 
 
-def test_the_command_ends_with_one_line(tmp_path):
-    lines = python(COMMAND, NUMBA_CACHE_DIR=tmp_path).splitlines()
+def test_the_command_ends_with_one_line(checkout, tmp_path):
+    lines = python(COMMAND, root=checkout, NUMBA_CACHE_DIR=tmp_path).splitlines()
     assert lines[-1] == "fastbp: interrupted"
     assert not [line for line in lines if line.startswith(("Traceback", " ", "Exception"))]
     assert not [name for _, _, names in os.walk(tmp_path) for name in names if ".tmp." in name]

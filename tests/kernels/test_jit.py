@@ -9,17 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calls import python, python_json, uncached
+from calls import KERNELS, NOT_COPIED, python, python_json, uncached
 from numba.core import config
 from numba.core.caching import IndexDataCacheFile
 from test_private import Attack, attack
 from victim import Victim
 
-import fastbp
 from fastbp.kernels import _jit
 from fastbp.kernels._jit import DIGEST_SIZE
-
-PACKAGE, KERNELS = Path(fastbp.__file__).parent, Path(_jit.__file__).parent
 
 # ---- What is part of the cache's key ----
 
@@ -32,7 +29,7 @@ def tag_of(folder, monkeypatch):
 @pytest.fixture
 def sources(tmp_path):
     """A copy of the kernels' files."""
-    return Path(shutil.copytree(KERNELS, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__")))
+    return Path(shutil.copytree(KERNELS, tmp_path / "kernels", ignore=NOT_COPIED))
 
 
 def test_tag_changes_with_every_kernel_file(sources, monkeypatch):
@@ -113,16 +110,6 @@ report()
 )
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of the package as in a checkout, its kernels beside it."""
-    root = tmp_path_factory.mktemp("checkout")
-    ignored = shutil.ignore_patterns("__pycache__", "kernels", "data")
-    shutil.copytree(PACKAGE, root / "fastbp", ignore=ignored)
-    shutil.copytree(KERNELS, root / "kernels", ignore=ignored)
-    return root
-
-
 def run_in(root, code, **environment):
     environment = {"NUMBA_CACHE_DIR": root / "cache", "NUMBA_NUM_THREADS": 1} | environment
     result = python_json(code, root=root, cwd=root, **environment)
@@ -176,12 +163,14 @@ print(sum(begin_epoch.stats.cache_hits.values()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ways", [("signature", "call"), ("call", "signature")], ids=str)
 def test_what_is_compiled_for_a_signature_is_found_by_a_call_and_the_other_way_round(ways, tmp_path):
     found = [int(python(KERNEL, way, NUMBA_CACHE_DIR=tmp_path)) for way in ways]
     assert found[1] == 1
 
 
+@pytest.mark.slow
 def test_never_stale_when_a_called_function_or_a_constant_changes(checkout):
     first = run_in(checkout, SIGMOID_OF_0)
     assert first["value"] == 0.5
@@ -201,6 +190,7 @@ def test_never_stale_when_a_called_function_or_a_constant_changes(checkout):
     source.write_text(original)
 
 
+@pytest.mark.slow
 def test_works_where_no_cache_can_be_written(checkout):
     root = checkout / "read-only"
     for folder in ("fastbp", "kernels"):
@@ -236,6 +226,7 @@ def flipped(content, place, places):
     return bytes(changed)
 
 
+@pytest.mark.slow
 def test_an_index_with_a_flipped_bit_is_compiled_again(kept):
     for place in range(40):
         assert kept.damaged(".nbi", lambda content, place=place: flipped(content, place, 40)) == (True, True)
@@ -281,6 +272,7 @@ def flip_machine_code(folder, places=30):
     print("true")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_machine_code_does_no_harm(tmp_path):
     code = "import pathlib, sys, test_jit; test_jit.flip_machine_code(pathlib.Path(sys.argv[1]))"
     assert python_json(code, tmp_path) is True

@@ -47,17 +47,20 @@ def runs(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @on_x86
 def test_cpus_of_a_row_share_their_machine_code(runs):
     assert [run["compiled"] > 0 for run in runs.values()] == [True, False, True, False]
 
 
+@pytest.mark.slow
 @on_x86
 def test_machine_code_has_the_registers_of_its_row(runs):
     assert "ymm" in runs["haswell"]["registers"]
     assert runs["generic"]["registers"] == ["xmm"]
 
 
+@pytest.mark.slow
 @on_x86
 def test_other_functions_of_the_process_are_compiled_as_numba_was_told(runs):
     assert {cpu: run["other"] for cpu, run in runs.items()} == {cpu: cpu for cpu in runs}
@@ -74,10 +77,10 @@ print(json.dumps("zmm" in "".join(sigmoid.inspect_asm().values())))
 
 
 @on_x86
-def test_loops_have_whole_vectors_where_llvm_would_rather_have_halves(tmp_path):
+def test_loops_have_whole_vectors_where_llvm_would_rather_have_halves(checkout, tmp_path):
     """Compiled for skylake-avx512, whichever CPU this is, and not called."""
     settings = {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": tmp_path}
-    assert python_json(SIGMOID, **settings) is True
+    assert python_json(SIGMOID, root=checkout, **settings) is True
 
 
 PARTS = """
@@ -111,6 +114,7 @@ print(json.dumps({"values": values, "compiled": compiled}))
 """
 
 
+@pytest.mark.slow
 def test_what_compiled_code_calls_has_no_machine_code_until_python_calls_it(tmp_path):
     (tmp_path / "parts.py").write_text(PARTS)
 

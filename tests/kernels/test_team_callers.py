@@ -110,6 +110,7 @@ assert os.waitstatus_to_exitcode(os.wait()[1]) == 0""",
 }
 
 
+@pytest.mark.slow
 @needs_threads
 @pytest.mark.parametrize("end", EXITS.values(), ids=EXITS)
 def test_the_interpreter_exits_promptly_with_a_team(end):

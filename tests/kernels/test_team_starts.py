@@ -179,6 +179,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     python(code, timeout=60)
 
 
+@pytest.mark.slow
 def test_asking_for_the_number_starts_no_thread():
     code = """
 import threading

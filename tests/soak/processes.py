@@ -2,16 +2,11 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import fastbp
-from fastbp.kernels import _jit
-
-PACKAGE, KERNELS = Path(fastbp.__file__).parent, Path(_jit.__file__).parent
-IGNORED = shutil.ignore_patterns("__pycache__", "kernels", "data", "machine_code")
 
 # A small network after two steps, and whether any of it took compiling: the same bits from every process.
 TRAINED = """
@@ -62,16 +57,9 @@ def small(folder: Path) -> str:
     return str(folder)
 
 
-def checkout(root: Path) -> Path:
-    """A copy of the package in ``root``, its kernels beside it."""
-    shutil.copytree(PACKAGE, root / "fastbp", ignore=IGNORED)
-    shutil.copytree(KERNELS, root / "kernels", ignore=IGNORED)
-    return root
-
-
 def started(code: str, *arguments: object, root: Path | None = None, **environment: object) -> subprocess.Popen:
     """A process that runs ``code`` with the fastbp of ``root``; a variable that is None is taken out."""
-    path = str(root or PACKAGE.parent)
+    path = str(root or Path(fastbp.__file__).parents[1])
     settings = os.environ | {"PYTHONPATH": path, "NUMBA_NUM_THREADS": "1"} | environment
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", code, *map(str, arguments)],

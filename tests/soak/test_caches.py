@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from processes import SIGMOID, SMALL, TRAINED, answer, checkout, small, started
+from calls import copied_checkout
+from processes import SIGMOID, SMALL, TRAINED, answer, small, started
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="for POSIX")
 OTHER = "\n\n@kernel(inline=True)\ndef logistic(x):\n    return x + like(NUMBER, x)\n"
@@ -27,6 +28,7 @@ def edited(root, number):
 # ---- Many processes, several versions ----
 
 
+@pytest.mark.slow
 def test_cold_processes_at_once_have_the_right_code_of_a_small_kernel(tmp_path):
     running = [started(SMALL, small(tmp_path), NUMBA_CACHE_DIR=tmp_path / "cache") for _ in range(5)]
     assert [answer(process) for process in running] == [20] * 5
@@ -44,7 +46,7 @@ def test_twenty_cold_processes_at_once_have_the_right_code(tmp_path):
 
 @pytest.mark.soak
 def test_two_versions_side_by_side_on_one_cache_each_have_their_own_code(tmp_path):
-    roots = [checkout(tmp_path / name) for name in ("one", "two")]
+    roots = [copied_checkout(tmp_path / name) for name in ("one", "two")]
     edited(roots[1], 7)
     for _ in range(5):
         running = [started(SIGMOID, root=root, NUMBA_CACHE_DIR=tmp_path / "cache") for root in roots * 3]
@@ -57,7 +59,7 @@ WAITING = SIGMOID.replace("print", "import sys; print('{}', flush=True); sys.std
 
 @pytest.mark.soak
 def test_versions_that_take_each_others_place_while_they_run_have_their_own_code(tmp_path):
-    root = checkout(tmp_path / "root")
+    root = copied_checkout(tmp_path / "root")
     draw, versions = random.Random(0), [None, 7, 8]
     for _ in range(20):
         first, second = draw.sample(versions, 2)
@@ -117,6 +119,7 @@ def test_damaged_files_of_the_real_kernels_are_never_run(tmp_path):
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({n}, {n}))\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [300, *(pytest.param(n, marks=pytest.mark.soak) for n in (0, 5000))])
 def test_a_file_that_cannot_be_written_whole_is_not_kept(tmp_path, n):
     cache = tmp_path / "cache"
@@ -150,6 +153,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_error(tmp_path, disk):
     cache = disk(8)
     for _ in range(2):
@@ -168,7 +172,7 @@ def test_a_disk_that_fills_up_on_the_way_is_no_error(tmp_path, disk, size):
 def test_an_installation_that_nobody_can_write_to_with_no_home_works(tmp_path, disk):
     """A disk that is mounted for reading alone, which not even root can write to."""
     folder = disk(20_000)
-    root = checkout(folder / "root")
+    root = copied_checkout(folder / "root")
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"))
     expected = answer(started(TRAINED, NUMBA_CACHE_DIR=tmp_path / "whole"))["bits"]

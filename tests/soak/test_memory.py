@@ -15,6 +15,7 @@ import fastbp
 GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallinfo2")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not GLIBC, reason="C's memory cannot be counted here")
 @pytest.mark.parametrize(
     ("n", "fits", "few"), [(600, 24, 200), pytest.param(100_000, 1000, 400, marks=pytest.mark.soak)]

@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
 
 
+@pytest.mark.slow
 @amounts("rounds", 0, 30)
 def test_every_kernel_runs_between_fences(rounds):
     code = f"import sys; sys.path.append('..'); import every_kernel; every_kernel.main({rounds}, seed=1)"
@@ -48,6 +49,7 @@ with fence.standing():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("does", ["read", "write"])
 @pytest.mark.parametrize(("side", "place"), [("end", "end"), ("begin", "begin - 8")])
 def test_an_element_too_many_next_to_a_page_ends_the_process(does, side, place):
@@ -55,6 +57,7 @@ def test_an_element_too_many_next_to_a_page_ends_the_process(does, side, place):
         python(PRELUDE + f"    {does}({place})", side, cwd=HERE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "place", "gone"), [("end", "begin - 8", True), ("begin", "end", True), ("begin", "end + 800", False)]
 )
@@ -68,6 +71,7 @@ def test_an_element_too_many_on_the_other_side_is_seen(side, place, gone):
     assert python(code, side, cwd=HERE).split() == ["1"]
 
 
+@pytest.mark.slow
 def test_what_stays_inside_is_not_reported():
     code = PRELUDE + "    x[...] = 0\n    del x\nprint(len(fence.touched), fence.count > 0, flush=True)\nos._exit(0)"
     assert python(code, "end", cwd=HERE).split() == ["0", "True"]
