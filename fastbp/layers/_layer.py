@@ -198,6 +198,17 @@ class Layer:
         """One layer that predicts what ``before`` and then this one do; None where there is none."""
         return None
 
+    def with_scaled_inputs(self, scale: float) -> Layer | None:
+        """A layer that does with ``x`` what this one does with ``scale x``; None where there is none."""
+        return None
+
+    def with_scaled_outputs(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """A layer that predicts ``(y - mean) factor + shift`` where this one predicts ``y``; None where there is none.
+
+        The arrays (K,) have a number for each column of ``y`` (N, K), or for each channel or pixel of images.
+        """
+        return None
+
     @property
     def word(self) -> str:
         """What it is called in files of other languages: batch_normalization."""
