@@ -14,7 +14,6 @@ from fastbp.files._interface import PLAIN, Interface
 from fastbp.files._source import c_string, comment, hex_number, number_lines
 from fastbp.files.architecture import Step, predicting
 from fastbp.layers._activation import Activation
-from fastbp.layers.flatten import Flatten
 from fastbp.layers.softmax import Softmax
 from fastbp.network import Network
 from fastbp.views import _summary
@@ -72,7 +71,7 @@ def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str =
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name, "linkage": linkage}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, own = predicting(net)
-    layers = [step for step in layers if not isinstance(step.layer, Flatten)]  # rows of a C array are flat
+    layers = [step for step in layers if not step.layer.only_reshapes]  # rows of a C array are flat
     fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, layers, interface))
     functions = dict(map(_function, layers))
     fields["proba"] = fields["proba_declared"] = ""

@@ -15,7 +15,6 @@ from fastbp.basics import _check
 from fastbp.basics._extra import needed
 from fastbp.basics._tensor import as_array
 from fastbp.files.architecture import LAYERS, known
-from fastbp.layers.affine import Affine
 from fastbp.network import Network
 
 
@@ -27,7 +26,7 @@ def to_torch(net: Network) -> Any:
     modules: dict[str, Any] = {}
     shape = (net.n_inputs,) if net.in_shape is None else net.in_shape
     for place, layer in enumerate(net.layers.values()):
-        if isinstance(layer, Affine) and len(shape) > 1:  # by name, so that the layers keep their numbers
+        if layer.flattens_images and len(shape) > 1:  # by name, so that the layers keep their numbers
             modules[f"flatten{place}"] = torch.nn.Flatten()
         modules[str(place)] = layer.module_on(torch.nn, shape)
         shape = layer.out_shape(shape)

@@ -110,11 +110,14 @@ class Layer:
     buffers: tuple[str, ...] = ()
     remembers: ClassVar[tuple[str, ...]] = ()
     takes_images: ClassVar[bool] = False  # whether a sample is an image (C, H, W), whose size it does not know
+    flattens_images: ClassVar[bool] = False  # whether it takes an image as a row by itself, and has a row come out
+    only_reshapes: ClassVar[bool] = False  # whether its output has the numbers of its input as they are
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
-    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for the ``sizes``; REAL is
-    # the type of the numbers there, and ``@f`` ends the names of mathematical functions.
+    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for the ``sizes``, and is
+    # not needed where rows stay what they are; REAL is the type of the numbers there, and ``@f`` ends the names of
+    # mathematical functions.
     torch: ClassVar[tuple[str, dict[str, str]]]
     torch_too: ClassVar[tuple[str, ...]] = ()  # other classes of torch.nn that it is made of
     torch_unused: ClassVar[tuple[str, ...]] = ()  # integers in its state dict that mean nothing here

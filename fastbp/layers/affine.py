@@ -56,6 +56,7 @@ class Affine(Layer):
 
     parameters = ("W", "b")
     remembers = ("_last",)
+    flattens_images = True
     torch = "Linear", {"weight": "W", "bias": "b"}
     c = """\
     /* y = x W + b, where W has a row for each input; b may be NULL. */
