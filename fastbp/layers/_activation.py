@@ -44,6 +44,7 @@ class Activation(Layer):
     of_output: bool = True  # whether the derivative is computed from the output, not from x
     number: float = 1.0  # what the kernels take beside the elements
 
+    elementwise = True
     c: str  # the body of a function of one ``REAL x``, and ``number``
 
     remembers: ClassVar[tuple[str, ...]] = ("out",)

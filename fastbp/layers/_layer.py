@@ -111,6 +111,7 @@ class Layer:
     remembers: ClassVar[tuple[str, ...]] = ()
     takes_images: ClassVar[bool] = False  # whether a sample is an image (C, H, W), whose size it does not know
     flattens_images: ClassVar[bool] = False  # whether it takes an image as a row by itself, and has a row come out
+    elementwise: ClassVar[bool] = False  # whether it is a function of each number by itself, as activations are
     only_reshapes: ClassVar[bool] = False  # whether its output has the numbers of its input as they are
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and

@@ -25,6 +25,7 @@ class Softmax:
         The result of the last ``forward``; None before the first.
     """
 
+    elementwise: ClassVar[bool] = False
     # How other software says it, as an activation does; in C, of a row of ``n`` scores ``x``, in place.
     word: ClassVar[str] = "softmax"
     c: ClassVar[str] = """\
