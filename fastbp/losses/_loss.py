@@ -99,6 +99,14 @@ class Loss:
         """Write the loss and its gradient with respect to ``x``, whose address is returned."""
         raise NotImplementedError
 
+    def exact(self) -> "Loss":
+        """The loss that ``backward`` gives the exact gradient of: itself, where a subclass does not say another."""
+        return self
+
+    def smoothed(self, label_smoothing: float) -> "Loss | None":
+        """The same with so large a part of each target spread over all classes; None where targets are no classes."""
+        return None
+
     @property
     def is_of_classes(self) -> bool:
         """Whether it is about classes, and makes probabilities of scores."""
