@@ -184,11 +184,10 @@ class Network:
 
         ``draws`` says that the pass draws masks.
         """
-        layers = [*self.layers.values(), self.loss_layer]
-        copies = [copy.copy(layer) for layer in layers]
-        for layer in layers:
-            if draws and getattr(layer, "draws", False) and hasattr(layer, "step"):
-                layer.step += 1  # that mask is the copy's
+        copies = [copy.copy(part) for part in (*self.layers.values(), self.loss_layer)]
+        for layer in self.layers.values():
+            if draws:
+                layer.skip_draw()  # which is the copy's
         return copies
 
     def predict(self, x: ArrayLike) -> np.ndarray:

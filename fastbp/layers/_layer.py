@@ -109,6 +109,7 @@ class Layer:
     parameters: tuple[str, ...] = ()  # in the order of the flat vector
     buffers: tuple[str, ...] = ()
     remembers: ClassVar[tuple[str, ...]] = ()
+    other_settings: ClassVar[tuple[str, ...]] = ()  # what instructions depend on that the constructor does not take
     takes_images: ClassVar[bool] = False  # whether a sample is an image (C, H, W), whose size it does not know
     flattens_images: ClassVar[bool] = False  # whether it takes an image as a row by itself, and has a row come out
     elementwise: ClassVar[bool] = False  # whether it is a function of each number by itself, as activations are
@@ -176,6 +177,9 @@ class Layer:
 
         These follow from the run's seed, the layer's place in the network and the number of the step, both from 0.
         """
+
+    def skip_draw(self) -> None:
+        """Leave it to a copy, for a pass of its own, to draw the random numbers that would come next here."""
 
     @classmethod
     def is_lowered(cls) -> bool:

@@ -77,6 +77,7 @@ class Loss:
     names: ClassVar[dict[str, dict[str, Any]]] = {}
     elsewhere: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[str] = NUMBERS
+    other_settings: ClassVar[tuple[str, ...]] = ()  # as of a ``Layer``
     link: ClassVar[Any] = None  # the class of the layer that makes outputs of scores; None where they are the same
 
     remembers: ClassVar[tuple[str, ...]] = ("_last",)

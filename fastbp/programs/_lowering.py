@@ -23,7 +23,6 @@ from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
-from fastbp.kernels.convolution import Convolution
 from fastbp.kernels.gemm import LINEAR, RELU
 from fastbp.kernels.instructions import OPERATIONS
 from fastbp.kernels.plan import Plan, plan_product
@@ -245,7 +244,8 @@ class Lowering:
         last: Any = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
         may = of_output or self.predicts
-        within = may and isinstance(last, (of.AffineForward, Convolution)) and last.y == y and last.function == LINEAR
+        # Within an instruction that makes ``y`` and has room for a function, and none so far, as products have.
+        within = may and (getattr(last, "y", None), getattr(last, "function", None)) == (y, LINEAR)
         function = RELU if within and layer.in_registers else self.function(layer.kernel)
         if within:
             self._instructions[-1] = last._replace(function=function, number=number)
