@@ -98,10 +98,6 @@ class Network:
         if self._last_binding.in_shape is None and (shape := np.shape(x))[1:] and len(shape) == 4:
             self.in_shape = shape[1:]
 
-    def _bound(self) -> np.ndarray:
-        """The flat vector of the parameters."""
-        return self._binding().vector
-
     @property
     def scale(self) -> float:
         """What inputs are multiplied by before the first layer, a float above 0."""
@@ -124,7 +120,7 @@ class Network:
     @property
     def dtype(self) -> np.dtype:
         """float32 or float64, of all parameters."""
-        return self._bound().dtype
+        return self._binding().vector.dtype
 
     @property
     def params(self) -> Params:
@@ -176,7 +172,7 @@ class Network:
         if self.scale == 1:
             return x
         x = _check.as_real("x", x)
-        dtype = _check.computed_in(_check.result_type(x, self._bound()))
+        dtype = _check.computed_in(_check.result_type(x, self._binding().vector))
         return np.multiply(x, dtype.type(self.scale), dtype=dtype)
 
     def _copies(self, *, draws: bool) -> list[Any]:

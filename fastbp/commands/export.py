@@ -154,8 +154,7 @@ def _use_of_units(net: Sequential, interface: Interface) -> list[str]:
     """How the means and deviations in a state dict are to be used."""
     lines = []
     if interface.inputs is not None:
-        kind = net._bound().dtype.name
-        lines.append(f"take     ((x.double() - state['inputs.mean']) / state['inputs.std']).to(torch.{kind})")
+        lines.append(f"take     ((x.double() - state['inputs.mean']) / state['inputs.std']).to(torch.{net.dtype.name})")
     if interface.outputs is not None:
         lines.append("give     scores.double() * state['outputs.std'] + state['outputs.mean']")
     return lines

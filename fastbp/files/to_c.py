@@ -65,7 +65,7 @@ def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str =
     ``linkage`` is what ``predict`` begins with: nothing, or "static ".
     """
     check_prefix(prefix)
-    dtype = net._bound().dtype
+    dtype = net.dtype
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name, "linkage": linkage}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, own = predicting(net)
