@@ -312,10 +312,8 @@ class Binding:
     def forward(self, p: Lowering, x: int) -> Operand:
         """Write the forward pass for the rows at ``x``, and hang the backward passes on ``p``; returns the scores."""
         assert self.in_shape is not None
-        operand = Operand(x, self.in_shape)
-        for p.place, layer in enumerate(self.layers):
-            operand = layer.lower(p, operand)
-        return operand
+        *_, scores = p.forward(self.layers, Operand(x, self.in_shape))
+        return scores
 
 
 @lru_cache(maxsize=256)

@@ -77,6 +77,9 @@ class Activation(Layer):
         """What the derivative is computed from, as the last ``forward``, or the user, left it."""
         return self.out
 
+    def recall(self, x: np.ndarray, y: np.ndarray) -> None:
+        self._remember(x, y)
+
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout`` times the derivative.
 

@@ -114,6 +114,7 @@ class Layer:
     flattens_images: ClassVar[bool] = False  # whether it takes an image as a row by itself, and has a row come out
     elementwise: ClassVar[bool] = False  # whether it is a function of each number by itself, as activations are
     only_reshapes: ClassVar[bool] = False  # whether its output has the numbers of its input as they are
+    takes_train_flg: ClassVar[bool] = False  # whether ``forward`` can be told by it, as in the book, not to train
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
@@ -165,6 +166,13 @@ class Layer:
     def predict(self, x: ArrayLike) -> Any:
         """Return what ``forward`` returns outside training."""
         return self.forward(x)
+
+    def recall(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Leave what a ``forward`` of ``x`` with the result ``y`` left, which was the work of a program; move nothing.
+
+        Before an activation whose derivative goes by its output, a product may have put that in the place of ``x``.
+        """
+        self.forward(x)
 
     def forget(self) -> None:
         """Forget the last ``forward``, as if there had been none."""

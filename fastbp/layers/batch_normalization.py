@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from typing import Any
@@ -79,6 +80,7 @@ class BatchNormalization(ColumnLayer):
     parameters = ("gamma", "beta")
     buffers = ("running_mean", "running_var")
     mixes_rows = True
+    takes_train_flg = True
     _factor = "gamma"
 
     momentum: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
@@ -168,6 +170,13 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         move_averages(statistics, *running, self.momentum)
         self._last = z, statistics, False, rows.shape
         return y
+
+    def recall(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Leave what a training pass did, but for the running statistics, which have been moved."""
+        other = copy.copy(self)
+        other.running_mean = other.running_var = None
+        other.forward(x)
+        self._last = other._last
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` normalised by the running statistics, without touching what the last ``forward`` left."""

@@ -54,6 +54,7 @@ class Dropout(Layer):
     """
 
     torch = "Dropout", {"p": "p"}
+    takes_train_flg = True
     draws = True
     remembers = ("_last",)
     mixes_rows = True  # random numbers are counted through the batch

@@ -181,6 +181,15 @@ class Loss:
         """Keep a forward: what is public, and of it the ``arrays`` that kernels took, which computed in ``kind``."""
         self._last = loss, y, t, sample_weight, (y, t, y.shape, kind, arrays)
 
+    def recall(self, x: np.ndarray, t: Any, targets: np.ndarray, loss: Any) -> None:
+        """Leave what a ``forward`` of ``x`` and ``t`` left, which was the work of a program.
+
+        That took ``targets`` for ``t``, into which somebody may have written since, and came to this ``loss``.
+        """
+        self.forward(x, targets)
+        y: Any = self.y
+        self._remember(loss, y, _check.as_real("t", t), None, y.dtype, (targets, no_weights(y.dtype)))
+
     @staticmethod
     def _as_taken(last: tuple[Any, ...]) -> Any:
         """Targets and weights as the kernels took them, None where y or t is another than at the last forward.
