@@ -21,7 +21,6 @@ from fastbp.basics import _arguments, _check
 from fastbp.basics._pin import pin
 from fastbp.kernels.entry_program import looking_at
 from fastbp.layers._layer import Layer, names_of
-from fastbp.layers.softmax import Softmax
 from fastbp.losses._loss import Loss
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
@@ -312,10 +311,8 @@ class Binding:
     def forward(self, p: Lowering, x: int) -> Operand:
         """Write the forward pass for the rows at ``x``, and hang the backward passes on ``p``; returns the scores."""
         assert self.in_shape is not None
-        operand = Operand(x, self.in_shape)
-        for p.place, layer in enumerate(self.layers):
-            operand = layer.lower(p, operand)
-        return operand
+        *_, scores = p.forward(self.layers, Operand(x, self.in_shape))
+        return scores
 
 
 @lru_cache(maxsize=256)
@@ -355,11 +352,8 @@ def _check_layers(layers: list[Any], loss: Any) -> None:
 
 def _check_layer(layer: Any) -> None:
     """TypeError unless ``layer`` can stand between the input and the loss of a network."""
-    if isinstance(layer, Softmax) or layer is Softmax:
-        raise TypeError(
-            "layers must end with scores, got Softmax: leave it out, for SoftmaxWithLoss, the loss of the "
-            "network, is the softmax of scores and its loss in one, and predict_proba gives probabilities"
-        )
+    if words := getattr(layer, "in_networks", ""):
+        raise TypeError(words)
     hint = ""
     if isinstance(layer, type):
         hint = f"; did you mean {layer.__name__}(...)?"

@@ -9,7 +9,6 @@ from fastbp.basics import _arguments
 from fastbp.basics._tensor import as_array
 from fastbp.files.architecture import KINDS
 from fastbp.layers.affine import Affine
-from fastbp.layers.flatten import Flatten
 from fastbp.sequential import Sequential
 
 # A layer by its class of torch.nn.
@@ -56,8 +55,8 @@ def from_torch(source: Any, *, activation: str | None = None, loss: Any = None) 
         raise TypeError("activation goes with a state dict: a module has its own")
     scale, source = _scale_of(nn, source)
     layers = _layers(nn, source, type(source).__name__)
-    if not any(layer.takes_images for layer in layers):  # an Affine takes any sample as a row
-        layers = [layer for layer in layers if not isinstance(layer, Flatten)]
+    if not any(layer.takes_images for layer in layers):  # samples are rows from the first layer on
+        layers = [layer for layer in layers if not layer.only_reshapes]
     return Sequential(layers, loss, scale=scale)
 
 

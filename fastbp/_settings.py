@@ -21,7 +21,7 @@ def settings_of(part: Any, arrays: tuple[str, ...]) -> tuple[str, ...]:
     names = _arguments_without(cls, arrays)
     if names and _arguments_of(part) is None:
         names = ()
-    return (*names, "stream") if hasattr(part, "stream") and "stream" not in (*names, *arrays) else names
+    return (*names, *part.other_settings)
 
 
 @lru_cache(maxsize=256)
@@ -35,6 +35,6 @@ def made_again(part: Any, is_lowered: bool = True) -> Any:
     if arguments is None:
         return copy.copy(part)
     other = type(part)(**arguments)
-    if hasattr(part, "stream"):
-        other.stream = part.stream
+    for name in part.other_settings:
+        setattr(other, name, getattr(part, name))
     return other

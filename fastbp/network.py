@@ -99,10 +99,6 @@ class Network:
         if self._last_binding.in_shape is None and (shape := np.shape(x))[1:] and len(shape) == 4:
             self.in_shape = shape[1:]
 
-    def _bound(self) -> np.ndarray:
-        """The flat vector of the parameters."""
-        return self._binding().vector
-
     @property
     def scale(self) -> float:
         """What inputs are multiplied by before the first layer, a float above 0."""
@@ -125,7 +121,7 @@ class Network:
     @property
     def dtype(self) -> np.dtype:
         """float32 or float64, of all parameters."""
-        return self._bound().dtype
+        return self._binding().vector.dtype
 
     @property
     def params(self) -> Params:
@@ -175,11 +171,10 @@ class Network:
 
         ``draws`` says that the pass draws masks.
         """
-        layers = [*self.layers.values(), self.loss_layer]
-        copies = [copy.copy(layer) for layer in layers]
-        for layer in layers:
-            if draws and getattr(layer, "draws", False) and hasattr(layer, "step"):
-                layer.step += 1  # that mask is the copy's
+        copies = [copy.copy(part) for part in (*self.layers.values(), self.loss_layer)]
+        for layer in self.layers.values():
+            if draws:
+                layer.skip_draw()  # which is the copy's
         return copies
 
     def predict(self, x: ArrayLike) -> np.ndarray:

@@ -252,7 +252,7 @@ def test_options_are_checked_when_they_are_set(name, attribute, value, error, me
 def test_no_program_is_written_with_addresses_outside_the_vector_of_parameters(values, error, message):
     """Which alone is kept for as long as the program; between binding and writing, another thread may set W or b."""
     net = fastbp.Sequential([fastbp.Affine(W, B)])
-    parameters = net._bound()
+    parameters = net._binding().vector
     p, layer = Lowering(parameters, np.zeros_like(parameters), 4), net.layers["Affine1"]
     for name, value in values.items():
         setattr(layer, name, layer.W[:1] if isinstance(value, str) else value)

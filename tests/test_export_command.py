@@ -166,7 +166,26 @@ def test_a_scale_that_no_weights_can_take_is_an_error_for_a_state_dict(capsys):
     net = fastbp.Sequential([fastbp.Tanh(), fastbp.Affine(np.ones((3, 2)), None)])
     Model(net, ArrayFeatures(3, 1 / 255), Classes("t", [0, 1])).save("m.st")
     assert cli.main(["export", "m.st", "--format", "torch"]) == 1
-    assert "the first layer must be an Affine to take the scale" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "the first layer must take the scale of the inputs into its weights, as an Affine does, got Tanh()" in told
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_scale_of_images_goes_into_the_filters_of_a_state_dict(dtype):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    W, b = rng.standard_normal((4, 2, 3, 3)).astype(dtype), rng.standard_normal(4).astype(dtype)
+    layers = [fastbp.Convolution(W, b, stride=2, pad=1), fastbp.Relu(), fastbp.Affine(np.ones((64, 3), dtype), None)]
+    net = fastbp.Sequential(layers, scale=1 / 255, in_shape=(2, 7, 8))
+    net.save("images.st")
+    assert cli.main(["export", "images.st", "--format", "torch"]) == 0
+    state = torch.load("images.pt", weights_only=True)
+    assert {name: array.numpy().dtype for name, array in state.items()} == dict.fromkeys(state, np.dtype(dtype))
+    np.testing.assert_array_equal(state["0.weight"].numpy(), (W * np.float64(1 / 255)).astype(dtype))
+    x = rng.integers(0, 256, (5, 2, 7, 8)).astype(dtype)
+    expected, net.scale = net.predict(x), 1.0
+    net.load_state_dict(state)
+    np.testing.assert_allclose(net.predict(x), expected, rtol=0, atol=64 * np.finfo(dtype).eps * np.abs(expected).max())
 
 
 def test_how_to_use_the_units_of_a_state_dict_is_said(capsys):

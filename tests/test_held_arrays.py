@@ -106,7 +106,7 @@ def test_the_parameters_of_programs_have_shapes_of_their_own():
         [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)], copies, strict=True
     ):
         assert own.W is not layer.W
-        assert own.W.base is layer.W.base is net._bound()
+        assert own.W.base is layer.W.base is net._binding().vector
         assert own.W.ctypes.data == layer.W.ctypes.data
     other.step(X, T)
     assert net.step(X[:5], T[:5]) == other.step(X[:5], T[:5])
@@ -146,7 +146,8 @@ def test_words_and_buffers_of_a_step_are_in_no_other_hands():
     net.step(X, T, Adam())
     stepper, batch = net._stepper, net._stepper._batch
     kept = [array for array, _ in batch.program.lowering._kept]
-    for array in (stepper.words, batch.x, batch.t, batch.program.whole, stepper.first, stepper.second, net._bound()):
+    states = stepper.first, stepper.second, net._binding().vector
+    for array in (stepper.words, batch.x, batch.t, batch.program.whole, *states):
         assert any(array is own for own in kept)
 
 

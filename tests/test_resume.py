@@ -80,7 +80,7 @@ def test_where_patience_had_run_out_nothing_more_is_done():
         progress=False,
     )
     assert (lists(history), seen) == (lists(before), [])
-    np.testing.assert_array_equal(net._bound(), before.state.best_parameters)
+    np.testing.assert_array_equal(net._binding().vector, before.state.best_parameters)
 
 
 @pytest.mark.parametrize("patience", [None, 2])

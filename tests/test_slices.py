@@ -101,7 +101,7 @@ def test_a_batch_of_some_work_and_few_parameters_is_cut_in_two():
         assert rows_of_slice(net._binding(), n + 1) == n // 2 + 1
         assert rows_of_slice(net._binding(), n // 2) == 0, "too little work"
     wide = fastbp.mlp([200, 100, 10])
-    assert wide._bound().size > FIXED.half_parameters
+    assert wide._binding().vector.size > FIXED.half_parameters
     assert rows_of_slice(wide._binding(), n) == 0, "gradients too large"
 
 

@@ -100,12 +100,12 @@ def _runs(network: Network, *, as_fit: bool) -> Work:
         program.run(order, done, rates, losses)
         done += network.steps
 
-    return Work(call, lambda: _affines(net), network.steps)
+    return Work(call, lambda: _parameters(net), network.steps)
 
 
-def _affines(net: fastbp.Sequential) -> list[np.ndarray]:
-    affines = [layer for layer in net.layers.values() if isinstance(layer, fastbp.Affine)]
-    return flat([layer.W for layer in affines], [layer.b for layer in affines])
+def _parameters(net: fastbp.Sequential) -> list[np.ndarray]:
+    parameters = [*net.params.values()]  # W1, b1, W2, b2, ...
+    return flat(parameters[::2], parameters[1::2])
 
 
 def _fits(network: Network, *, writes: bool) -> Work:
@@ -119,7 +119,7 @@ def _fits(network: Network, *, writes: bool) -> Work:
             net._binding().programs.clear()
         net.fit(x, t, shuffle=False, **options)
 
-    return Work(call, lambda: _affines(net), network.steps)
+    return Work(call, lambda: _parameters(net), network.steps)
 
 
 @COMPILED.does("fit", "fit of one step")
@@ -140,7 +140,7 @@ def _calls_of_step(network: Network) -> Work:
         for _ in range(network.steps):
             net.step(x, t, optimizer)
 
-    return Work(call, lambda: _affines(net), network.steps)
+    return Work(call, lambda: _parameters(net), network.steps)
 
 
 @PROGRAM.does("fit")

@@ -14,7 +14,6 @@ from fastbp.basics._arguments import integer, shown
 from fastbp.basics._check import as_array
 from fastbp.book import weights
 from fastbp.book._network import BookNetwork
-from fastbp.book.layers import Affine, Convolution
 from fastbp.book.util import places
 from fastbp.files._files import write_whole
 
@@ -73,7 +72,7 @@ class ConvNet(BookNetwork):
 
     def _with_weights(self) -> Iterator[tuple[int, Any]]:
         """The layers that have weights, and their numbers."""
-        return enumerate([layer for layer in self._in_order() if isinstance(layer, (Affine, Convolution))], 1)
+        return enumerate([layer for layer in self._in_order() if "W" in getattr(layer, "parameters", ())], 1)
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
         """Return the gradient of the training loss by each of ``params``, by backpropagation."""

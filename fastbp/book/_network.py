@@ -12,7 +12,7 @@ from fastbp.basics._arguments import float_type
 from fastbp.basics._check import as_array
 from fastbp.basics.gradient import numerical_gradient
 from fastbp.book._passes import Passes
-from fastbp.book.layers import BatchNormalization, Dropout, SoftmaxWithLoss
+from fastbp.book.layers import SoftmaxWithLoss
 from fastbp.layers._layer import propagate
 
 
@@ -48,8 +48,8 @@ class BookNetwork:
         """What ``predict`` returns, where the layers that depend on it are told whether this is a training pass."""
         scores: Any = x
         for layer in self._in_order():
-            depends = isinstance(layer, (BatchNormalization, Dropout))
-            scores = layer.forward(scores, train_flg) if depends else layer.forward(scores)
+            told = getattr(layer, "takes_train_flg", False)  # anything with a forward may stand here, as in the book
+            scores = layer.forward(scores, train_flg) if told else layer.forward(scores)
         return scores
 
     def predict(self, x: ArrayLike) -> np.ndarray:

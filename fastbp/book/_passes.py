@@ -13,23 +13,21 @@ from typing import Any
 import numpy as np
 
 from fastbp._settings import settings_of
-from fastbp.activations import Relu, Sigmoid
 from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._attributes import recalls
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
-from fastbp.book.layers import Affine, BatchNormalization, Convolution, Dropout, Pooling, SoftmaxWithLoss
+from fastbp.book.layers import IN_NETWORKS, LOSSES
 from fastbp.kernels import program
 from fastbp.kernels.entry_program import looking_at
 from fastbp.kernels.gemm import NOTHING
-from fastbp.losses._loss import as_loss, no_weights
-from fastbp.programs._lowering import Lowering, words_with
+from fastbp.losses._loss import as_loss
+from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
 MOST_PROGRAMS = 4  # kept, each with its buffers: of a whole mini-batch and of what is left at the end, back or not
 MOST_ROWS = 1000  # of a program, in which Ctrl-C is not heard
-CLASSES = (Affine, Convolution, Pooling, BatchNormalization, Relu, Sigmoid, Dropout)
 
 
 class Held:
@@ -41,11 +39,13 @@ class Held:
     dtype : of all of these
     stays : whether a pass that does not go back moves no buffers
     n_classes : outputs
+    drawing : the layers that draw masks, and their places
     remembered : the dict of each, and a name of what a forward leaves there
     """
 
-    def __init__(self, layers: Sequence[Any], loss: Any) -> None:
-        self.layers, self.loss = list(layers), loss
+    def __init__(self, layers: Sequence[Any], loss: Any, n_classes: int) -> None:
+        self.layers, self.loss, self.n_classes = list(layers), loss, n_classes
+        self.drawing = [(place, layer) for place, layer in enumerate(layers) if layer.draws]
         of_layers = [(layer, name) for layer in layers for name in (*layer.parameters, *layer.buffers)]
         arrays = [(vars(layer), name, getattr(layer, name)) for layer, name in of_layers]
         found = [(layer, name, getattr(layer, name)) for layer in layers for name in layer.parameters]
@@ -54,18 +54,18 @@ class Held:
         self.remembered = [(vars(part), name) for part in (*layers, loss) for name in part.remembers]
         self._attributes = [vars(part) for part in (*layers, loss)]
         self.dtype = self._shapes[0][0].dtype
-        self.stays = all(type(layer) is not BatchNormalization for layer in layers)
-        self.n_classes = next(layer.W.shape[1] for layer in reversed(self.layers) if type(layer) is Affine)
-        settings = [of for part in (*layers, loss) for of in _settings(part)]
+        self.stays = not any(layer.buffers for layer in layers)
+        settings = [of for layer in layers if not layer.draws for of in _settings(layer)]  # masks are given
+        settings += [(vars(loss), name, getattr(loss, name)) for name in settings_of(loss, ())]
         self._look = looking_at(arrays, settings)
         self._kept = arrays, settings  # which it looks at by their addresses
 
     @classmethod
     def of(cls, layers: Sequence[Any], loss: Any) -> Held | None:
         """None where a layer is another than the book's, or has arrays that a program cannot take as they are."""
-        if type(loss) is not SoftmaxWithLoss or not layers or type(layers[0]) not in (Affine, Convolution):
+        if type(loss) not in LOSSES or any(type(layer) not in IN_NETWORKS for layer in layers):
             return None
-        if any(type(layer) not in CLASSES for layer in layers) or Affine not in map(type, layers):
+        if not layers or not layers[0].parameters:  # by which samples get a type
             return None
         try:
             checked = [layer.checked() for layer in layers]
@@ -82,7 +82,8 @@ class Held:
                     return None
         fits = found[0].dtype in _check.FLOATS and all(array.dtype == found[0].dtype for array in found)
         apart = len(set(map(id, layers))) == len(layers) and len(set(map(address_of, found))) == len(found)
-        return cls(layers, loss) if fits and apart else None
+        n_classes = _n_outputs(layers) if fits and apart else None
+        return None if n_classes is None else cls(layers, loss, n_classes)
 
     def is_of(self, layers: Sequence[Any], loss: Any) -> bool:
         """Whether these are the layers and the loss, as they were."""
@@ -97,11 +98,24 @@ class Held:
         return True
 
 
-def _settings(part: Any) -> list[tuple[dict[str, Any], str, Any]]:
-    """What a program of a layer or a loss depends on, but for its arrays, and for masks, which are given."""
-    attributes, arrays = vars(part), () if type(part) is SoftmaxWithLoss else (*part.parameters, *part.buffers)
-    names = () if type(part) is Dropout else settings_of(part, arrays)
-    return [(attributes, name, attributes[name]) for name in names]
+def _settings(layer: Any) -> list[tuple[dict[str, Any], str, Any]]:
+    """What a program of a layer depends on, but for its arrays."""
+    attributes = vars(layer)
+    return [(attributes, name, attributes[name]) for name in settings_of(layer, (*layer.parameters, *layer.buffers))]
+
+
+def _n_outputs(layers: Sequence[Any]) -> int | None:
+    """How many numbers come out, by the last layer that says how many go in; None where that is not known."""
+    last = max((place for place, layer in enumerate(layers) if layer.n_inputs is not None), default=None)
+    if last is None:
+        return None
+    shape: tuple[int, ...] = (layers[last].n_inputs,)
+    try:
+        for layer in layers[last:]:
+            shape = layer.out_shape(shape)
+    except ValueError:
+        return None  # which the layers say themselves
+    return shape[0]
 
 
 class _Apart(Lowering):
@@ -149,44 +163,37 @@ class Pass:
         self._slopes = [(vars(layer), f"d{name}", array.shape) for layer, name, array in parameters]
         # Arrays in place of those that runs will bring.
         x, t = np.empty(shape, dtype), np.empty(n if labels else (n, held.n_classes), np.intp if labels else dtype)
-        operand, self._outputs, masks = Operand(address_of(x), shape[1:]), [], []
-        for p.place, layer in enumerate(held.layers):
-            inside = layer.out_shape(operand.shape)
-            if type(layer) is Dropout:
-                masks.append(np.empty((n, *inside), _check.BOOL))
-                operand = layer.lower_with(address_of(masks[-1]), p, operand)
-            else:
-                operand = layer.lower(p, operand)
-            self._outputs.append((operand.address, (n, *operand.shape)))
-        if operand.shape != (held.n_classes,):
-            raise ValueError(f"scores of {held.n_classes} classes are expected at the end, got {operand.shape}")
-        dout = held.loss.lower(p, operand, address_of(t), NOTHING, labels)
+        shapes = [shape]
+        for layer in held.layers:
+            shapes.append((n, *layer.out_shape(shapes[-1][1:])))
+        if shapes[-1] != (n, held.n_classes):
+            raise ValueError(f"scores of {held.n_classes} classes are expected at the end, got {shapes[-1]}")
+        *_, scores = written = [*p.forward(held.layers, Operand(address_of(x), shape[1:]))]
+        self._outputs = list(zip([operand.address for operand in written], shapes[1:], strict=True))
+        dout = held.loss.lower(p, scores, address_of(t), NOTHING, labels)
         if back:
             p.backward(dout)
         else:
             p.stay()
         self._table = p.table()
-        self._mask_shapes = [mask.shape for mask in masks]
+        self._mask_shapes, buffers = [shapes[place] for place, _ in held.drawing], p.buffers()
+        masks = [buffers[layer, "mask"] for _, layer in held.drawing]
         # The words that have the address of one of these arrays, and of which.
-        places = [np.flatnonzero(self._table == address_of(array)) for array in (t, *masks, *p.slopes.values())]
+        given = address_of(t), *masks, *map(address_of, p.slopes.values())
+        places = [np.flatnonzero(self._table == address) for address in given]
         self._places = np.concatenate(places), np.repeat(np.arange(len(places)), [len(words) for words in places])
         p.slopes.clear()
-        inputs = words_with(address_of(x), self._table)
-        self._step, words = np.zeros(program.STEP_WORDS, np.int64), np.zeros(program.BATCH_WORDS, np.int64)
-        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(self._table), len(self._table)
-        words[program.INPUTS], words[program.N_INPUTS] = p.keep(inputs), len(inputs)
-        words[program.OWN_STEP], words[program.N_ROWS], words[program.N_CLASSES] = p.keep(self._step), n, held.n_classes
-        self._words, self._one = words, dtype.type(1)
+        self._words, self._one = np.zeros(program.BATCH_WORDS, np.int64), dtype.type(1)
+        p.fill_in(self._words, self._table, address_of(x), np.zeros(program.STEP_WORDS, np.int64), held.n_classes)
 
     def run(self, x: np.ndarray, t: np.ndarray, given: tuple[Any, Any]) -> Any:
         """Return the loss, and leave the gradients in the layers; None where it is not finite, and nothing was done.
 
         ``x`` and ``t`` are the samples and targets as the program takes them, and ``given`` as they came.
         """
-        layers = self._held.layers
-        state = np.random.get_state() if self._mask_shapes else None
-        ratios = [layer.p for layer in layers if type(layer) is Dropout]
-        masks = [np.random.random_sample(shape) > p for shape, p in zip(self._mask_shapes, ratios, strict=True)]
+        drawing = self._held.drawing
+        state = np.random.get_state() if drawing else None
+        masks = [layer.draw(shape) for (_, layer), shape in zip(drawing, self._mask_shapes, strict=True)]
         slopes = [np.empty(shape, self._held.dtype) for _, _, shape in self._slopes]
         words, arrays = self._places
         self._table.reshape(-1)[words] = np.array([address_of(array) for array in (t, *masks, *slopes)])[arrays]
@@ -196,7 +203,8 @@ class Pass:
             if state is not None:
                 np.random.set_state(state)
             return None
-        self._given, self._targets, self._masks, self._loss = given, t, masks, as_loss(loss, self._held.dtype)
+        self._given, self._targets, self._loss = given, t, as_loss(loss, self._held.dtype)
+        self._masks = {place: mask for (place, _), mask in zip(drawing, masks, strict=True)}
         self._leave(slopes)
         return self._loss
 
@@ -214,24 +222,14 @@ class Pass:
 
     def recall(self, layer: Any, place: int) -> None:
         """Leave in a layer, or in the loss, what its forward of the last run would have."""
+        if place in self._masks:
+            layer.keep(self._masks[place])
+            return
         x = self._lowering.array_at(*self._outputs[place - 1]) if place else self._given[0]
-        if type(layer) is SoftmaxWithLoss:
-            layer.forward(x, self._targets)
-            _, y, *_ = layer._last
-            t = _check.as_real("t", self._given[1])  # into which somebody may have written since
-            layer._remember(self._loss, y, t, None, y.dtype, (self._targets, no_weights(y.dtype)))
-        elif type(layer) is Dropout:
-            layer._last = self._masks[sum(type(before) is Dropout for before in self._held.layers[:place])], 1.0
-        elif type(layer) is Sigmoid:
-            layer.out = self._lowering.array_at(*self._outputs[place])
-        elif type(layer) is BatchNormalization:
-            running = [getattr(layer, name) for name in layer.buffers]
-            before = [array.copy() for array in running]
-            layer.forward(x)
-            for array, numbers in zip(running, before, strict=True):
-                array[...] = numbers
-        else:  # of which ReLU finds the same signs in what was put through it already
-            layer.forward(self._lowering.array_at(*self._outputs[place]) if type(layer) is Relu else x)
+        if place == len(self._outputs):
+            layer.recall(x, self._given[1], self._targets, self._loss)
+        else:
+            layer.recall(x, self._lowering.array_at(*self._outputs[place]))
 
 
 class Passes:

@@ -62,17 +62,31 @@ class Dropout(dropout.Dropout):
         x, dtype = _check.operand("x", x)
         if not train_flg:
             return _check.of_type(x * x.dtype.type(1 - self.p), dtype)
-        mask = np.random.random_sample(x.shape) > self.p
-        self._last = mask, 1.0
+        mask = self.draw(x.shape)
+        self.keep(mask)
         return _check.of_type(dropout.BACKWARD(_team.address, x, mask, 1.0), dtype)
+
+    def draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The mask of the next training pass of an ``x`` of that ``shape``, from ``np.random``."""
+        return np.random.random_sample(shape) > self.p
+
+    def keep(self, mask: np.ndarray) -> None:
+        """Remember the mask of a training pass, by which ``backward`` goes."""
+        self._last = mask, 1.0
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x (1 - dropout_ratio)``, without touching the mask of the last ``forward``."""
         return self.forward(x, False)
 
-    def lower_with(self, mask: int, p: Lowering, x: Operand) -> Operand:
-        """Write the instructions of a training pass, before which a mask is drawn and put at an address."""
+    @classmethod
+    def is_lowered(cls) -> bool:
+        """False: only the book's networks draw masks for their programs, see ``lower``; others go by ``forward``."""
+        return False
+
+    def lower(self, p: Lowering, x: Operand) -> Operand:
+        """Write the instructions of a training pass, before which somebody puts what ``draw`` gives into ``mask``."""
         n, y = p.rows * x.columns, p.buffer((self, "y"), x.columns)
+        mask = p.buffer((self, "mask"), x.columns, _check.BOOL)
         p.emit(of.DropoutGradient(x.address, mask, y, n, 1.0))
 
         def backward(dy: int, wanted: bool) -> int:
@@ -121,3 +135,9 @@ class Pooling(pooling.MaxPooling):
         """Which number of its window was the largest, by image, place and channel, (N OH OW C,); None at first."""
         places = self._last[1]
         return None if places is None else places.transpose(0, 2, 3, 1).reshape(-1).astype(np.intp)
+
+
+IN_NETWORKS = (Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu, Sigmoid)
+"""What the book's networks are made of."""
+LOSSES = (SoftmaxWithLoss,)
+"""What they end with."""

@@ -29,7 +29,6 @@ from fastbp.files._interface import Interface, Unit
 from fastbp.files.to_c import to_c
 from fastbp.files.to_numpy import to_numpy
 from fastbp.files.to_onnx import to_onnx
-from fastbp.layers.affine import Affine
 from fastbp.tables._ensemble_model import EnsembleModel
 from fastbp.tables._load_model import load_model
 from fastbp.tables._model import Model
@@ -132,11 +131,13 @@ def _write_state_dict(net: Sequential, path: str, interface: Interface) -> None:
     """
     torch = needed("torch", "torch")
     if net.scale != 1:
-        first = next(iter(net.layers.values()))
-        if not isinstance(first, Affine):
-            raise CommandError("the first layer must be an Affine to take the scale of the inputs in its weights")
-        first.W[...] = first.W * np.float64(net.scale)
-        net.scale = 1.0
+        name, first = next(iter(net.layers.items()))
+        scaled = first.with_scaled_inputs(net.scale)
+        if scaled is None:
+            raise CommandError(
+                f"the first layer must take the scale of the inputs into its weights, as an Affine does, got {first!r}"
+            )
+        net.layers[name], net.scale = scaled, 1.0
     state = net.to_torch().state_dict()
     for name, unit in (("inputs", interface.inputs), ("outputs", interface.outputs)):
         if unit is not None:
@@ -153,8 +154,7 @@ def _use_of_units(net: Sequential, interface: Interface) -> list[str]:
     """How the means and deviations in a state dict are to be used."""
     lines = []
     if interface.inputs is not None:
-        kind = net._bound().dtype.name
-        lines.append(f"take     ((x.double() - state['inputs.mean']) / state['inputs.std']).to(torch.{kind})")
+        lines.append(f"take     ((x.double() - state['inputs.mean']) / state['inputs.std']).to(torch.{net.dtype.name})")
     if interface.outputs is not None:
         lines.append("give     scores.double() * state['outputs.std'] + state['outputs.mean']")
     return lines

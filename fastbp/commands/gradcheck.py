@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastbp
-from fastbp import Sequential, SoftmaxWithLoss, losses
+from fastbp import Sequential, losses
 from fastbp._load import load_checkpoint
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
@@ -91,9 +91,7 @@ def _network(options: Options) -> Sequential:
         for name in (*layer.parameters, *layer.buffers):
             array = getattr(layer, name)
             setattr(layer, name, None if array is None else array.astype(np.float64))
-    if isinstance(saved.loss_layer, SoftmaxWithLoss):
-        saved.loss_layer.eps = 0.0
-    return Sequential(layers, saved.loss_layer)
+    return Sequential(layers, saved.loss_layer.exact())
 
 
 def _targets(net: Sequential, n: int, n_outputs: int, rng: np.random.Generator) -> np.ndarray:

@@ -19,7 +19,6 @@ import numpy as np
 from fastbp import activations, layers, losses
 from fastbp.basics._attributes import arguments_of
 from fastbp.layers._layer import Layer, Numbering
-from fastbp.layers.affine import Affine
 from fastbp.layers.flatten import Flatten
 from fastbp.network import Network
 
@@ -112,7 +111,7 @@ def predicting(net: Network) -> tuple[list[Step], dict[str, np.ndarray]]:
     arrays: dict[str, np.ndarray] = {}
     numbering = Numbering()
     for layer in layers:
-        if isinstance(layer, Affine) and len(shape) > 1:  # which flattens by itself here, and nowhere else
+        if layer.flattens_images and len(shape) > 1:  # as it does here, and nowhere else
             steps.append(Step(Flatten(), {}, shape, (math.prod(shape),)))
         own = {ours: name for ours, name in numbering(layer).items() if getattr(layer, ours) is not None}
         steps.append(Step(layer, own, shape, shape := layer.out_shape(shape)))

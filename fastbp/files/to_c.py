@@ -13,9 +13,6 @@ from fastbp.files._files import write_whole
 from fastbp.files._interface import PLAIN, Interface
 from fastbp.files._source import c_string, comment, hex_number, number_lines
 from fastbp.files.architecture import Step, predicting
-from fastbp.layers._activation import Activation
-from fastbp.layers.flatten import Flatten
-from fastbp.layers.softmax import Softmax
 from fastbp.network import Network
 from fastbp.views import _summary
 
@@ -68,11 +65,11 @@ def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str =
     ``linkage`` is what ``predict`` begins with: nothing, or "static ".
     """
     check_prefix(prefix)
-    dtype = net._bound().dtype
+    dtype = net.dtype
     fields: dict[str, Any] = {"prefix": prefix, "dtype": dtype.name, "linkage": linkage}
     fields |= {"n_inputs": net.n_inputs, "n_outputs": net.n_outputs}
     layers, own = predicting(net)
-    layers = [step for step in layers if not isinstance(step.layer, Flatten)]  # rows of a C array are flat
+    layers = [step for step in layers if not step.layer.only_reshapes]  # rows of a C array are flat
     fields["steps"] = "\n".join(f"        {step}" for step in _steps(net, layers, interface))
     functions = dict(map(_function, layers))
     fields["proba"] = fields["proba_declared"] = ""
@@ -80,7 +77,7 @@ def in_c(net: Network, prefix: str, interface: Interface = PLAIN, linkage: str =
         link = net.loss_layer.link and net.loss_layer.link()
         fields["proba_declared"] = _PROBA_DECLARED.format(**fields)
         fields["proba"] = _PROBA.format(made=_made(link, net.n_outputs), **fields)
-        functions |= [_function(Step(link))] if link else []
+        functions |= [_function_of_link(link)] if link else []
     fields["functions"] = "".join(functions.values())
     mathematics = "@f(" in fields["functions"]
     fields["includes"] = "#include <math.h>\n#include <stddef.h>" if mathematics else "#include <stddef.h>"
@@ -119,21 +116,27 @@ def _made(link: Any, n_outputs: int) -> str:
     """The statement that makes probabilities of scores in their place, by a ``link`` or by none."""
     if link is None:
         return ""
-    if isinstance(link, Softmax):
-        each, made = "row < rows; row++", f"{link.word}_of({n_outputs}, probabilities + row * {n_outputs});"
-        return f"    for (size_t row = 0; {each})\n        {made}\n"
-    each, made = f"i < rows * {n_outputs}; i++", f"probabilities[i] = {link.word}_of(probabilities[i]);"
-    return f"    for (size_t i = 0; {each})\n        {made}\n"
+    if link.elementwise:
+        each, made = f"i < rows * {n_outputs}; i++", f"probabilities[i] = {link.word}_of(probabilities[i]);"
+        return f"    for (size_t i = 0; {each})\n        {made}\n"
+    each, made = "row < rows; row++", f"{link.word}_of({n_outputs}, probabilities + row * {n_outputs});"
+    return f"    for (size_t row = 0; {each})\n        {made}\n"
+
+
+def _function_of_link(link: Any) -> tuple[str, str]:
+    """The name and the text of the function of a ``link``: of one number, or of a row, in its place."""
+    if link.elementwise:
+        return _function(Step(link))
+    name = f"{link.word}_of"
+    return name, f"\nstatic void {name}(size_t n, REAL *x)\n{{\n    {link.c}\n}}\n"
 
 
 def _function(step: Step) -> tuple[str, str]:
     """The name and the text of the function of a layer: of one number, or of a row."""
     text = step.layer.c
-    if isinstance(step.layer, Activation):
+    if step.layer.elementwise:
         name, number = f"{step.layer.word}_of", ", REAL number" if step.arguments_in(text) else ""
         return name, f"\nstatic REAL {name}(REAL x{number})\n{{\n    {text}\n}}\n"
-    if isinstance(step.layer, Softmax):
-        return f"{step.layer.word}_of", f"\nstatic void {step.layer.word}_of(size_t n, REAL *x)\n{{\n    {text}\n}}\n"
     taken = [f"size_t {size}, " for size in _sizes(step)] + ["const REAL *x, "]
     for name in step.arguments_in(text):
         is_number = isinstance(step.argument(name), float)
@@ -180,7 +183,7 @@ def _strings(name: str, texts: Sequence[str | int]) -> str:
 
 def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
     """The statements that compute ``scores`` of one row of ``x``."""
-    real, n_rows, last = net.dtype.type, 0, sum(not isinstance(step.layer, Activation) for step in layers)
+    real, n_rows, last = net.dtype.type, 0, sum(not step.layer.elementwise for step in layers)
     x, shape = "x", layers[0].shape
     steps = []
     taken = "x[i]"
@@ -188,14 +191,14 @@ def _steps(net: Network, layers: list[Step], interface: Interface) -> list[str]:
         taken = "(REAL)((x[i] - input_mean[i]) / input_std[i])"
     if net.scale != 1:
         taken += f" * {hex_number(real(net.scale))}@f"
-    if taken != "x[i]" or isinstance(layers[0].layer, Activation):
+    if taken != "x[i]" or layers[0].layer.elementwise:
         x, n = "h0", math.prod(shape)
         steps += [f"REAL h0[{n}];", f"for (size_t i = 0; i < {n}; i++)", f"    h0[i] = {taken};"]
     result = "scores" if interface.outputs is None else f"h{last}"
     for step in layers:
         n = math.prod(shape)
         shape = step.out_shape
-        if isinstance(step.layer, Activation):  # in place
+        if step.layer.elementwise:  # in place
             number = f", {hex_number(real(step.layer.number))}@f" if step.arguments_in(step.layer.c) else ""
             steps += [f"for (size_t i = 0; i < {n}; i++)", f"    {x}[i] = {step.layer.word}_of({x}[i]{number});"]
         else:

@@ -71,7 +71,7 @@ def in_numpy(net: Network, interface: Interface = PLAIN) -> str:
                 _array(f"{name}_{part}", getattr(unit, part.lower()), ", np.float64") for part in ("MEAN", "STD")
             ]
     names = names_in_numpy(interface)
-    fields = {"summary": comment(_summary.text(net)), "dtype": net._bound().dtype.name, "steps": code}
+    fields = {"summary": comment(_summary.text(net)), "dtype": net.dtype.name, "steps": code}
     return _MODULE.format(functions=functions, names=names, numbers="\n".join(numbers), **fields, **sizes)
 
 

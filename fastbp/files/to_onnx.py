@@ -51,7 +51,7 @@ def graph_of(net: Network, probabilities: bool, interface: Interface = PLAIN) ->
     nodes: list[Any] = []
     units: dict[str, np.ndarray] = {}  # in float64
     layers, constants = predicting(net)
-    dtype = net._bound().dtype
+    dtype = net.dtype
     if dtype == _check.FLOAT64 and any(step.layer.takes_images for step in layers):
         warn(IN_FLOAT32)
         dtype = _check.FLOAT32

@@ -15,7 +15,7 @@ from fastbp.basics import _check
 from fastbp.basics._extra import needed
 from fastbp.basics._tensor import as_array
 from fastbp.files.architecture import LAYERS, known
-from fastbp.layers.affine import Affine
+from fastbp.layers._layer import Numbering
 from fastbp.network import Network
 
 
@@ -27,14 +27,14 @@ def to_torch(net: Network) -> Any:
     modules: dict[str, Any] = {}
     shape = (net.n_inputs,) if net.in_shape is None else net.in_shape
     for place, layer in enumerate(net.layers.values()):
-        if isinstance(layer, Affine) and len(shape) > 1:  # by name, so that the layers keep their numbers
+        if layer.flattens_images and len(shape) > 1:  # by name, so that the layers keep their numbers
             modules[f"flatten{place}"] = torch.nn.Flatten()
         modules[str(place)] = layer.module_on(torch.nn, shape)
         shape = layer.out_shape(shape)
     if net.scale != 1:
         from fastbp.layers._torch_modules import Scale
 
-        kind = getattr(torch, net._bound().dtype.name)
+        kind = getattr(torch, net.dtype.name)
         modules = {"scale": Scale(net.scale, kind)} | modules  # by name, so that the layers keep their numbers
     module = torch.nn.Sequential(OrderedDict(modules))  # no numbers so far: none are drawn from torch's generator
     module.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(net).items()}, assign=True)
@@ -68,11 +68,12 @@ def _turned(array: np.ndarray) -> np.ndarray:
 
 def _arrays(net: Network) -> Iterator[tuple[str, np.ndarray]]:
     """Parameters and buffers by torch's names: those of a Sequential of the same layers."""
-    net._bound()
+    arrays, numbering = net.params | net.buffers, Numbering()
     for place, layer in enumerate(net.layers.values()):
+        names = numbering(layer)
         for theirs, ours in layer.torch[1].items():
-            if ours in (*layer.parameters, *layer.buffers) and getattr(layer, ours) is not None:
-                yield f"{place}.{theirs}", getattr(layer, ours)
+            if names.get(ours) in arrays:
+                yield f"{place}.{theirs}", arrays[names[ours]]
 
 
 def _unused(net: Network) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Activation(Layer):
     of_output: bool = True  # whether the derivative is computed from the output, not from x
     number: float = 1.0  # what the kernels take beside the elements
 
+    elementwise = True
     c: str  # the body of a function of one ``REAL x``, and ``number``
 
     remembers: ClassVar[tuple[str, ...]] = ("out",)
@@ -75,6 +76,9 @@ class Activation(Layer):
     def _remembered(self) -> np.ndarray | None:
         """What the derivative is computed from, as the last ``forward``, or the user, left it."""
         return self.out
+
+    def recall(self, x: np.ndarray, y: np.ndarray) -> None:
+        self._remember(x, y)
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout`` times the derivative.

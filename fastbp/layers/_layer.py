@@ -109,12 +109,18 @@ class Layer:
     parameters: tuple[str, ...] = ()  # in the order of the flat vector
     buffers: tuple[str, ...] = ()
     remembers: ClassVar[tuple[str, ...]] = ()
+    other_settings: ClassVar[tuple[str, ...]] = ()  # what instructions depend on that the constructor does not take
     takes_images: ClassVar[bool] = False  # whether a sample is an image (C, H, W), whose size it does not know
+    flattens_images: ClassVar[bool] = False  # whether it takes an image as a row by itself, and has a row come out
+    elementwise: ClassVar[bool] = False  # whether it is a function of each number by itself, as activations are
+    only_reshapes: ClassVar[bool] = False  # whether its output has the numbers of its input as they are
+    takes_train_flg: ClassVar[bool] = False  # whether ``forward`` can be told by it, as in the book, not to train
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
-    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for the ``sizes``; REAL is
-    # the type of the numbers there, and ``@f`` ends the names of mathematical functions.
+    # (N, K), or the body of a function; in C the body of a function for a row, which may ask for the ``sizes``, and is
+    # not needed where rows stay what they are; REAL is the type of the numbers there, and ``@f`` ends the names of
+    # mathematical functions.
     torch: ClassVar[tuple[str, dict[str, str]]]
     torch_too: ClassVar[tuple[str, ...]] = ()  # other classes of torch.nn that it is made of
     torch_unused: ClassVar[tuple[str, ...]] = ()  # integers in its state dict that mean nothing here
@@ -161,6 +167,13 @@ class Layer:
         """Return what ``forward`` returns outside training."""
         return self.forward(x)
 
+    def recall(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Leave what a ``forward`` of ``x`` with the result ``y`` left, which was the work of a program; move nothing.
+
+        Before an activation whose derivative goes by its output, a product may have put that in the place of ``x``.
+        """
+        self.forward(x)
+
     def forget(self) -> None:
         """Forget the last ``forward``, as if there had been none."""
         recalls_no_more(self)
@@ -172,6 +185,9 @@ class Layer:
 
         These follow from the run's seed, the layer's place in the network and the number of the step, both from 0.
         """
+
+    def skip_draw(self) -> None:
+        """Leave it to a copy, for a pass of its own, to draw the random numbers that would come next here."""
 
     @classmethod
     def is_lowered(cls) -> bool:
@@ -196,6 +212,17 @@ class Layer:
 
     def folded(self, before: Layer) -> Layer | None:
         """One layer that predicts what ``before`` and then this one do; None where there is none."""
+        return None
+
+    def with_scaled_inputs(self, scale: float) -> Layer | None:
+        """A layer that does with ``x`` what this one does with ``scale x``; None where there is none."""
+        return None
+
+    def with_scaled_outputs(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """A layer that predicts ``(y - mean) factor + shift`` where this one predicts ``y``; None where there is none.
+
+        The arrays (K,) have a number for each column of ``y`` (N, K), or for each channel or pixel of images.
+        """
         return None
 
     @property

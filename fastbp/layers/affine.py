@@ -56,6 +56,7 @@ class Affine(Layer):
 
     parameters = ("W", "b")
     remembers = ("_last",)
+    flattens_images = True
     torch = "Linear", {"weight": "W", "bias": "b"}
     c = """\
     /* y = x W + b, where W has a row for each input; b may be NULL. */
@@ -209,6 +210,17 @@ class Affine(Layer):
             columns = " x ".join(map(str, shape))
             raise ValueError(f"W of shape {self.W.shape} does not fit the {columns} outputs of the layers before")
         return self.W.shape[1:]
+
+    def with_scaled_inputs(self, scale: float) -> Layer:
+        """One whose weights are ``scale W``."""
+        W, _ = self.checked_parameters()
+        return Affine((W * np.float64(scale)).astype(W.dtype), self.b)
+
+    def with_scaled_outputs(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> Layer:
+        """One whose weights are ``W factor``, and whose bias has the rest, computed in the types of all of these."""
+        W, b = self.checked_parameters()
+        bias = ((b if b.size else 0) - mean) * factor + shift
+        return Affine((W * factor).astype(W.dtype), bias.astype(W.dtype))
 
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the product; its gradient with respect to ``x`` is put through the slope of ``x`` as it is computed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from typing import Any
@@ -31,8 +32,6 @@ from fastbp.kernels.normalization import (
 )
 from fastbp.layers._columns import ColumnLayer
 from fastbp.layers._layer import Layer
-from fastbp.layers.affine import Affine
-from fastbp.layers.convolution import Convolution
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
@@ -81,6 +80,7 @@ class BatchNormalization(ColumnLayer):
     parameters = ("gamma", "beta")
     buffers = ("running_mean", "running_var")
     mixes_rows = True
+    takes_train_flg = True
     _factor = "gamma"
 
     momentum: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
@@ -170,6 +170,13 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         move_averages(statistics, *running, self.momentum)
         self._last = z, statistics, False, rows.shape
         return y
+
+    def recall(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Leave what a training pass did, but for the running statistics, which have been moved."""
+        other = copy.copy(self)
+        other.running_mean = other.running_var = None
+        other.forward(x)
+        self._last = other._last
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` normalised by the running statistics, without touching what the last ``forward`` left."""
@@ -296,18 +303,9 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         return Operand(y, x.shape)
 
     def folded(self, before: Layer) -> Layer | None:
-        """The Affine or Convolution that predicts what such a layer ``before`` and then this one do."""
-        if not isinstance(before, (Affine, Convolution)):
-            return None
-        W, b = before.checked_parameters()
+        """A layer like ``before``, if that has weights which the running statistics go into."""
         _, mean, var = (array.astype(np.float64) for array in self._taken(*self.buffers))
-        factor = self.gamma / np.sqrt(var + self.eps)
-        shift = (((b if b.size else 0) - mean) * factor + self.beta).astype(W.dtype)
-        if isinstance(before, Affine):
-            return Affine((W * factor).astype(W.dtype), shift)
-        if len(W) != len(factor):  # one for each pixel
-            return None
-        return Convolution((W * factor[:, None, None, None]).astype(W.dtype), shift, before.stride, before.pad)
+        return before.with_scaled_outputs(mean, self.gamma / np.sqrt(var + self.eps), self.beta)
 
     def sizes(self, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> dict[str, int]:
         """Beside those of any layer the pixels of a channel."""

@@ -208,6 +208,19 @@ stride, pad = int(stride), int(pad)
         W, _ = self.checked_parameters()
         return W.shape[0], *self._shape(shape, W).places
 
+    def with_scaled_inputs(self, scale: float) -> Layer:
+        """One whose filters are ``scale W``: the zeros around images stay what they are."""
+        W, _ = self.checked_parameters()
+        return Convolution((W * np.float64(scale)).astype(W.dtype), self.b, self.stride, self.pad)
+
+    def with_scaled_outputs(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """One whose filters are ``factor W``, and whose bias has the rest; None for a number for each pixel."""
+        W, b = self.checked_parameters()
+        if len(W) != len(factor):
+            return None
+        filters, bias = W * factor[:, None, None, None], ((b if b.size else 0) - mean) * factor + shift
+        return Convolution(filters.astype(W.dtype), bias.astype(W.dtype), self.stride, self.pad)
+
     def lower(self, p: Lowering, x: Operand) -> Operand:
         """Write the convolution; the gradient with respect to ``x`` is put through the slope of ``x`` at once."""
         own_W, own_b = self.checked_parameters()

@@ -54,9 +54,11 @@ class Dropout(Layer):
     """
 
     torch = "Dropout", {"p": "p"}
+    takes_train_flg = True
     draws = True
     remembers = ("_last",)
     mixes_rows = True  # random numbers are counted through the batch
+    other_settings = ("stream",)
 
     p: float = setting(lambda name, value: _arguments.real(name, value, 0, 1))
     seed: int | None = setting(lambda name, value: None if value is None else _word(name, value))
@@ -149,6 +151,10 @@ class Dropout(Layer):
         self.step = step
         if self.seed is None:
             self._drawn, self.stream = seed, place + 1
+
+    def skip_draw(self) -> None:
+        """Have the next mask drawn by another."""
+        self.step += 1
 
     def __repr__(self) -> str:
         return f"Dropout(p={self.p:g})"

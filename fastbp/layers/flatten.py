@@ -21,12 +21,9 @@ class Flatten(Layer):
     """
 
     remembers = ("_last",)
+    only_reshapes = True
     torch = "Flatten", {}
     numpy = "x.reshape(len(x), np.prod(x.shape[1:], dtype=int))"
-    c = """\
-    for (size_t i = 0; i < n_inputs; i++)
-        y[i] = x[i];
-"""
 
     _last: tuple[int, ...] | None = None  # the shape of x
 

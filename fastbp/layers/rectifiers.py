@@ -56,6 +56,9 @@ class Relu(Activation):
         y, self.mask = made
         return y
 
+    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
+        self.mask = out <= 0
+
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and 0 where ``mask``, even if dout is not finite there.
 
@@ -129,6 +132,9 @@ class LeakyRelu(Activation):
             made = _check.of_type(y, dtype), mask
         y, self.mask = made
         return y
+
+    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
+        self.mask = (out if self.of_output else x) <= 0
 
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.

@@ -25,6 +25,11 @@ class Softmax:
         The result of the last ``forward``; None before the first.
     """
 
+    in_networks: ClassVar[str] = (  # what is said where one is to be a layer of a network
+        "layers must end with scores, got Softmax: leave it out, for SoftmaxWithLoss, the loss of the "
+        "network, is the softmax of scores and its loss in one, and predict_proba gives probabilities"
+    )
+    elementwise: ClassVar[bool] = False
     # How other software says it, as an activation does; in C, of a row of ``n`` scores ``x``, in place.
     word: ClassVar[str] = "softmax"
     c: ClassVar[str] = """\

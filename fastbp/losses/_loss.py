@@ -77,6 +77,7 @@ class Loss:
     names: ClassVar[dict[str, dict[str, Any]]] = {}
     elsewhere: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[str] = NUMBERS
+    other_settings: ClassVar[tuple[str, ...]] = ()  # as of a ``Layer``
     link: ClassVar[Any] = None  # the class of the layer that makes outputs of scores; None where they are the same
 
     remembers: ClassVar[tuple[str, ...]] = ("_last",)
@@ -98,6 +99,14 @@ class Loss:
     def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
         """Write the loss and its gradient with respect to ``x``, whose address is returned."""
         raise NotImplementedError
+
+    def exact(self) -> "Loss":
+        """The loss that ``backward`` gives the exact gradient of: itself, where a subclass does not say another."""
+        return self
+
+    def smoothed(self, label_smoothing: float) -> "Loss | None":
+        """The same with so large a part of each target spread over all classes; None where targets are no classes."""
+        return None
 
     @property
     def is_of_classes(self) -> bool:
@@ -171,6 +180,15 @@ class Loss:
     ) -> None:
         """Keep a forward: what is public, and of it the ``arrays`` that kernels took, which computed in ``kind``."""
         self._last = loss, y, t, sample_weight, (y, t, y.shape, kind, arrays)
+
+    def recall(self, x: np.ndarray, t: Any, targets: np.ndarray, loss: Any) -> None:
+        """Leave what a ``forward`` of ``x`` and ``t`` left, which was the work of a program.
+
+        That took ``targets`` for ``t``, into which somebody may have written since, and came to this ``loss``.
+        """
+        self.forward(x, targets)
+        y: Any = self.y
+        self._remember(loss, y, _check.as_real("t", t), None, y.dtype, (targets, no_weights(y.dtype)))
 
     @staticmethod
     def _as_taken(last: tuple[Any, ...]) -> Any:

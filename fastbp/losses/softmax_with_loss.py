@@ -166,6 +166,14 @@ class SoftmaxWithLoss(Loss):
         """(N,) labels, or (N, K) rows of ``dtype``; see ``Loss.as_targets``."""
         return as_targets(_check.as_real("t", t), "the scores", shape, dtype)
 
+    def exact(self) -> Loss:
+        """The same with an ``eps`` of 0, which the gradient of the book's ignores."""
+        return SoftmaxWithLoss(0, self.label_smoothing)
+
+    def smoothed(self, label_smoothing: float) -> Loss:
+        """The same with this ``label_smoothing``."""
+        return SoftmaxWithLoss(self.eps, label_smoothing)
+
     def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
         """Write the instruction of this loss: that of few classes, of labels or of rows."""
         dx, losses = p.loss_buffers(x.columns)

@@ -8,7 +8,7 @@ vector that no one else has, the vector kept and pinned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache, lru_cache
 from struct import Struct
 from typing import Any, Protocol, cast
@@ -21,13 +21,12 @@ from fastbp.basics import _check, _machine
 from fastbp.basics._address import address_of as array_address
 from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
+from fastbp.kernels import program
 from fastbp.kernels._jit import address_of
 from fastbp.kernels.batch import KINDS
-from fastbp.kernels.convolution import Convolution
 from fastbp.kernels.gemm import LINEAR, RELU
 from fastbp.kernels.instructions import OPERATIONS
 from fastbp.kernels.plan import Plan, plan_product
-from fastbp.kernels.program import WORDS
 from fastbp.kernels.team import CHUNK
 from fastbp.programs._operand import Operand
 
@@ -226,6 +225,12 @@ class Lowering:
         """What was kept, by its address."""
         return next(array for array, _ in self._kept if array_address(array) == address)
 
+    def forward(self, layers: Iterable[Any], x: Operand) -> Iterator[Operand]:
+        """Write the forward passes of ``layers``, on ``x`` and one after the other; yields the output of each."""
+        for self.place, layer in enumerate(layers):
+            x = layer.lower(self, x)
+            yield x
+
     def on_backward(self, layer: Passed, write: Backward) -> None:
         """Have ``write`` write the backward pass of ``layer`` when it is its turn."""
         if not self.predicts:
@@ -245,7 +250,8 @@ class Lowering:
         last: Any = self._instructions[-1] if self._instructions else None
         # What a derivative is computed from has to stay: a function may take its place only where that is its output.
         may = of_output or self.predicts
-        within = may and isinstance(last, (of.AffineForward, Convolution)) and last.y == y and last.function == LINEAR
+        # Within an instruction that makes ``y`` and has room for a function, and none so far, as products have.
+        within = may and (getattr(last, "y", None), getattr(last, "function", None)) == (y, LINEAR)
         function = RELU if within and layer.in_registers else self.function(layer.kernel)
         if within:
             self._instructions[-1] = last._replace(function=function, number=number)
@@ -314,13 +320,23 @@ class Lowering:
             tables.append(self.table())
         return tables[0], tables[-1]
 
+    def fill_in(self, words: np.ndarray, table: np.ndarray, x: int, step: np.ndarray, n_classes: int) -> None:
+        """Write into the ``words`` of a batch, see ``kernels.program``, what they are for a ``table`` of this.
+
+        Samples are where it says ``x``, until it is told; ``step`` has the step's words.
+        """
+        inputs = words_with(x, table)
+        words[program.OWN_STEP], words[program.N_ROWS], words[program.N_CLASSES] = self.keep(step), self.rows, n_classes
+        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = self.keep(table), len(table)
+        words[program.INPUTS], words[program.N_INPUTS] = self.keep(inputs), len(inputs)
+
     def table(self) -> np.ndarray:
         """The program written so far; the next instruction begins another."""
         self.instructions = instructions = self._instructions
         self._instructions = []
-        table = np.zeros((len(instructions), WORDS), np.int64)
+        table = np.zeros((len(instructions), program.WORDS), np.int64)
         memory = table.data
         for place, instruction in enumerate(instructions):
             address, form = _form(cast(Any, type(instruction)), self.dtype)
-            form.pack_into(memory, 8 * WORDS * place, address, *instruction)
+            form.pack_into(memory, 8 * program.WORDS * place, address, *instruction)
         return table

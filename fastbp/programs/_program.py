@@ -200,10 +200,11 @@ class Program:
         p = self.lowering
         p.sources = [(array, pin("an array in use", array)) for array in sources]
         addresses = [address_of(array) for array, _ in p.sources]
-        places = [place for place, instruction in enumerate(p.instructions) if hasattr(instruction, "source")]
+        fields = [type(instruction)._fields for instruction in p.instructions]
+        places = [(row, 1 + names.index("source")) for row, names in enumerate(fields) if "source" in names]
         for table in (self.whole, self.last):
             for place, address in zip(places, addresses, strict=True):
-                table[place, 1] = address  # the first of its operands
+                table[place] = address
 
     def compile(self) -> None:
         """Compile what ``run`` needs beside the operations, by a run of no step, unless that is done."""

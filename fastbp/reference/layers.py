@@ -41,6 +41,8 @@ class Affine:
 class Dropout:
     """``x / (1 - p)`` where kept, 0 where dropped; ``x`` when testing. Draws the masks that ``fastbp.Dropout`` does."""
 
+    takes_train_flg = True
+
     def __init__(self, p=0.5, seed=0):
         self.p = p
         self.seed = seed
@@ -103,6 +105,8 @@ class BatchNormalization:
 
     The columns of images are their channels where ``gamma`` has a number for each, else, as in the book, pixels.
     """
+
+    takes_train_flg = True
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None, eps=10e-7):
         self.gamma, self.beta, self.momentum, self.eps = gamma, beta, momentum, eps

@@ -118,9 +118,13 @@ class Network:
         self.units = [self.coefs[0].shape[0], *(W.shape[1] for W in self.coefs)]
         self.dtype = _check.computed_in(_check.result_type(*self.coefs, *self.intercepts))
 
-    def layers(self, dropout: float = 0.0) -> list[Any]:
-        """New layers around the weights; hidden layers' outputs are dropped with probability ``dropout``."""
-        *hidden, last = [Affine(W, b) for W, b in zip(self.coefs, self.intercepts, strict=True)]
+    def layers(self, dropout: float = 0.0, dtype: np.dtype | None = None) -> list[Any]:
+        """New layers around the weights, which are of ``dtype``, or of their own.
+
+        Hidden layers' outputs are dropped with probability ``dropout``.
+        """
+        pairs = zip(self.coefs, self.intercepts, strict=True)
+        *hidden, last = [Affine(np.asarray(W, dtype), np.asarray(b, dtype)) for W, b in pairs]
         layers: list[Any] = []
         for affine, word in zip(hidden, self.activations, strict=True):
             layers += [affine, *activation_layers(word), *([Dropout(dropout)] if dropout else [])]
@@ -137,11 +141,7 @@ class Network:
 
     def sequential(self, dropout: float, dtype: np.dtype, loss: Any = None) -> Sequential:
         """A network whose parameters are a copy of the weights, all of ``dtype`` in one vector."""
-        layers = self.layers(dropout)
-        for layer in layers:
-            if isinstance(layer, Affine):
-                layer.W, layer.b = np.asarray(layer.W, dtype), np.asarray(layer.b, dtype)
-        return Sequential(layers, loss)
+        return Sequential(self.layers(dropout, dtype), loss)
 
     def scores(self, X: Any) -> np.ndarray:
         """What the output function is applied to (N, K), for samples ``X`` (N, I), an array or a sparse matrix.

@@ -54,9 +54,10 @@ class Design:
 
     def loss_for(self, targets: Targets) -> Loss:
         """The loss, by name or by the targets."""
-        loss: Any = losses.named(self.loss or ("softmax" if isinstance(targets, Classes) else "mse"))
-        if self.label_smoothing:
-            if not hasattr(loss, "label_smoothing"):
-                raise SettingError(Settings(label_smoothing=None), " goes with ", Settings(loss="softmax"))
-            loss.label_smoothing = self.label_smoothing
-        return loss
+        loss = losses.named(self.loss or ("softmax" if isinstance(targets, Classes) else "mse"))
+        if not self.label_smoothing:
+            return loss
+        smoothed = loss.smoothed(self.label_smoothing)
+        if smoothed is None:
+            raise SettingError(Settings(label_smoothing=None), " goes with ", Settings(loss="softmax"))
+        return smoothed

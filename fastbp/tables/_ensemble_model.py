@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.activations import Sigmoid
 from fastbp.ensemble import Ensemble
 from fastbp.files import ensemble_file
 from fastbp.tables._errors import DataError
@@ -37,7 +36,7 @@ class EnsembleModel(Model):
         link = self.net.loss_layer.link
         if link is None:
             return self.ensemble.predict(x)
-        binary = link is Sigmoid
+        binary = link.elementwise
         total = np.array(-np.inf)  # the logarithm of nothing
         with np.errstate(divide="ignore", invalid="ignore"):  # a weight of 0; scores that are not finite
             for net, weight in zip(self.ensemble, self.ensemble.weights, strict=True):

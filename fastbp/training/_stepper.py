@@ -21,7 +21,6 @@ from fastbp.kernels.entry_program import short_step
 from fastbp.losses._loss import as_weights
 from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
-from fastbp.programs._lowering import words_with
 from fastbp.programs._program import Program, Update, is_short
 from fastbp.training._by_layers import ByLayers
 from fastbp.training._not_finite import place_of
@@ -53,7 +52,7 @@ class Batch(Given):
         super().__init__(x, t, np.zeros(n_rows if weighted else 0, dtype))
         self.x_shape, self.t_shape, self.x_dtype, self.t_dtype = x.shape, t.shape, dtype, t.dtype
         self.is_large = max(x.size, t.size) > COPIED_AT_ONCE
-        self.x_address, self.reads_in_place = address_of(x), False
+        self.reads_in_place = False
         self.enter: Callable[..., Any] | None = None
         self.is_checked = not self.labels  # whether the loss has to look at targets in the form of the program's own
         self.words = np.zeros(program.BATCH_WORDS, np.int64)
@@ -65,21 +64,17 @@ class Batch(Given):
             self._compile(stepper, update)
 
     def _compile(self, stepper: Stepper, update: Update) -> None:
-        binding, n_rows, words = stepper.binding, self.n_samples, self.words
+        binding, words = stepper.binding, self.words
         gradients = None if update.fuses else stepper.gradients
-        self.program = Program(binding, self, binding.loss, update, n_rows, gradients=gradients)
-        p, table = self.program.lowering, self.program.whole
-        words[program.OWN_STEP] = p.keep(stepper.words)
+        self.program = Program(binding, self, binding.loss, update, self.n_samples, gradients=gradients)
+        p = self.program.lowering
+        p.fill_in(words, self.program.whole, address_of(self.x), stepper.words, binding.n_outputs)
         self.reads_in_place = self.x.size >= _machine.numbers().read_in_place
-        inputs = words_with(self.x_address, table)
-        words[program.INPUTS], words[program.N_INPUTS] = p.keep(inputs), len(inputs)
-        words[program.PROGRAM], words[program.N_INSTRUCTIONS] = p.keep(table), len(table)
-        words[program.N_ROWS], words[program.N_CLASSES] = n_rows, binding.n_outputs
         if self.labels:
-            words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), n_rows
+            words[program.LABELS], words[program.N_LABELS] = p.keep(self.t), self.n_samples
         words[program.PARAMETERS], words[program.N_PARAMETERS] = p.keep(binding.vector), binding.vector.size
         self.take_step = program.take_step
-        if self.labels and is_short(binding, 3 * n_rows):
+        if self.labels and is_short(binding, 3 * self.n_samples):
             self.enter = short_step(self.x_dtype, self.address, self.x_shape, address_of(self.t))
 
     def _by_layers(self, stepper: Stepper, update: Update) -> Callable[[int, int, int, Any], float]:

@@ -248,7 +248,7 @@ def _split(
 ) -> tuple[Samples, np.ndarray, np.ndarray | None, Data]:
     """Samples, targets and weights without the last ``share`` of them, and those samples and targets."""
     share = _arguments.real("validation_split", share, 0, 1)
-    n, dtype = len(samples.array), net._bound().dtype
+    n, dtype = len(samples.array), net.dtype
     kept = int(n * (1 - share))
     if not 0 < kept < n:
         raise ValueError(f"validation_split of {share:g} leaves one of the parts of {n} samples empty")

@@ -20,11 +20,11 @@ def html(net: Network) -> str:
 
 def _rows(net: Network) -> list[tuple[str, str, str]]:
     """Name, shapes and number of the parameters of each layer, and of all together."""
-    parameters = net._bound()
+    parameters = net.params.values()
     rows = [] if net.scale == 1 else [("scale", f"{net.scale:.6g}", "0")]
     for name, layer in net.layers.items():
         arrays = [a for a in (getattr(layer, name) for name in layer.parameters) if a is not None]
         shapes = " + ".join(str(a.shape) for a in arrays)
         rows.append((name, shapes or "-", f"{sum(a.size for a in arrays):,}"))
     rows.append((type(net.loss_layer).__name__, "-", "0"))
-    return [*rows, ("total", str(parameters.dtype), f"{parameters.size:,}")]
+    return [*rows, ("total", str(net.dtype), f"{sum(a.size for a in parameters):,}")]

@@ -147,7 +147,7 @@ for _ in range(times):
     checkpoint = fastbp.load_checkpoint(path)  # raises for anything that is not whole
     last = int(said.split(b"\\n")[-2])
     lost += not last <= checkpoint.state.step <= last + 1
-    assert checkpoint.state.parameters.tobytes() == checkpoint.net._bound().tobytes()
+    assert checkpoint.state.parameters.tobytes() == checkpoint.net._binding().vector.tobytes()
     saved = checkpoint.state.step
     left += len(os.listdir(folder)) > 1
 checkpoint.net.save(path, state=checkpoint.state)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.reference.book.gradient import numerical_gradient
-from fastbp.reference.book.layers import Affine, Convolution, Dropout, SoftmaxWithLoss
+from fastbp.reference.book.layers import SoftmaxWithLoss
 
 SIZES = ("filter_num", "filter_size", "pad", "stride")
 
@@ -25,12 +25,13 @@ class ConvNet:
 
     def with_weights(self):
         """The layers that have weights, with their numbers."""
-        return enumerate([layer for layer in self.in_order() if isinstance(layer, (Affine, Convolution))], 1)
+        return enumerate([layer for layer in self.in_order() if hasattr(layer, "W")], 1)
 
     def predict(self, x, train_flg=False):
         """Scores (N, K)."""
         for layer in self.in_order():
-            x = layer.forward(x, train_flg) if isinstance(layer, Dropout) else layer.forward(x)
+            told = getattr(layer, "takes_train_flg", False)
+            x = layer.forward(x, train_flg) if told else layer.forward(x)
         return x
 
     def loss(self, x, t):

@@ -32,6 +32,8 @@ __all__ = [
 class Dropout:
     """``x`` where kept, 0 where dropped; ``x (1 - dropout_ratio)`` when testing."""
 
+    takes_train_flg = True
+
     def __init__(self, dropout_ratio=0.5):
         self.dropout_ratio = dropout_ratio
         self.mask: Any = None

@@ -50,8 +50,9 @@ class MultiLayerNet:
 
     def predict(self, x, train_flg=False):
         """Scores (N, K)."""
-        for name, layer in self.layers.items():
-            x = layer.forward(x, train_flg) if name.startswith(("BatchNorm", "Dropout")) else layer.forward(x)
+        for layer in self.layers.values():
+            told = getattr(layer, "takes_train_flg", False)
+            x = layer.forward(x, train_flg) if told else layer.forward(x)
         return x
 
     def loss(self, x, t, train_flg=False):
