@@ -29,7 +29,7 @@ from fastbp.kernels.team import POSTED, package, spread
 
 from .bench_step import NETWORKS
 from .networks import Network
-from .peers import fastbp as ours
+from .peers.fastbp import networks as ours
 from .servers import SETTLE, Server, all_cores
 
 THREADS = (1, 2, 4, 8, 16)

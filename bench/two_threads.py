@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from .bench_step import NETWORKS
 from .networks import Network
-from .peers import fastbp as ours
+from .peers.fastbp import networks as ours
 from .servers import SETTLE, Server, all_cores, finish, make, take_turn, warm_up
 
 PROCESSES, TURNS, SECONDS = 20, 3, 0.02

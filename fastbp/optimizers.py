@@ -66,7 +66,7 @@ def take_step(moved: Iterable[Moved], kind: int, hyper: np.ndarray, lr: float, s
         table += (address_of(x), address_of(dx), *kept, *NO_STATES[len(kept) :], x.size, steps)
     team = _team.current().address
     for dtype, table in tables.items():
-        words = np.array(table, np.int64).reshape(-1, kernels.STEP + 1)
+        words = np.array(table, np.int64).reshape(-1, kernels.N_STEPS + 1)
         kernels.optimizer_steps(team, kind, words, hyper, float(lr), float(scale), dtype.type(1))
 
 
@@ -145,7 +145,8 @@ class Optimizer:
 
     def settings(self) -> str:
         """All of them in words, which are the same in another process."""
-        words = {f.name: getattr(self, f.name) for f in fields(type(self))}  # type: ignore[arg-type]
+        own: Any = self  # a dataclass, as all classes of optimizers are
+        words = {f.name: getattr(self, f.name) for f in fields(own)}
         return (
             f"{type(self).__name__} { ({name: getattr(word, '__qualname__', word) for name, word in words.items()}) }"
         )

@@ -20,6 +20,8 @@ from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
+from numba import types
 from numba.core import caching, config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
@@ -29,6 +31,9 @@ from ._interrupts import uninterrupted
 from ._private import private_folder, read_private, writing_private
 from ._target import PART, Dispatcher
 from .isa import ISA
+
+NUMBA_TYPES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+"""Numba's types of the numbers that networks are made of."""
 
 
 def digest_of_sources() -> bytes:
@@ -129,7 +134,7 @@ class _CarriedImpl(caching.CompileResultCacheImpl):
     _locator_classes = (_OfPackage,)
 
 
-def arguments_of(signature: Any) -> Any:
+def argument_types(signature: Any) -> Any:
     """The types of the arguments, of a signature with its result or of these alone."""
     return getattr(signature, "args", signature)
 
@@ -138,7 +143,7 @@ class _ByArguments(caching.FunctionCache):
     """What is compiled for a signature, which names a result too, is found by a call, which knows its arguments."""
 
     def _index_key(self, sig, codegen):
-        return super()._index_key(arguments_of(sig), codegen)
+        return super()._index_key(argument_types(sig), codegen)
 
 
 class _Kept(_ByArguments):
@@ -352,7 +357,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def address_of(dispatcher, signature) -> int:
+def compiled_address(dispatcher, signature) -> int:
     """Address of ``dispatcher`` compiled for ``signature``, callable by the C convention.
 
     Calling through an address, not by name, keeps a large callee out of the machine code of each of its callers,

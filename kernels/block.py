@@ -9,15 +9,13 @@ meet it one after the other. ``gemm`` cuts a product into parts, and tells how t
 
 from ._jit import kernel
 from .elementwise import call_function
-from .isa import ISA, SCRATCH_A, ZERO_BYTES
-from .memory import float_of_bits, like, local, size_of
+from .isa import SCRATCH_A, VECTOR_BYTES, ZERO_BYTES
+from .memory import INFINITY, float_of_bits, like, local, size_of
 from .one_row import one_row
 from .pack import TOGETHER, pack_panel
 from .thin import columns_along_k, columns_along_rows
 from .tile import MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index
 
-INFINITY = float("inf")
-VECTOR_BYTES = ISA.vector_bytes
 NOTHING = 0  # as the address of ``start``
 
 # What is applied to the finished product: nothing, ReLU as its elements leave the registers, or, for any other number,

@@ -26,13 +26,12 @@ from .elementwise import call_function
 from .gemm import NOTHING, RELU
 from .instructions import operands, operation
 from .isa import ZERO_BYTES
-from .memory import float_of_bits, like, load, local, size_of, view
+from .memory import INFINITY, float_of_bits, like, load, local, size_of, view
 from .planes import Planes, copy_back, copy_image
 from .program import LR
 from .reduce import row_sum
 from .team import machine_of, package, scratch_of, spread
 
-INFINITY = float("inf")
 _PLANES_OF_CORRELATION = len(Correlation._fields)
 _PLANES_OF_GRADIENT = len(WeightGradient._fields)
 _N_PLANES = len(Planes._fields)

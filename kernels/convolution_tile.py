@@ -20,8 +20,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .function_table import address_of_table, call_entry, constant_table
 from .isa import ISA
-from .simd import I32, I64, Vectors, element_bytes, element_type
+from .simd import I32, I64, Vectors, element_bytes
 
 _SUMS = len(ISA.tile_rows) * ISA.tile_rows[-1]  # that the registers hold beside what they are made of
 _FEW = isqrt(_SUMS)
@@ -193,20 +194,10 @@ def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
         emit(Vectors(builder, element), function.args, *shape, lanes)
         builder.ret_void()
         functions.append(function.bitcast(I64.as_pointer()))
-    array = ir.ArrayType(I64.as_pointer(), len(functions))
-    table = ir.GlobalVariable(module, array, f"fastbp_convolution_tiles_{element}")
-    table.linkage = "internal"
-    table.global_constant = True
-    table.initializer = ir.Constant(array, functions)
-    return table
+    return constant_table(module, f"fastbp_convolution_tiles_{element}", functions)
 
 
-@intrinsic
-def _address_of_table(typingctx, one):
-    def codegen(context, builder, signature, arguments):
-        return builder.ptrtoint(_table(builder.module, element_type(one)), I64)
-
-    return types.int64(one), codegen
+_address_of_table = address_of_table(_table)
 
 
 @kernel
@@ -215,19 +206,13 @@ def convolution_tiles(one):
     return _address_of_table(one)
 
 
-def _call(builder, table, place, arguments) -> None:
-    form = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    entries = builder.inttoptr(table, form.as_pointer().as_pointer())
-    builder.call(builder.load(builder.gep(entries, [place])), arguments)
-
-
 @intrinsic
 def sum_taps(typingctx, table, rows, shape, weights, x, y, start, floor):
     """Sums of ``rows`` <= MOST_ROWS rows by the ``table`` of tiles; ``shape`` is the address of a ``SumOfTaps``."""
 
     def codegen(context, builder, signature, arguments):
         table, rows, *arguments = arguments
-        _call(builder, table, builder.sub(rows, I64(1)), arguments)
+        call_entry(builder, table, builder.sub(rows, I64(1)), arguments)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7, floor), codegen
@@ -239,7 +224,7 @@ def sum_places(typingctx, table, number, shape, d, x, taps, out):
 
     def codegen(context, builder, signature, arguments):
         table, number, *arguments = arguments
-        _call(builder, table, builder.add(number, I64(MOST_ROWS)), arguments)
+        call_entry(builder, table, builder.add(number, I64(MOST_ROWS)), arguments)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7), codegen

@@ -24,7 +24,7 @@ from .gemm import LINEAR, NOTHING
 from .memory import address, like, size_of, view
 from .reduce import row_sum, wide_sum
 from .row_losses import weigh_losses, weigh_rows
-from .short_rows import SCRATCH_BYTES
+from .short_rows import SHORT_ROWS_BYTES
 from .softmax import part_of_rows, parts_of_rows, softmax_rows
 from .team import package, scratch_of, spread
 
@@ -75,7 +75,7 @@ def share_of_squares(y, t, losses, n, share, number):
 @kernel
 def _sum_of_rows(team, member, x, y, t, weights, begin, end):
     """Write softmax of rows ``begin`` to ``end`` to ``y``; returns the sum of their losses."""
-    losses = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
+    losses = view(scratch_of(team, member) + SHORT_ROWS_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
     softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, losses)
     for n in range(begin, end):
         right = y.dtype.type(0)

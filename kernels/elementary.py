@@ -13,9 +13,8 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .memory import like, size_of
+from .memory import INFINITY, like, size_of
 
-INFINITY = float("inf")
 NAN = float("nan")
 LOG2_E = 1.4426950408889634
 MAGIC32, MAGIC64 = (

@@ -33,7 +33,7 @@ from .memory import like, load, store
 # Words that all have: addresses of None, of NumPy's class, of its function that makes an array, of the dtypes of the
 # network and of labels; which of REAL32 and REAL64 the former is; the address of the kernel, and that of the words that
 # it takes (see ``program``).
-NONE, ARRAY, NEW_ARRAY, REAL, LABELS, KIND, FUNCTION, WORDS = range(8)
+NONE, ARRAY, NEW_ARRAY, REAL, LABELS, KIND, FUNCTION, PROGRAM_WORDS = range(8)
 ROWS, COLUMNS = 8, 9  # of the samples: the shape (N, I)
 OUTPUTS = 10  # and of what is made: the shape (N, K)
 OWN_LABELS = 12  # the address of the program's labels (N,)
@@ -121,7 +121,7 @@ def enter_step(entry, arguments, count):
     source, target = load(t + DATA), load(words + 8 * OWN_LABELS)
     for n in range(load(words + 8 * ROWS)):
         store(target + 8 * n, load(source + 8 * n))
-    function, batch, at = load(words + 8 * FUNCTION), load(words + 8 * WORDS), load(x + DATA)
+    function, batch, at = load(words + 8 * FUNCTION), load(words + 8 * PROGRAM_WORDS), load(x + DATA)
     if load(words + 8 * KIND) == REAL32:
         loss = _call_step(function, _integer(team), batch, at, like(1, types.float32(1)))
     else:
@@ -143,7 +143,7 @@ def enter_prediction(entry, arguments, count):
     y = _make_array(load(words + 8 * NEW_ARRAY), load(words + 8 * ARRAY), dtype, 2, words + 8 * OUTPUTS)
     if y == 0:
         return 0
-    function, prediction = load(words + 8 * FUNCTION), load(words + 8 * WORDS)
+    function, prediction = load(words + 8 * FUNCTION), load(words + 8 * PROGRAM_WORDS)
     if load(words + 8 * KIND) == REAL32:
         one = like(1, types.float32(1))
         done = _call_prediction(function, _integer(team), prediction, load(x + DATA), load(y + DATA), one)

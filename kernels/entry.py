@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 
 from . import enter as of
-from ._jit import address_of, kernel
+from ._jit import compiled_address, kernel
 from .memory import bits_of_float, float_of_bits, load, matrix, store, view
 
 
@@ -156,14 +156,14 @@ class Entry:
             words[[of.NONE, of.ARRAY, of.FLOAT, of.INT]] = id(None), id(np.ndarray), id(float), id(int)
             words[of.NEW_ARRAY] = array_maker()
             words[of.TYPES : of.TYPES + len(TYPES)] = [id(dtype) for dtype in TYPES]
-            words[of.KERNELS + place] = address_of(self._kernel, signature)
+            words[of.KERNELS + place] = compiled_address(self._kernel, signature)
         if self.call is _nothing:
             self.call = function_of(of.enter, self._kernel.__name__, words)
 
 
 def function_of(kernel: Any, name: str, words: np.ndarray) -> Callable[..., Any]:
     """A function of Python's C interface, compiled to take itself as ``words``, its arguments, and their number."""
-    address = address_of(kernel, types.int64(types.int64, types.int64, types.int64))
+    address = compiled_address(kernel, types.int64(types.int64, types.int64, types.int64))
     method = _methods.setdefault((address, name), _Method(name.encode(), address, FASTCALL, None))
     return _new_function(ctypes.byref(method), words, None)
 

@@ -1,20 +1,17 @@
 """Steps and predictions of small networks as functions of Python's; see ``enter_program``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numba import types
 
 from . import enter_program as of
-from ._jit import address_of
+from ._jit import NUMBA_TYPES, compiled_address
 from .entry import TYPES, array_maker, check_layout, function_of
 from .program import predict_at, take_step
 
-_NUMBA = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
-
-
-Held = list[tuple[dict[str, Any], str, Any]]
+Held = Sequence[tuple[dict[str, Any], str, Any]]
 """Dicts, names in them, and what they have by these."""
 
 
@@ -34,7 +31,7 @@ def short_step(dtype: np.dtype, batch: int, shape: tuple[int, int], labels: int)
     """``enter_program.enter_step`` for the words at address ``batch``, samples of ``shape``, and where labels go."""
     words = _words_of_call(dtype, batch, shape)
     words[of.OWN_LABELS] = labels
-    words[of.FUNCTION] = address_of(take_step, types.float64(*[types.int64] * 3, _NUMBA[dtype]))
+    words[of.FUNCTION] = compiled_address(take_step, types.float64(*[types.int64] * 3, NUMBA_TYPES[dtype]))
     return function_of(of.enter_step, "step", words)
 
 
@@ -44,7 +41,7 @@ def short_prediction(
     """``enter_program.enter_prediction`` for the words at address ``prediction``, and the shapes of both arrays."""
     words = _words_of_call(dtype, prediction, shape)
     words[of.OUTPUTS : of.OUTPUTS + 2] = outputs
-    words[of.FUNCTION] = address_of(predict_at, types.int64(*[types.int64] * 4, _NUMBA[dtype]))
+    words[of.FUNCTION] = compiled_address(predict_at, types.int64(*[types.int64] * 4, NUMBA_TYPES[dtype]))
     return function_of(of.enter_prediction, "predict", words)
 
 
@@ -53,5 +50,5 @@ def _words_of_call(dtype: np.dtype, at: int, shape: tuple[int, int]) -> np.ndarr
     words, kind = np.zeros(of.CALL_WORDS, np.int64), TYPES.index(dtype)
     words[[of.NONE, of.ARRAY, of.NEW_ARRAY]] = id(None), id(np.ndarray), array_maker()
     words[[of.REAL, of.LABELS, of.KIND]] = id(TYPES[kind]), id(np.dtype(np.intp)), kind
-    words[of.WORDS], words[of.ROWS : of.COLUMNS + 1] = at, shape
+    words[of.PROGRAM_WORDS], words[of.ROWS : of.COLUMNS + 1] = at, shape
     return words

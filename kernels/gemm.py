@@ -20,15 +20,13 @@ from ._jit import kernel
 from .block import LINEAR as LINEAR
 from .block import NO_EPILOGUE, NOTHING, RELU, block, even, finish, moved, share
 from .instructions import operands
-from .isa import ISA, SCRATCH_A, SCRATCH_BYTES, ZERO_BYTES
-from .memory import like, load, local, size_of
+from .isa import ISA, SCRATCH_A, SCRATCH_BYTES, VECTOR_BYTES, ZERO_BYTES
+from .memory import INFINITY, like, load, local, size_of
 from .pack import pack_panel
 from .plan import BLOCK_K, BLOCKS, PACKED_TILES, SUMS_BYTES, TILES, Plan, plan_product
 from .team import GEMM32, GEMM64, SIZE, TILES32, TILES64, has_help, machine_of, package, scratch_of, spread
 from .tile import MAX_VECTORS, tile
 
-INFINITY = float("inf")
-VECTOR_BYTES = ISA.vector_bytes
 TURNED_ROWS = 1024  # rows of a transposed A that are turned at a time, by parts of at least TURNED_TOGETHER
 TURNED_TOGETHER = 64
 WAY = Plan._fields.index("way")

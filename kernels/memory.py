@@ -7,6 +7,8 @@ from numba.extending import intrinsic
 
 I64 = ir.IntType(64)
 
+INFINITY = float("inf")
+
 
 def _word(builder, address):
     return builder.inttoptr(address, I64.as_pointer())

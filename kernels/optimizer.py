@@ -29,7 +29,7 @@ N_HYPER = 4
 
 # Columns of the table of ``optimizer_steps``: where a parameter, its gradient and its states are, of how many elements,
 # and the number of the step.
-PARAMS, GRADS, FIRST, SECOND, SIZE, STEP = range(6)
+PARAMS, GRADS, FIRST, SECOND, SIZE, N_STEPS = range(6)
 
 # The loops below take a new state from a variable, not back out of its array: for all the compiler knows the arrays may
 # overlap, and a vector that was just stored across two cache lines is slow to load.
@@ -149,7 +149,7 @@ def optimizer_steps(team, kind, table, hyper, lr, scale, one):
     Parameters
     ----------
     table : (M, 6) int64
-        A row a parameter, see PARAMS, ..., STEP; an address is 0 where the optimizer does not have that state.
+        A row a parameter, see PARAMS, ..., N_STEPS; an address is 0 where the optimizer does not have that state.
     one : float32 or float64
         1 in the type of all arrays.
 
@@ -159,7 +159,7 @@ def optimizer_steps(team, kind, table, hyper, lr, scale, one):
         row, n = table[m], table[m, SIZE]
         params, grads = view(row[PARAMS], n, one), view(row[GRADS], n, one)
         first, second = view(row[FIRST], n if row[FIRST] else 0, one), view(row[SECOND], n if row[SECOND] else 0, one)
-        optimizer_step(team, kind, params, grads, first, second, hyper, lr, row[STEP], scale)
+        optimizer_step(team, kind, params, grads, first, second, hyper, lr, row[N_STEPS], scale)
 
 
 @kernel

@@ -10,11 +10,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .isa import ISA
+from .isa import ISA, VECTOR_BYTES
 from .memory import size_of
 from .simd import I64, Vectors, element_bytes, element_type
 
-VECTOR_BYTES = ISA.vector_bytes
 TOGETHER = 8  # rows that are copied to all panels of a block before the next
 NARROW = 4  # elements of so short a row are found by few shuffles, where a square has many
 

@@ -10,13 +10,12 @@ result, except the cut of k, which follows from the depth and A alone, and which
 from typing import NamedTuple
 
 from ._jit import plain
-from .isa import ISA
+from .isa import ISA, VECTOR_BYTES
 from .machine import FIXED
 from .thin import COLUMNS as MOST_TOGETHER
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 
-VECTOR_BYTES = ISA.vector_bytes
 MASKS = ISA.masks
 BLOCK_K, STEEP, STEEP_DEPTH = FIXED.block_k, FIXED.steep, FIXED.steep_depth
 TURN_ROWS, TURN_COLUMNS = FIXED.turn_rows, FIXED.turn_columns

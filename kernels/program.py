@@ -1,6 +1,6 @@
 """The executor: training steps and predictions of any network, driven by a table of instructions.
 
-A program is an (n, WORDS) int64 array, one row an instruction. Its first word is the address of a compiled
+A program is an (n, INSTRUCTION_WORDS) int64 array, one row an instruction. Its first word is the address of a compiled
 *operation*, the others are that operation's operands: addresses of arrays, sizes, and float64 numbers as bits. An
 operation is compiled when the first network needs it, the executor once for each element type, and a new architecture
 compiles nothing. Instructions run one after the other on the calling thread; each shares its work with the team.
@@ -20,7 +20,7 @@ from .reduce import nan_unless_finite
 from .simd import I64, element_type
 from .team import CHUNK, package, part_of, parts_of, spread
 
-WORDS = 12
+INSTRUCTION_WORDS = 12
 
 # Words of a step, what its operations know of it beside their operands.
 STEP, SAMPLES, LR, LOSS, ROWS, SEED = range(6)
@@ -71,7 +71,7 @@ def execute(team, program, step, one):
 @kernel(inline=True)
 def program_at(at, n_instructions):
     """The program at an address."""
-    return view(at, n_instructions * WORDS, 1).reshape(n_instructions, WORDS)
+    return view(at, n_instructions * INSTRUCTION_WORDS, 1).reshape(n_instructions, INSTRUCTION_WORDS)
 
 
 @kernel

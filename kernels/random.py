@@ -8,7 +8,7 @@ import numpy as np
 
 from ._jit import kernel
 
-STEP = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd
 BITS = 53  # as many as a float64 holds: any probability is compared with as it is
 
 
@@ -23,7 +23,7 @@ def mixed(state):
 @kernel(inline=True)
 def random_bits(key, i):
     """Element ``i`` >= 0 of the stream of ``key``: an int64 in 0..2^BITS-1, each as likely as the others."""
-    return np.int64(mixed(np.uint64(key) + np.uint64(STEP) * (np.uint64(i) + np.uint64(1))) >> np.uint64(64 - BITS))
+    return np.int64(mixed(np.uint64(key) + np.uint64(GOLDEN) * (np.uint64(i) + np.uint64(1))) >> np.uint64(64 - BITS))
 
 
 @kernel
@@ -32,7 +32,7 @@ def key_of(seed, stream, step):
 
     Any change to one of the three gives another key, and a stream that has nothing to do with the first.
     """
-    key = mixed(np.uint64(seed) + np.uint64(STEP))
-    key = mixed((key ^ np.uint64(stream)) + np.uint64(STEP))
-    key = mixed((key ^ np.uint64(step)) + np.uint64(STEP))
+    key = mixed(np.uint64(seed) + np.uint64(GOLDEN))
+    key = mixed((key ^ np.uint64(stream)) + np.uint64(GOLDEN))
+    key = mixed((key ^ np.uint64(step)) + np.uint64(GOLDEN))
     return np.int64(key)

@@ -7,12 +7,10 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .entry import operand
-from .isa import ISA
+from .isa import ISA, VECTOR_BYTES
 from .memory import address, like, size_of, view
 from .simd import I64, Vectors, element_bytes, element_type
 from .team import NO_TEAM, machine_of, package, part_of, parts_of, spread
-
-VECTOR_BYTES = ISA.vector_bytes
 
 
 @kernel(inline=True)

@@ -5,8 +5,7 @@ weights, so that a row of weight 2 counts as the row given twice does in a batch
 """
 
 from ._jit import kernel
-from .elementary import INFINITY
-from .memory import address
+from .memory import INFINITY, address
 from .reduce import row_sum
 
 BLOCK = 4096  # values looked at before asking whether one of them was outside

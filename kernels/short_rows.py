@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 from .elementary import exp_nonpositive, log
-from .isa import ISA
+from .isa import ISA, VECTOR_BYTES
 from .machine import FIXED
 from .memory import address, like, size_of, view
 from .pack import pack_panel, unpack_rows
@@ -18,8 +18,7 @@ from .simd import I32, I64, Vectors, element_type
 
 LONGEST = FIXED.short_row
 ROWS = 64  # at a time
-SCRATCH_BYTES = 8 * (ROWS * (LONGEST + ISA.lanes(4)) + 4 * ROWS)
-VECTOR_BYTES = ISA.vector_bytes
+SHORT_ROWS_BYTES = 8 * (ROWS * (LONGEST + ISA.lanes(4)) + 4 * ROWS)
 
 
 class _Strip:
@@ -176,7 +175,7 @@ def _width(n_rows, one):
 def softmax_short_rows(x, y, begin, end, tops, totals, scratch):
     """As ``softmax.softmax_rows``, which see, for x and y of at most LONGEST columns.
 
-    scratch : address of SCRATCH_BYTES
+    scratch : address of SHORT_ROWS_BYTES
     """
     n_columns = x.shape[1]
     one = x.dtype.type(1)
@@ -206,7 +205,7 @@ def xent_short_rows(x, labels, eps, share, dx, losses, n_rows, n_columns, scratc
     labels : address of (N,) int64
     eps : float64, added to each probability before its logarithm
     losses : address of (N,) float64
-    scratch : address of SCRATCH_BYTES
+    scratch : address of SHORT_ROWS_BYTES
     """
     size = size_of(share)
     at_tops, at_totals, at_scores, at_probabilities = _places(scratch, share)

@@ -6,7 +6,7 @@ from .entry import operand
 from .machine import FIXED
 from .memory import address, like, matrix, view
 from .reduce import row_max, row_sum
-from .short_rows import LONGEST, SCRATCH_BYTES, softmax_short_rows
+from .short_rows import LONGEST, SHORT_ROWS_BYTES, softmax_short_rows
 from .simd import interleave
 from .team import package, scratch_of, spread
 
@@ -41,7 +41,7 @@ def softmax_rows(team, member, x, y, begin, end, totals):
     ``begin + i`` in element i, until the scratch memory of ``member`` is used again.
     """
     scratch = scratch_of(team, member)
-    tops = view(scratch + SCRATCH_BYTES, end - begin, 1.0)
+    tops = view(scratch + SHORT_ROWS_BYTES, end - begin, 1.0)
     if x.shape[1] <= LONGEST:
         softmax_short_rows(x, y, begin, end, tops, totals, scratch)
     else:
@@ -82,7 +82,7 @@ def _softmax_long_rows(x, y, begin, end, tops, totals):
 def _forward(team, x, y, part, member):
     n_rows, n_columns = x.shape
     begin, end = part_of_rows(n_rows, n_columns, part)
-    totals = view(scratch_of(team, member) + SCRATCH_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
+    totals = view(scratch_of(team, member) + SHORT_ROWS_BYTES + 8 * (end - begin), end - begin, 1.0)  # behind the tops
     softmax_rows(team, member, x[begin:end], y[begin:end], 0, end - begin, totals)
 
 

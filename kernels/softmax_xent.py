@@ -11,9 +11,9 @@ s / K, as in PyTorch.
 import numpy as np
 
 from ._jit import kernel
-from .elementary import INFINITY, log
+from .elementary import log
 from .entry import give_number, number, rows_of, vector
-from .memory import address, like, size_of, view
+from .memory import INFINITY, address, like, size_of, view
 from .reduce import row_max, row_sum, wide_sum
 from .row_losses import mean_loss, weigh_losses, weigh_rows
 from .short_rows import xent_short_rows

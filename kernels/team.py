@@ -32,7 +32,7 @@ LAST, IN_A_ROW = 90, 91  # when the last job began while a member slept, and how
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
 POSTED = 89  # parts of all jobs that were shared
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
-WORDS = CORES + LEAVE_WORDS
+TEAM_WORDS = CORES + LEAVE_WORDS
 
 NO_TEAM = 0  # as the address of one: of a call of at most LEAST_SHARED - 1 parts, which is never shared
 LEAST_SHARED = 3
@@ -77,7 +77,7 @@ def alone_of(team, member):
 
     That of a member who is alone already is the same.
     """
-    return load(team + 8 * MEMBERS_OWN) + 8 * WORDS * member
+    return load(team + 8 * MEMBERS_OWN) + 8 * TEAM_WORDS * member
 
 
 @intrinsic

@@ -10,13 +10,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .isa import ISA
-from .memory import like, local, size_of, view
+from .isa import ISA, VECTOR_BYTES
+from .memory import INFINITY, like, local, size_of, view
 from .simd import I64, Vectors, element_bytes, element_type
 from .tile import MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index
 
-INFINITY = float("inf")
-VECTOR_BYTES = ISA.vector_bytes
 COLUMNS, ROWS, MORE_ROWS = 4, 4, 8  # in one call of dots: 16 chains of multiply-adds, or of
 FEWER_COLUMNS = COLUMNS * ROWS // MORE_ROWS
 MOST = 8  # columns, but for an A that is a transpose

@@ -17,8 +17,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel, plain
+from .function_table import address_of_table, call_entry, constant_table
 from .isa import ISA
-from .simd import I64, Vectors, element_type
+from .simd import I64, Vectors
 
 MAX_VECTORS = len(ISA.tile_rows)
 MAX_ROWS = max(ISA.tile_rows)
@@ -202,20 +203,10 @@ def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
                 functions[index] = _Tile(module, element, rows, vectors, last, full).function
     pointer = functions[0].type
     size = 2 * MAX_ROWS * MAX_VECTORS
-    array = ir.ArrayType(pointer, size)
-    table = ir.GlobalVariable(module, array, name)
-    table.linkage = "internal"
-    table.global_constant = True
-    table.initializer = ir.Constant(array, [functions.get(i, ir.Constant(pointer, None)) for i in range(size)])
-    return table
+    return constant_table(module, name, [functions.get(i, ir.Constant(pointer, None)) for i in range(size)])
 
 
-@intrinsic
-def _address_of_table(typingctx, one):
-    def codegen(context, builder, signature, arguments):
-        return builder.ptrtoint(_table(builder.module, element_type(one)), I64)
-
-    return types.int64(one), codegen
+_address_of_table = address_of_table(_table)
 
 
 @kernel
@@ -230,9 +221,7 @@ def tile(typingctx, table, index, strides, a, b, c, start, count, alpha, floor):
 
     def codegen(context, builder, signature, arguments):
         table, index, *arguments = arguments
-        form = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-        entries = builder.inttoptr(table, form.as_pointer().as_pointer())
-        builder.call(builder.load(builder.gep(entries, [index])), arguments)
+        call_entry(builder, table, index, arguments)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 8, alpha, alpha), codegen

@@ -9,11 +9,11 @@ from .. import mnist
 from ..bench_adam import RATE, parameters_and_gradients
 from ..bench_book import BATCH, NETWORK, batches, work
 from ..bench_gemm import factors
-from ..bench_rows import BATCH as ROWS_OF_BATCH
-from ..bench_rows import NETWORK as OF_ROWS
-from ..bench_rows import accuracy, open_rows
 from ..elementwise import arrays, sample
 from ..losses import scores_and_targets
+from ..mapped_rows import BATCH as ROWS_OF_BATCH
+from ..mapped_rows import NETWORK as OF_ROWS
+from ..mapped_rows import accuracy, open_rows
 from ..networks import ADAM_EPS, BETA1, BETA2, Network, flat
 from ..row import Work
 from ._peer import Peer

@@ -18,7 +18,7 @@ def predict(network: Network) -> Work:
     """``run`` of a session with this process's threads, the names of input and output at hand."""
     import onnxruntime
 
-    from .fastbp import net_of
+    from .fastbp.networks import net_of
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads(), 1

@@ -149,4 +149,5 @@ def search(dtype: str, jobs: int) -> Work:
 
 def _may_start_processes() -> None:
     """Let joblib start some, as it does not in a daemon, which servers are so that they end with the run."""
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    process: Any = multiprocessing.current_process()
+    process._config["daemon"] = False

@@ -17,11 +17,11 @@ from ..bench_layers import inputs
 from ..bench_many import RATE as RATE_OF_MANY
 from ..bench_many import Many, data
 from ..bench_many import work as work_of_many
-from ..bench_rows import BATCH as ROWS_OF_BATCH
-from ..bench_rows import NETWORK as OF_ROWS
-from ..bench_rows import accuracy, open_rows
 from ..elementwise import arrays, sample
 from ..losses import scores_and_targets
+from ..mapped_rows import BATCH as ROWS_OF_BATCH
+from ..mapped_rows import NETWORK as OF_ROWS
+from ..mapped_rows import accuracy, open_rows
 from ..networks import Network, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer, threads

@@ -28,7 +28,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from fastbp.basics import _arguments, _machine
 from fastbp.kernels import team as kernels
 from fastbp.kernels._interrupts import uninterrupted
-from fastbp.kernels._jit import address_of
+from fastbp.kernels._jit import NUMBA_TYPES, compiled_address
 from fastbp.kernels.gemm import planned_product
 from fastbp.kernels.tile import tile_table
 
@@ -38,8 +38,8 @@ POLL = 2e-4  # seconds
 
 _CACHE_LINE = 64
 _GEMM = {
-    np.dtype(np.float32): (kernels.TILES32, kernels.GEMM32, types.float32),
-    np.dtype(np.float64): (kernels.TILES64, kernels.GEMM64, types.float64),
+    np.dtype(np.float32): (kernels.TILES32, kernels.GEMM32),
+    np.dtype(np.float64): (kernels.TILES64, kernels.GEMM64),
 }
 
 
@@ -66,8 +66,8 @@ class Team:
         member_bytes = kernels.ZERO_BYTES + kernels.SCRATCH_BYTES
         self._scratch = _aligned_zeros(member_bytes * size)
         # The team's own words, then those of each member's team of one.
-        self._words = _aligned_zeros(8 * kernels.WORDS * (1 + size)).view(np.int64)
-        teams = self._words.reshape(1 + size, kernels.WORDS)
+        self._words = _aligned_zeros(8 * kernels.TEAM_WORDS * (1 + size)).view(np.int64)
+        teams = self._words.reshape(1 + size, kernels.TEAM_WORDS)
         teams[:, kernels.SIZE] = [size] + [1] * size
         scratch = self._scratch.ctypes.data
         self._machine = _machine.words()
@@ -75,8 +75,8 @@ class Team:
         teams[:, kernels.SCRATCH] = [scratch] + [scratch + member_bytes * member for member in range(size)]
         self._teams = teams
         self.address = self._words.ctypes.data
-        self.members_own = own = self.address + 8 * kernels.WORDS
-        teams[:, kernels.MEMBERS_OWN] = [own] + [own + 8 * kernels.WORDS * member for member in range(size)]
+        self.members_own = own = self.address + 8 * kernels.TEAM_WORDS
+        teams[:, kernels.MEMBERS_OWN] = [own] + [own + 8 * kernels.TEAM_WORDS * member for member in range(size)]
         if size > 1:
             kernels.prepare(self.address)
             kernels.serve.compile(void(types.int64, types.int64))
@@ -104,10 +104,12 @@ class Team:
 
     def learn_gemm(self, dtype: np.dtype) -> None:
         """Make the matrix product of ``dtype`` known to the team; compiles it at the first use in the process."""
-        tiles, gemm, numba_type = _GEMM[dtype]
+        tiles, gemm = _GEMM[dtype]
         if not self._words[gemm]:
             self._teams[:, tiles] = tile_table(dtype.type(1))
-            self._teams[:, gemm] = address_of(planned_product, void(*[types.int64] * 6, numba_type, *[types.int64] * 3))
+            self._teams[:, gemm] = compiled_address(
+                planned_product, void(*[types.int64] * 6, NUMBA_TYPES[dtype], *[types.int64] * 3)
+            )
 
 
 def _serve(memory: tuple[np.ndarray, ...], member: int) -> None:

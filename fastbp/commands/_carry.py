@@ -20,7 +20,7 @@ from typing import Any
 from numba.core.serialize import dumps
 
 from fastbp.commands.warmup import DTYPES, work_in
-from fastbp.kernels._jit import CheckedFile, arguments_of, build_tag, kind
+from fastbp.kernels._jit import CheckedFile, argument_types, build_tag, kind
 from fastbp.kernels._target import Dispatcher
 from fastbp.kernels.isa import ISA, TABLE
 from fastbp.kernels.program import train
@@ -91,7 +91,7 @@ def compile_all(learned: str, into: str) -> None:
 def take(signatures: Signatures, cache: Path, into: str) -> None:
     """Add to the folder of this kind what the cache holds for these signatures."""
     folder, taken = Path(into, kind()), set()
-    wanted = {(module, name, arguments_of(signature)) for module, name, signature in signatures}
+    wanted = {(module, name, argument_types(signature)) for module, name, signature in signatures}
     folder.mkdir(parents=True, exist_ok=True)
     for module, name in {called[:2] for called in wanted}:
         (index,) = cache.rglob(f"{module.rpartition('.')[2]}.{name}-*.nbi")

@@ -18,11 +18,11 @@ from numba import types, void
 
 import fastbp.kernels.operations  # noqa: F401 (fills OPERATIONS, as the files of layers do)
 from fastbp.basics import _check, _machine
-from fastbp.basics._address import address_of as array_address
+from fastbp.basics._address import address_of
 from fastbp.basics._pin import pin
 from fastbp.kernels import instructions as of
 from fastbp.kernels import program
-from fastbp.kernels._jit import address_of
+from fastbp.kernels._jit import NUMBA_TYPES, compiled_address
 from fastbp.kernels.batch import KINDS
 from fastbp.kernels.gemm import LINEAR, RELU
 from fastbp.kernels.instructions import OPERATIONS
@@ -30,7 +30,6 @@ from fastbp.kernels.plan import Plan, plan_product
 from fastbp.kernels.team import CHUNK
 from fastbp.programs._operand import Operand
 
-_NUMBA = {_check.FLOAT32: types.float32, _check.FLOAT64: types.float64}
 KIND_OF = {np.dtype(name): kind for kind, name in enumerate(KINDS)}  # of data that are read as they are
 _LOSS_OPERANDS = [types.int64] * 4
 
@@ -65,7 +64,7 @@ def _form(instruction: Any, dtype: np.dtype) -> tuple[int, Struct]:
     """
     kinds = instruction.__annotations__
     operands = "".join("d" if kinds[name] is float else "q" for name in instruction._fields)
-    address = address_of(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+    address = compiled_address(OPERATIONS[instruction], void(types.int64, types.int64, types.int64, NUMBA_TYPES[dtype]))
     return address, Struct(f"=q{operands}")
 
 
@@ -79,24 +78,24 @@ def _planned(shape: tuple[int, int, int], *sizes: Any) -> tuple[Plan, np.ndarray
 @cache
 def function_address(function: Any, dtype: np.dtype) -> int:
     """Of a function of ``kernels.activations``, compiled for ``dtype``."""
-    return address_of(function, void(types.int64, types.int64, types.int64, _NUMBA[dtype]))
+    return compiled_address(function, void(types.int64, types.int64, types.int64, NUMBA_TYPES[dtype]))
 
 
 @cache
 def loss_address(function: Any, dtype: np.dtype) -> int:
     """Of a loss or a slope of ``kernels.element_losses``, compiled for ``dtype``."""
-    return address_of(function, void(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
+    return compiled_address(function, void(*_LOSS_OPERANDS, NUMBA_TYPES[dtype], NUMBA_TYPES[dtype]))
 
 
 @cache
 def in_one_go_address(function: Any, dtype: np.dtype) -> int:
     """Of what computes both of a loss of ``kernels.element_losses``, compiled for ``dtype``."""
-    return address_of(function, types.float64(*_LOSS_OPERANDS, _NUMBA[dtype], _NUMBA[dtype]))
+    return compiled_address(function, types.float64(*_LOSS_OPERANDS, NUMBA_TYPES[dtype], NUMBA_TYPES[dtype]))
 
 
 def words_with(address: int, table: np.ndarray) -> np.ndarray:
     """The addresses of the words of a program that are this ``address``."""
-    return array_address(table) + table.itemsize * np.flatnonzero(table == address)
+    return address_of(table) + table.itemsize * np.flatnonzero(table == address)
 
 
 class Lowering:
@@ -149,7 +148,7 @@ class Lowering:
         buffer = self._buffers.get(key)
         if buffer is None:
             buffer = self._buffers.setdefault(key, np.zeros(shape, dtype or self.dtype))
-        return array_address(buffer)
+        return address_of(buffer)
 
     def plan(
         self,
@@ -167,14 +166,14 @@ class Lowering:
         columns = shape[1]
         sizes = columns, columns if adds_rows else 0, self.dtype.itemsize
         planned = _planned(shape, a, b, *sizes, _machine.numbers(), int(alone))
-        address = array_address(planned[1])
+        address = address_of(planned[1])
         self.plans[address] = planned
         return address
 
     def keep(self, array: np.ndarray) -> int:
         """Address of an array that has to live as long as the program."""
         self._kept.append((array, pin("an array in use", array)))
-        return array_address(array)
+        return address_of(array)
 
     def keep_as(self, name: str, array: np.ndarray) -> int:
         """As ``keep``, of what is called so in words."""
@@ -186,11 +185,11 @@ class Lowering:
         """Address of what batches are copied from, kept as by ``keep``, but among the ``sources``."""
         if all(array is not other for other, _ in self.sources):
             self.sources.append((array, pin("an array in use", array)))
-        return array_address(array)
+        return address_of(array)
 
     def buffers(self) -> dict[Hashable, int]:
         """The addresses of the buffers by their keys."""
-        return {key: array_address(buffer) for key, buffer in self._buffers.items()}
+        return {key: address_of(buffer) for key, buffer in self._buffers.items()}
 
     def include(self, other: Lowering) -> None:
         """Have ``other`` live as long as this."""
@@ -198,7 +197,7 @@ class Lowering:
 
     def place_of(self, parameter: np.ndarray) -> int:
         """Address of a layer's parameter, which must be a view of those of the program."""
-        whole, at = self.parameters, array_address(parameter)
+        whole, at = self.parameters, address_of(parameter)
         inside = 0 <= at - self._first <= whole.nbytes - parameter.nbytes
         if not (inside and parameter.dtype == whole.dtype and parameter.flags.c_contiguous):
             raise RuntimeError("a parameter was set while the network was about to train: set it before or after")
@@ -206,7 +205,7 @@ class Lowering:
 
     def gradient_of(self, parameter: np.ndarray) -> int:
         """Address of the gradient of a layer's parameter."""
-        return array_address(parameter) - self._first + self._first_gradient
+        return address_of(parameter) - self._first + self._first_gradient
 
     def emit(self, instruction: Any) -> None:
         """Append an instruction of ``kernels.instructions``; compiles its operation if no network has needed it yet."""
@@ -223,7 +222,7 @@ class Lowering:
 
     def kept_at(self, address: int) -> np.ndarray:
         """What was kept, by its address."""
-        return next(array for array, _ in self._kept if array_address(array) == address)
+        return next(array for array, _ in self._kept if address_of(array) == address)
 
     def forward(self, layers: Iterable[Any], x: Operand) -> Iterator[Operand]:
         """Write the forward passes of ``layers``, on ``x`` and one after the other; yields the output of each."""
@@ -286,7 +285,7 @@ class Lowering:
         """Write the update of all parameters, their gradients clipped to the norm ``limit`` where that is not 0."""
         n = self.parameters.size
         partial = self.keep(np.zeros(-(-n // CHUNK)))
-        vectors = [self.keep(a) for a in (self.parameters, self.gradients, first, second)]
+        vectors = self.keep(self.parameters), self.keep(self.gradients), self.keep(first), self.keep(second)
         hyper = self.keep(optimizer.hyper())
         self.emit(of.Optimize(optimizer.kind, *vectors, n, first.size, second.size, hyper, limit, partial))
 
@@ -334,9 +333,9 @@ class Lowering:
         """The program written so far; the next instruction begins another."""
         self.instructions = instructions = self._instructions
         self._instructions = []
-        table = np.zeros((len(instructions), program.WORDS), np.int64)
+        table = np.zeros((len(instructions), program.INSTRUCTION_WORDS), np.int64)
         memory = table.data
         for place, instruction in enumerate(instructions):
             address, form = _form(cast(Any, type(instruction)), self.dtype)
-            form.pack_into(memory, 8 * program.WORDS * place, address, *instruction)
+            form.pack_into(memory, 8 * program.INSTRUCTION_WORDS * place, address, *instruction)
         return table

@@ -11,7 +11,7 @@ import numpy as np
 from fastbp.basics import _machine, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._pin import pin
-from fastbp.kernels.program import SEED, TRAINING_WORDS, WORDS, train
+from fastbp.kernels.program import INSTRUCTION_WORDS, SEED, TRAINING_WORDS, train
 from fastbp.kernels.shares import take_share
 from fastbp.programs._feed import Feed
 from fastbp.programs._listing import listing, plan_in_words
@@ -189,7 +189,7 @@ class Program:
 
     def compile_share(self) -> None:
         """Compile what ``share`` needs beside the operations, unless that is done."""
-        nothing = np.zeros((0, WORDS), np.int64), np.zeros(0, np.int64)
+        nothing = np.zeros((0, INSTRUCTION_WORDS), np.int64), np.zeros(0, np.int64)
         self._compile_once("share", lambda: self._take_share(*nothing, 1, 0, 0))
 
     def read(self, sources: Iterable[np.ndarray]) -> None:
@@ -200,7 +200,7 @@ class Program:
         p = self.lowering
         p.sources = [(array, pin("an array in use", array)) for array in sources]
         addresses = [address_of(array) for array, _ in p.sources]
-        fields = [type(instruction)._fields for instruction in p.instructions]
+        fields = [instruction._fields for instruction in p.instructions]  # the words of a row behind its operation's
         places = [(row, 1 + names.index("source")) for row, names in enumerate(fields) if "source" in names]
         for table in (self.whole, self.last):
             for place, address in zip(places, addresses, strict=True):

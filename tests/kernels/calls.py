@@ -17,7 +17,7 @@ import fastbp
 from fastbp.basics import _machine, _team
 from fastbp.kernels import _jit, activations
 from fastbp.kernels import gemm as gemm_kernels
-from fastbp.kernels._jit import address_of, kernel
+from fastbp.kernels._jit import compiled_address, kernel
 from fastbp.kernels.elementwise import apply_function, apply_function_back
 from fastbp.kernels.enter import EXTRA, FIRST, OPERAND_WORDS
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING
@@ -65,7 +65,7 @@ def run_kernel(kernel, *operands, extras=()):
             x = np.atleast_2d(operand)
             by_row, by_column = (stride // x.itemsize for stride in x.strides)
             words[place : place + OPERAND_WORDS] = address(x), *x.shape, by_row, by_column
-    function = address_of(kernel, types.int64(types.int64, types.int64, from_dtype(dtype)))
+    function = compiled_address(kernel, types.int64(types.int64, types.int64, from_dtype(dtype)))
     one = {4: ctypes.c_float, 8: ctypes.c_double}[dtype.itemsize]
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, one)(function)
     fits = bool(call(team_for(dtype), address(words), 1))
@@ -82,13 +82,13 @@ def strides(x):
 
 def function_address(function, dtype):
     """Address of a function of ``activations``."""
-    return address_of(function, void(*[types.int64] * 3, from_dtype(np.dtype(dtype))))
+    return compiled_address(function, void(*[types.int64] * 3, from_dtype(np.dtype(dtype))))
 
 
 def loss_address(function, dtype, result=void):
     """Address of a kernel in the form of ``element_losses``."""
     one = from_dtype(np.dtype(dtype))
-    return address_of(function, result(*[types.int64] * 4, one, one))
+    return compiled_address(function, result(*[types.int64] * 4, one, one))
 
 
 def apply(name, x, y=None, number=1):

@@ -21,7 +21,7 @@ from fastbp.kernels.choice import (
     learn,
 )
 from fastbp.kernels.program import CHOICE
-from fastbp.kernels.team import POSTED, WORDS, package, spread
+from fastbp.kernels.team import POSTED, TEAM_WORDS, package, spread
 
 
 @uncached
@@ -137,7 +137,7 @@ def test_a_step_that_is_done_alone_posts_nothing_to_the_team(set_threads):
     choice, done = np.zeros(CHOICE_WORDS, np.int64), np.zeros(8, np.int64)
     choice[SHARES], choice[ALONE], choice[DISTANCE] = 1, 1, FIRST_DISTANCE
     before = words[POSTED]
-    assert one_step(team, choice.ctypes.data, 8, done) == 8 * WORDS
+    assert one_step(team, choice.ctypes.data, 8, done) == 8 * TEAM_WORDS
     assert words[POSTED] == before
     assert done.tolist() == [1] * 8
 

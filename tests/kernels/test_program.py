@@ -9,10 +9,10 @@ from numba import types, void
 
 import fastbp
 from fastbp.kernels import program
-from fastbp.kernels._jit import address_of
+from fastbp.kernels._jit import compiled_address
 from fastbp.kernels.batch import shuffle
 from fastbp.kernels.memory import load, store
-from fastbp.kernels.program import LOSS, LR, SAMPLES, SEED, STEP, TRAINING_WORDS, WORDS, execute, train
+from fastbp.kernels.program import INSTRUCTION_WORDS, LOSS, LR, SAMPLES, SEED, STEP, TRAINING_WORDS, execute, train
 
 NUMBA = {np.float32: types.float32, np.float64: types.float64}
 ENTRY = 5  # words of an entry in the log: what the instruction is called, and the step's words
@@ -48,13 +48,13 @@ class Machine:
         self.log = np.zeros(1 + ENTRY * 1000, np.int64)
         self.losses = np.linspace(1, 2, n_steps)
         signature = void(types.int64, types.int64, types.int64, NUMBA[dtype])
-        self.operations = {"note": address_of(note, signature), "lose": address_of(lose, signature)}
+        self.operations = {"note": compiled_address(note, signature), "lose": compiled_address(lose, signature)}
         self.words = np.zeros(TRAINING_WORDS, np.int64)
         self.words[SEED] = 11
 
     def program(self, *instructions):
         """A table of notes, given by their numbers, and of "lose"."""
-        table = np.zeros((len(instructions), WORDS), np.int64)
+        table = np.zeros((len(instructions), INSTRUCTION_WORDS), np.int64)
         for row, instruction in zip(table, instructions, strict=True):
             name = instruction if instruction == "lose" else "note"
             operands = (address(self.losses), 0) if name == "lose" else (address(self.log), instruction)
