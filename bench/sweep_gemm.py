@@ -1,15 +1,16 @@
-"""Matrix products of drawn shapes beside NumPy's and JAX's, to find those in which fastbp is the slower one.
+"""Matrix products of drawn shapes beside those of all peers, to find those in which fastbp is the slower one.
 
 ``python -m fastbp.bench.sweep_gemm`` draws 300 shapes, forms and types, always the same ones, and times each on one
 core, as the rows of ``bench_gemm`` are timed, in two minutes or so; ``--quick`` takes the first 30. It prints the
-products that take fastbp longer than a peer, and the worst ratio among those above 64^3: below, a call from Python
-counts.
+products that take fastbp longer than a peer, the worst ratio among those above 64^3 (below, a call from Python counts),
+and who did not answer.
 """
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -24,17 +25,17 @@ LARGEST = 4096  # of a side
 MOST_WORK = 1 << 28  # multiply-adds of a product
 MOST_ELEMENTS = 1 << 21  # of a factor or of the product
 COUNTED = 64**3  # multiply-adds from which a ratio counts
-PEERS = ("numpy", "jax")
 TURNS, LEAST = 3, 0.004  # turns of each provider, and seconds of one
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A product and each peer's time over fastbp's."""
+    """A product and each peer's time over fastbp's, or why it has none."""
 
     label: str
     work: int
     ratios: dict[str, float]
+    absent: dict[str, str] = field(default_factory=dict)
 
     @property
     def worst(self) -> float:
@@ -63,18 +64,19 @@ def drawn(seed: int = 0) -> Iterator[Row]:
 
 def timed(laboratory: Laboratory, row: Row) -> Timed:
     """Measure a row; a wrong answer ends the sweep."""
-    makers = {name: maker for name, maker in peers.providers("gemm").items() if name in ("fastbp", *PEERS)}
-    outcomes = laboratory.measure(row, makers, expected)
+    outcomes = laboratory.measure(row, peers.providers("gemm"), expected)
     for provider, outcome in outcomes.items():
         if outcome.failed:
             raise SystemExit(f"{row.label}: {provider}: {outcome.absent}")
     least = {provider: min(outcome.seconds) for provider, outcome in outcomes.items() if outcome.seconds}
-    ratios = {peer: least[peer] / least["fastbp"] for peer in PEERS if peer in least}
-    return Timed(f"{row.name} {row.dtype}", math.prod(row.arguments[1]), ratios)
+    own = least.pop("fastbp")
+    ratios = {provider: seconds / own for provider, seconds in least.items()}
+    absent = {provider: outcome.absent for provider, outcome in outcomes.items() if outcome.absent}
+    return Timed(f"{row.name} {row.dtype}", math.prod(row.arguments[1]), ratios, absent)
 
 
 def summary(found: Sequence[Timed]) -> str:
-    """How often fastbp is the slower one, and the worst ratio that counts."""
+    """How often fastbp is the slower one, the worst ratio that counts, and who did not answer."""
     counted = [product for product in found if product.work > COUNTED]
     slower = sum(product.worst < 1 for product in counted)
     small = sum(product.worst < 1 for product in found if product.work <= COUNTED)
@@ -82,6 +84,8 @@ def summary(found: Sequence[Timed]) -> str:
     lines[0] += f", and in {small} of the smaller ones."
     if counted:
         lines.append(f"Worst above 64^3: {min(counted, key=lambda product: product.worst)}")
+    missing = Counter(answer for product in found for answer in product.absent.items())
+    lines += [f"No answer from {peer} in {times} of them: {reason}" for (peer, reason), times in missing.items()]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ python -m sphinx -W docs docs/_build
 
 import argparse
 import re
+import sys
 import textwrap
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from sphinx.util.docutils import SphinxDirective
 import fastbp
 from fastbp import cli
 from fastbp.bench import page, results
+
+sys.path.insert(0, str(Path(__file__).parent))
+from draw_program import picture
 
 project = "fastbp"
 version = release = fastbp.__version__
@@ -75,6 +79,18 @@ def _form(action: argparse.Action) -> str:
     return " ".join([*action.option_strings[:1], f"{value}{several}"])
 
 
+class Program(SphinxDirective):
+    """``.. program-of:: 784 50 10``: the program of a step of that ``mlp`` with 100 samples, as it is here."""
+
+    required_arguments, final_argument_whitespace = 1, True
+
+    def run(self) -> list[nodes.Node]:
+        text = fastbp.mlp([int(width) for width in self.arguments[0].split()]).program(batch_size=100)
+        if self.env.app.builder.format == "html":
+            return [nodes.raw("", picture(text), format="html")]
+        return [nodes.literal_block(text, text)]
+
+
 def report(app, exception):
     """Write the page of the benchmark run that is kept here, with its plots."""
     if exception is None and app.builder.format == "html":
@@ -83,4 +99,5 @@ def report(app, exception):
 
 def setup(app):
     app.add_directive("command", Command)
+    app.add_directive("program-of", Program)
     app.connect("build-finished", report)

@@ -9,8 +9,9 @@ from strategies import FLOATS, assert_within, eps
 import fastbp
 from fastbp import reference
 
-NAMES = ("BinaryCrossEntropy", "SigmoidWithLoss", "MeanSquaredError")
+NAMES = ("BinaryCrossEntropy", "SigmoidWithLoss", "MeanSquaredError", "MeanAbsoluteError", "Huber")
 ALL = (*NAMES, "SoftmaxWithLoss")
+OF_PROBABILITIES = ("BinaryCrossEntropy", "SigmoidWithLoss")  # whose targets are in 0..1
 names = pytest.mark.parametrize("name", NAMES)
 all_names = pytest.mark.parametrize("name", ALL)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
@@ -24,7 +25,7 @@ def batch(name, shape=(6, 5), dtype=np.float64, seed=0):
         x = reference.sigmoid(x)
     if name == "SoftmaxWithLoss":
         return x, rng.integers(0, shape[1], shape[0])
-    t = rng.random(shape) if name != "MeanSquaredError" else rng.standard_normal(shape)
+    t = rng.random(shape) if name in OF_PROBABILITIES else rng.standard_normal(shape)
     return x, t.astype(dtype)
 
 

@@ -2,7 +2,9 @@
 
 from itertools import islice
 
-from fastbp.bench.sweep_gemm import LARGEST, MOST_ELEMENTS, MOST_WORK, SHAPES, Timed, drawn, summary
+from fastbp.bench.laboratory import Outcome
+from fastbp.bench.peers import providers
+from fastbp.bench.sweep_gemm import LARGEST, MOST_ELEMENTS, MOST_WORK, SHAPES, Timed, drawn, summary, timed
 
 
 def test_the_same_shapes_at_every_run_and_none_too_large():
@@ -31,3 +33,27 @@ def test_the_worst_product_that_counts_is_named():
 
 def test_a_sweep_without_peers_says_nothing_of_ratios():
     assert "takes less in 0" in summary([Timed("alone", 1, {})])
+
+
+def test_who_did_not_answer_is_said_with_the_reason():
+    found = [
+        Timed("first", 10**6, {"numpy": 2.0}, {"jax": "not installed", "torch": "no such form"}),
+        Timed("second", 10**6, {"numpy": 2.0, "torch": 3.0}, {"jax": "not installed"}),
+    ]
+    assert summary(found).splitlines()[-2:] == [
+        "No answer from jax in 2 of them: not installed",
+        "No answer from torch in 1 of them: no such form",
+    ]
+
+
+def test_all_who_do_products_are_asked():
+    asked = {}
+
+    class Asking:
+        def measure(self, row, makers, expected):
+            asked.update(makers)
+            return {name: Outcome(seconds=[2.0 if name == "fastbp" else 3.0]) for name in makers}
+
+    product = timed(Asking(), next(drawn()))
+    assert {"fastbp", "numpy", "torch", "jax"} <= set(asked) == set(providers("gemm"))
+    assert product.ratios == dict.fromkeys(set(asked) - {"fastbp"}, 1.5)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -90,3 +91,25 @@ def test_the_pages_build_without_a_warning(tmp_path):
     shown = re.findall(r'"benchmarks/([^"]+)"', (tmp_path / "pages/benchmarks.html").read_text(encoding="utf-8"))
     assert len(shown) >= 3
     assert all((tmp_path / "pages/benchmarks" / name).exists() for name in shown)
+
+
+def test_the_picture_of_a_program_has_its_rows_and_an_arrow_to_whoever_reads_what_another_wrote(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    from draw_program import arrows_of, picture, rows_of
+
+    text = fastbp.mlp([784, 50, 10]).program(batch_size=100)
+    rows = rows_of(text)
+    assert "\n".join(f"{n:<19}  {' '.join(f'{k}={v}' for k, v in operands.items())}" for n, operands in rows) == text
+    assert [(name, begin[0], end) for name, begin, end in arrows_of(rows)] == [
+        ("Affine1.y", 0, (1, "x")),
+        ("Affine2.y", 1, (2, "x")),
+        ("loss dx", 2, (3, "dy")),
+        ("Affine1.y", 0, (3, "kept")),
+        ("Affine1.y", 0, (4, "x")),
+        ("loss dx", 2, (4, "dy")),
+        ("Affine2.dx", 3, (5, "dy")),
+    ]
+    drawn = picture(text)
+    assert drawn.count(" l-4 6z") == 7
+    assert [drawn.count(f">{name}<") for name in ("AffineForward", "SoftmaxLossOfFew", "relu_back")] == [2, 1, 1]
+    assert len(ElementTree.fromstring(drawn)) == 2 * 7 + sum(1 + 3 * len(operands) for _, operands in rows)

@@ -1,4 +1,4 @@
-"""BinaryCrossEntropy, SigmoidWithLoss, MeanSquaredError: their answers, extremes, shapes and kinds."""
+"""Losses of numbers and of probabilities: their answers, extremes, shapes and kinds."""
 
 import copy
 
@@ -18,6 +18,7 @@ with_options = pytest.mark.parametrize(
         *((name, {}) for name in ALL),
         ("SoftmaxWithLoss", {"label_smoothing": 0.1}),
         ("SoftmaxWithLoss", {"label_smoothing": 0.1, "eps": 0}),
+        ("Huber", {"delta": 0.3}),
     ],
 )
 
@@ -55,6 +56,8 @@ def test_they_agree_with_torch(dtype, name, shape, weighted):
         "BinaryCrossEntropy": torch.nn.functional.binary_cross_entropy,
         "SigmoidWithLoss": torch.nn.functional.binary_cross_entropy_with_logits,
         "MeanSquaredError": torch.nn.functional.mse_loss,
+        "MeanAbsoluteError": torch.nn.functional.l1_loss,
+        "Huber": torch.nn.functional.huber_loss,
     }
     x, t = batch(name, shape, dtype)
     weights = weights_for(33).astype(dtype) if weighted else np.ones(33, dtype)
@@ -63,6 +66,49 @@ def test_they_agree_with_torch(dtype, name, shape, weighted):
     loss = (losses * torch.tensor(weights.reshape(-1, *[1] * (x.ndim - 1)))).mean()
     loss.backward()
     assert_near(run(name, x, t, weights if weighted else None), (loss.item(), xt.grad.numpy()), dtype, 32)
+
+
+OF_SKLEARN = {  # a class of sklearn._loss, its arguments, ours, and how many of its losses one of ours is
+    "SigmoidWithLoss": ("HalfBinomialLoss", {}, {}, 1),
+    "MeanSquaredError": ("HalfSquaredError", {}, {}, 2),
+    "MeanAbsoluteError": ("AbsoluteError", {}, {}, 1),
+    "Huber": ("HuberLoss", {"delta": 0.75}, {"delta": 0.75}, 1),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", OF_SKLEARN)
+@dtypes
+def test_they_agree_with_scikit_learn(dtype, name, weighted):
+    of_sklearn = pytest.importorskip("sklearn._loss.loss")
+    theirs, arguments, options, times = OF_SKLEARN[name]
+    x, t = batch(name, (500,), dtype)
+    weights = weights_for(500).astype(dtype) if weighted else None
+    exact = dict(zip(("raw_prediction", "y_true", "sample_weight"), wide(x, t, weights), strict=True))
+    losses, slopes = getattr(of_sklearn, theirs)(**arguments).loss_gradient(**exact)
+    assert_near(run(name, x, t, weights, **options), (times * losses.mean(), times * slopes / 500), dtype)
+
+
+@pytest.mark.parametrize("name", ["MeanSquaredError", "MeanAbsoluteError"])
+@dtypes
+def test_the_loss_is_the_metric_of_that_name(dtype, name):
+    metrics = pytest.importorskip("sklearn.metrics")
+    metric = {"MeanSquaredError": metrics.mean_squared_error, "MeanAbsoluteError": metrics.mean_absolute_error}[name]
+    x, t = batch(name, (33, 7), dtype)
+    expected = metric(*wide(t, x))
+    assert_within(run(name, x, t)[0], expected, 4 * eps(dtype) * expected)
+
+
+def test_where_the_corner_of_the_absolute_error_is_its_slope_is_0():
+    loss, dx, _ = run("MeanAbsoluteError", [1.0, 2.0, 3.0, 0.0], [1, 3, 1, -0.0])
+    assert loss == 3 / 4
+    assert (dx * 4).tolist() == [0, -1, 1, 0]
+
+
+def test_hubers_slope_ends_at_delta():
+    loss, dx, _ = run("Huber", [0.5, -0.5, 0.25, 9.0, -9.0, 0.0], np.zeros(6), delta=0.5)
+    assert loss * 6 == 2 * 0.125 + 0.03125 + 2 * 0.5 * (9 - 0.25)
+    assert_within(dx * 6, [0.5, -0.5, 0.25, 0.5, -0.5, 0], 1e-15)
 
 
 # --- Gradients ---------------------------------------------------------------------------------------------
@@ -74,7 +120,8 @@ def test_central_differences_in_a_random_direction(name, options):
     if name == "BinaryCrossEntropy":
         x = 0.05 + 0.9 * x
     direction, weights, h = np.random.default_rng(4).standard_normal(x.shape), weights_for(6), 1e-5
-    options = options | {"eps": 0} if name == "SoftmaxWithLoss" else {}  # the gradient is that of the exact loss
+    if name == "SoftmaxWithLoss":
+        options = options | {"eps": 0}  # the gradient is that of the exact loss
     ends = [run(name, x + step * direction, t, weights, **options)[0] for step in (h, -h)]
     slope = np.sum(run(name, x, t, weights, **options)[1] * direction)
     assert abs(slope - (ends[0] - ends[1]) / (2 * h)) <= 1e-6 * max(1, abs(slope))
