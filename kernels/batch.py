@@ -3,7 +3,8 @@
 import numpy as np
 
 from ._jit import kernel
-from .memory import like, load, size_of, view
+from .isa import LINE_BYTES
+from .memory import address, like, load, prefetch, size_of, view
 from .random import BITS, key_of, random_bits
 from .team import machine_of, package, spread
 
@@ -54,7 +55,14 @@ def _copy(source, target, scale):
 
 
 @kernel(inline=True)
-def _copy_rows(source, stride, rows, target, scale, begin, end):
+def _send_for(at, size):
+    """Send for the ``size`` bytes from the address ``at`` on."""
+    for line in range(at, at + size, LINE_BYTES):
+        prefetch(line)
+
+
+@kernel(inline=True)
+def _copy_rows(team, source, stride, rows, target, scale, begin, end):
     width = target.shape[1]
     first = rows[begin]
     in_a_row = width == stride
@@ -66,14 +74,20 @@ def _copy_rows(source, stride, rows, target, scale, begin, end):
             target[begin:end].reshape((end - begin) * width),
             scale,
         )
-    else:
-        for n in range(begin, end):
+        return
+    # Rows that were drawn lie anywhere, so that no cache looks ahead from one to the next.
+    at, size = address(source), size_of(source[0])
+    ahead = min(end - begin, machine_of(team).gather_ahead // max(1, size * width))
+    for n in range(begin - ahead, end):
+        if n + ahead < end:
+            _send_for(at + size * stride * rows[n + ahead], size * width)
+        if n >= begin:
             _copy(source[rows[n] * stride : rows[n] * stride + width], target[n], scale)
 
 
 @kernel
-def _gather(source, stride, rows, target, scale, count, part, member):
-    _copy_rows(source, stride, rows, target, scale, part * count, min(rows.size, (part + 1) * count))
+def _gather(team, source, stride, rows, target, scale, count, part, member):
+    _copy_rows(team, source, stride, rows, target, scale, part * count, min(rows.size, (part + 1) * count))
 
 
 @kernel
@@ -86,7 +100,7 @@ def gather(team, source, stride, rows, target, scale):
     scale : number of the type of ``target``
     """
     count = _rows_of_part(team, target.shape[1])
-    spread(team, (rows.size + count - 1) // count, package(_gather, (source, stride, rows, target, scale, count)))
+    spread(team, (rows.size + count - 1) // count, package(_gather, (team, source, stride, rows, target, scale, count)))
 
 
 @kernel

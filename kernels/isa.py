@@ -114,6 +114,7 @@ def _row() -> Isa:
 
 ISA = _row()
 VECTOR_BYTES = ISA.vector_bytes
+LINE_BYTES = 64  # of memory that a cache takes at once, at the least
 
 # The scratch memory of each member of a team, in bytes: a packed block of B, and from SCRATCH_A on turned rows
 # of A, or the sums of a single row; what nobody writes to takes no memory. Before it lie zeros, as many as the widest

@@ -138,6 +138,7 @@ class Machine(NamedTuple):
     pause: int = 200_000
     many_in_a_row: int = 16
     gather_part: int = 1 << 14
+    gather_ahead: int = 1 << 12
     stream_bytes: int = 1 << 26
     short_call: int = 1 << 14
     short_program: int = 1 << 20
@@ -173,6 +174,9 @@ NUMBERS = {
     "pause": Number("ns", 0, _SECOND, "between jobs that count as one after the other"),
     "many_in_a_row": Number("jobs", 1, 1 << 20, "one after the other, from which on members are woken for any"),
     "gather_part": Number("elements", 1 << 8, 1 << 24, "of a batch copied in one part"),
+    "gather_ahead": Number(
+        "bytes", 0, 1 << 20, "of samples drawn from a data set that are sent for before they are copied"
+    ),
     "stream_bytes": Number("bytes", 1 << 20, _MUCH, "of an output that is stored past the caches, which hold no such"),
     "short_call": Number("elements", 0, 1 << 20, "in all of a call so short that other Python threads may wait"),
     "short_program": Number("multiplications", 0, 1 << 26, "of a step or a prediction so short that they may wait too"),

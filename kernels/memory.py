@@ -31,6 +31,21 @@ def store(typingctx, address, value):
     return types.void(types.int64, types.int64), codegen
 
 
+@intrinsic
+def prefetch(typingctx, address):
+    """Send for the line of memory at ``address``, which need not be an address of anything."""
+
+    def codegen(context, builder, signature, arguments):
+        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        form = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], form)
+        read, keep, data = i32(0), i32(3), i32(1)
+        builder.call(function, [builder.inttoptr(arguments[0], byte), read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
 def _shared_word(ordering: str):
     """Intrinsics that read and write an int64 that other threads write and read, whole."""
 

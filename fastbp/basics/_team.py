@@ -30,13 +30,13 @@ from fastbp.kernels import team as kernels
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels._jit import NUMBA_TYPES, compiled_address
 from fastbp.kernels.gemm import planned_product
+from fastbp.kernels.isa import LINE_BYTES
 from fastbp.kernels.tile import tile_table
 
 R = TypeVar("R")
 
 POLL = 2e-4  # seconds
 
-_CACHE_LINE = 64
 _GEMM = {
     np.dtype(np.float32): (kernels.TILES32, kernels.GEMM32),
     np.dtype(np.float64): (kernels.TILES64, kernels.GEMM64),
@@ -45,8 +45,8 @@ _GEMM = {
 
 def _aligned_zeros(n_bytes: int) -> np.ndarray:
     """``n_bytes`` zero bytes from the start of a cache line on."""
-    block = np.zeros(n_bytes + _CACHE_LINE, np.uint8)
-    start = -block.ctypes.data % _CACHE_LINE
+    block = np.zeros(n_bytes + LINE_BYTES, np.uint8)
+    start = -block.ctypes.data % LINE_BYTES
     return block[start : start + n_bytes]
 
 

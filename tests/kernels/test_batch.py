@@ -110,6 +110,15 @@ def test_any_number_of_rows_is_gathered(n_rows, in_order):
     np.testing.assert_array_equal(gathered(source, rows, np.float32), source[rows].astype(np.float32))
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 499, 500, 5000, 1 << 20])
+@pytest.mark.parametrize("n_rows", [0, 1, 2, PART + 3])
+def test_however_many_rows_are_sent_for_the_copies_are_the_same(n_rows, ahead, set_numbers):
+    source = source_of("uint8", (4 * PART, 500))
+    rows = np.random.default_rng(1).permutation(4 * PART)[:n_rows]
+    set_numbers(gather_ahead=ahead)
+    np.testing.assert_array_equal(gathered(source, rows, np.float32), source[rows].astype(np.float32))
+
+
 def test_rows_may_be_the_beginning_of_longer_ones():
     source = source_of("float32", (30, 9))
     rows = np.array([29, 0, 3])
