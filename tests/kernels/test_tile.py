@@ -7,7 +7,7 @@ from strategies import assert_same_bits
 
 from fastbp.kernels.isa import ISA
 from fastbp.kernels.memory import local
-from fastbp.kernels.tile import MAX_ROWS, MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index, tile_table
+from fastbp.kernels.tile import HALVES, KINDS, MAX_ROWS, MAX_VECTORS, TILE_ROWS, Strides, tile, tile_index, tile_table
 
 DEPTHS = (0, 1, 2, 17)
 dtypes = pytest.mark.parametrize("dtype", FLOATS)
@@ -141,8 +141,10 @@ def test_an_element_has_the_same_bits_in_every_shape(dtype):
 
 def test_index_tells_every_tile_from_every_other():
     indices = {
-        tile_index(rows, vectors, tail, lanes) for rows, vectors, lanes in shapes(np.float32) for tail in (1, lanes)
+        tile_index(rows, vectors, tail, lanes)
+        for rows, vectors, lanes in shapes(np.float32)
+        for tail in (1, lanes - 1, lanes)
     }
-    assert len(indices) == 2 * sum(TILE_ROWS)
+    assert len(indices) == 2 * sum(TILE_ROWS) + HALVES * len(TILE_ROWS)
     assert min(indices) == 0
-    assert max(indices) < 2 * MAX_ROWS * MAX_VECTORS
+    assert max(indices) < KINDS * MAX_ROWS * MAX_VECTORS
