@@ -1,5 +1,6 @@
 """Layers of images by themselves, in their directions, and training steps of convolutional networks."""
 
+import copy
 import math
 from collections.abc import Callable
 from functools import cache
@@ -112,26 +113,21 @@ def lenet(rng: np.random.Generator) -> list[fastbp.Layer]:
 def step_expected(name: str) -> Expected:
     """The parameters after the first step, in float64."""
     net, x, t = network(name)
-    gradients = fastbp.Sequential(
-        [type(layer)(**_double(layer)) for layer in net.layers.values()], in_shape=net.in_shape
-    ).gradient(x.astype(np.float64), t)
+    double = fastbp.Sequential(map(_double, net.layers.values()), in_shape=net.in_shape)
+    gradients = double.gradient(x.astype(np.float64), t)
     if rule(name) == "adam":  # whose first step goes by the sign
         gradients = {key: g / (np.abs(g) + ADAM_EPS) for key, g in gradients.items()}
     rate = RATES[rule(name)]
     return [(p - rate * gradients[key], max(1e-3, float(np.abs(p).max()))) for key, p in net.params.items()]
 
 
-def _double(layer: fastbp.Layer) -> dict:
-    """The arguments of a layer's constructor, its arrays in float64."""
-    pool = ("pool_h", "pool_w")
-    names = {
-        "Convolution": ("W", "b", "stride", "pad"),
-        "Affine": ("W", "b"),
-        "MaxPooling": pool,
-        "AveragePooling": pool,
-    }
-    values = {name: getattr(layer, name) for name in names.get(type(layer).__name__, ())}
-    return {name: a.astype(np.float64) if isinstance(a, np.ndarray) else a for name, a in values.items()}
+def _double(layer: fastbp.Layer) -> fastbp.Layer:
+    """A copy of a layer, with its parameters in float64."""
+    double = copy.copy(layer)
+    for name in layer.parameters:
+        array = getattr(layer, name)
+        setattr(double, name, None if array is None else array.astype(np.float64))
+    return double
 
 
 STEPS = [

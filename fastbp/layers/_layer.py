@@ -109,12 +109,13 @@ class Layer:
     parameters: tuple[str, ...] = ()  # in the order of the flat vector
     buffers: tuple[str, ...] = ()
     remembers: ClassVar[tuple[str, ...]] = ()
-    other_settings: ClassVar[tuple[str, ...]] = ()  # what instructions depend on that the constructor does not take
+    other_settings: ClassVar[tuple[str, ...]] = ()  # that instructions depend on, beside the constructor's arguments
     takes_images: ClassVar[bool] = False  # whether a sample is an image (C, H, W), whose size it does not know
     flattens_images: ClassVar[bool] = False  # whether it takes an image as a row by itself, and has a row come out
     elementwise: ClassVar[bool] = False  # whether it is a function of each number by itself, as activations are
     only_reshapes: ClassVar[bool] = False  # whether its output has the numbers of its input as they are
-    takes_train_flg: ClassVar[bool] = False  # whether ``forward`` can be told by it, as in the book, not to train
+    takes_train_flg: ClassVar[bool] = False  # whether ``forward`` has that argument, as the book's has
+    mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
     draws: ClassVar[bool] = False  # whether ``forward`` draws random numbers, which ``predict`` does not
     # How other software says it. PyTorch: a class of torch.nn, and its attributes with the names of ours. Python and
     # C99: y from x and what the constructor takes, by the names of its arguments. In Python it is an expression for
@@ -126,8 +127,6 @@ class Layer:
     torch_unused: ClassVar[tuple[str, ...]] = ()  # integers in its state dict that mean nothing here
     numpy: str
     c: str
-
-    mixes_rows: ClassVar[bool] = False  # whether a row's result depends on the other rows, or on its place in the batch
 
     @classmethod
     def of_width(cls, n: int, dtype: np.dtype) -> Layer:
