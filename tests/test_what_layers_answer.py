@@ -99,3 +99,33 @@ def test_only_the_books_softmax_has_another_exact_form_and_only_softmax_smooths_
     smoothed = loss.smoothed(0.25)
     assert repr(smoothed) == ("SoftmaxWithLoss(eps=1e-07, label_smoothing=0.25)" if is_softmax else "None")
     assert repr(loss) == repr(type(loss)())  # itself it stays as it is
+
+
+def dropping(stream):
+    """A network with a Dropout of a seed and of that stream."""
+    rng = np.random.default_rng(1)
+    net = fastbp.Sequential(
+        [fastbp.Affine(rng.random((5, 40)), None), fastbp.Dropout(0.5, 3), fastbp.Affine(rng.random((40, 3)), None)]
+    )
+    net.layers["Dropout1"].stream = stream
+    return net
+
+
+def test_what_is_set_beside_the_constructor_counts_in_a_program():
+    def stepped(net):
+        net.step(X, [0, 1, 2, 0], seed=0)
+        return net.params["W1"]
+
+    own, other, late = dropping(7), dropping(8), dropping(8)
+    late.predict(X)
+    late.layers["Dropout1"].stream = 7
+    assert not np.array_equal(stepped(own), stepped(other))
+    np.testing.assert_array_equal(stepped(late), own.params["W1"])
+
+
+def test_a_mask_that_a_copy_of_a_layer_draws_is_not_drawn_again():
+    net = dropping(0)
+    for draws, step in ((True, 1), (False, 1), (True, 2)):
+        before = net.layers["Dropout1"].step
+        copies = net._copies(draws=draws)
+        assert (copies[1].step, net.layers["Dropout1"].step) == (before, step)
