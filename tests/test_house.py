@@ -10,9 +10,13 @@ import pytest
 
 import fastbp.book.layers
 import fastbp.reference.book.layers
+from fastbp.kernels.instructions import OPERATIONS
 from fastbp.losses._loss import Loss
 
-ASKED_BY_NAME: dict[str, list[str]] = {}  # files in which the class of a layer or a loss is asked for all the same
+# Files in which somebody asks for a class of layers, losses or instructions all the same.
+ASKED_BY_NAME = {
+    "fastbp/layers/convolution.py": ["p.last_if(MaxPoolingGradient)"],  # a kernel does both, by that one's fields
+}
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -42,15 +46,17 @@ KINDS_IN = re.compile(r"fastbp\.(layers\.(?!_torch_modules)|activations|losses|b
 
 @cache
 def kinds_in(module: str) -> set[str]:
-    """The names in a module of fastbp that are of a class of layers or losses, but for that which all of them have."""
+    """The names in a module of fastbp that are of a class of layers, losses or instructions.
+
+    The classes that all layers, and all losses, are of are none of these.
+    """
     found = vars(sys.modules[module]) if module in sys.modules else {}
-    return {
-        name
-        for name, value in found.items()
-        if hasattr(value, "forward")
-        and KINDS_IN.match(getattr(value, "__module__", ""))
-        and value not in (fastbp.Layer, Loss)
-    }
+    return {name for name, value in found.items() if isinstance(value, type) and is_a_kind(value)}
+
+
+def is_a_kind(cls: type) -> bool:
+    is_layer_or_loss = hasattr(cls, "forward") and KINDS_IN.match(cls.__module__)
+    return cls in OPERATIONS or (is_layer_or_loss and cls not in (fastbp.Layer, Loss))
 
 
 def imported(tree: ast.AST) -> dict[str, str]:
@@ -58,7 +64,9 @@ def imported(tree: ast.AST) -> dict[str, str]:
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {(name.asname or name.name).partition(".")[0]: name.name for name in node.names}
+            for name in node.names:
+                top = name.name.partition(".")[0]
+                found[name.asname or top] = name.name if name.asname else top
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= {name.asname or name.name: f"{node.module}:{name.name}" for name in node.names}
     return found
@@ -68,28 +76,30 @@ def compared(node: ast.AST) -> list[ast.expr]:
     """What something is compared with, as classes are."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass"):
         return node.args[1:]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "last_if":
+        return node.args
     if isinstance(node, ast.Compare):
         return [node.left, *node.comparators]
     return [node.cls] if isinstance(node, ast.MatchClass) else []
 
 
 def asked(text: str) -> list[str]:
-    """Where a file asks whether something is of the class of a layer or a loss that another file has."""
+    """Where a file asks whether something is of a class of layers, losses or instructions that another file has."""
     tree = ast.parse(text)
     names = imported(tree)
 
-    def is_a_kind(node: ast.AST) -> bool:
+    def names_a_kind(node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
             module, _, name = names.get(node.id, "").partition(":")
             return name in kinds_in(module)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return node.attr in kinds_in(names.get(node.value.id, "").replace(":", "."))
-        return isinstance(node, ast.Tuple) and any(map(is_a_kind, node.elts))
+        return isinstance(node, ast.Tuple) and any(map(names_a_kind, node.elts))
 
-    return [ast.unparse(node) for node in ast.walk(tree) if any(map(is_a_kind, compared(node)))]
+    return [ast.unparse(node) for node in ast.walk(tree) if any(map(names_a_kind, compared(node)))]
 
 
-def test_nobody_asks_for_a_class_of_layers_or_losses_where_they_can_be_asked_themselves():
+def test_nobody_asks_for_a_class_of_layers_losses_or_instructions_where_they_can_be_asked_themselves():
     files = [*ROOT.glob("fastbp/**/*.py"), *ROOT.glob("bench/**/*.py")]
     assert len(files) > 150
     found = {file.relative_to(ROOT).as_posix(): asked(file.read_text("utf-8")) for file in files}
@@ -105,9 +115,11 @@ def test_nobody_asks_for_a_class_of_layers_or_losses_where_they_can_be_asked_the
         "type(layer) is fastbp.Dropout",
         "type(layer) in (Affine, Relu)",
         "Affine not in kinds",
+        "isinstance(last, of.AffineForward)",
     ],
 )
 def test_such_a_question_is_found(question):
     imports = "import fastbp\nfrom fastbp import losses\nfrom fastbp.book.layers import Relu, Affine\n"
+    imports += "from fastbp.kernels import instructions as of\n"
     assert asked(f"{imports}kind = {question}") == [question]
     assert asked(f"from torch.nn import Relu, Affine\nkind = {question.replace('fastbp', 'torch')}") == []
