@@ -24,14 +24,14 @@ from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.softmax import Softmax
 from fastbp.losses import *  # noqa: F403
 from fastbp.sequential import Sequential
-from fastbp.training.fit_groups import fit_groups
+from fastbp.training.fit_groups import Groups, fit_groups
 from fastbp.training.fit_many import fit_many
 from fastbp.training.history import History, TrainingState
 from fastbp.two_layer_net import TwoLayerNet
 from fastbp.views.plots import plot_confusion, plot_weights
 
 if _TYPE_CHECKING:
-    from fastbp import datasets
+    from fastbp import datasets, tables
     from fastbp._from_torch import from_torch
     from fastbp._show_config import show_config
     from fastbp.tables import TableModel
@@ -45,6 +45,7 @@ __all__ = [
     "AddLayer",
     "Checkpoint",
     "Ensemble",
+    "Groups",
     "History",
     "Layer",
     "ModelFileError",
@@ -74,6 +75,7 @@ __all__ = [
     "show_config",
     "sigmoid",
     "softmax",
+    "tables",
 ]
 
 # What most programs do without, imported when it is first asked for: names, and the modules that have them.
@@ -82,6 +84,7 @@ _LATER = {
     "datasets": "fastbp.datasets",
     "from_torch": "fastbp._from_torch",
     "show_config": "fastbp._show_config",
+    "tables": "fastbp.tables",
 }
 
 

@@ -34,10 +34,16 @@ def load(path: str | os.PathLike) -> Sequential:
     The network of a subclass, such as TwoLayerNet, comes back as a Sequential of its layers; the masks of Dropout begin
     again with the first of their seed.
 
-    Raises ModelFileError, a ValueError, for a file that is damaged, changed, cut short, of another kind, or from a
-    later version of fastbp; OSError for one that cannot be read or is no regular file. Nothing in the file is run,
-    whoever wrote it, and reading takes at most twice the file's size in memory, its header of at most 128 KiB and a
-    64th of the file aside.
+    Nothing in the file is run, whoever wrote it, and reading takes at most twice the file's size in memory, its header
+    of at most 128 KiB and a 64th of the file aside.
+
+    Raises
+    ------
+    ModelFileError
+        A ValueError: for a file that is damaged, changed, cut short, of another kind, or from a later version of
+        fastbp.
+    OSError
+        For one that cannot be read or is no regular file.
     """
     return load_checkpoint(path).net
 

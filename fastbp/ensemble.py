@@ -117,8 +117,12 @@ class Ensemble:
     def predict_classes(self, x: ArrayLike) -> np.ndarray:
         """Return the classes (N,) of the highest mean probabilities for ``x`` (N, I).
 
-        Of networks with one output it is 1 where the mean is above a half, else 0. Raises TypeError for networks of
-        numbers.
+        Of networks with one output it is 1 where the mean is above a half, else 0.
+
+        Raises
+        ------
+        TypeError
+            For networks of numbers.
         """
         self.nets[0].loss_layer.must_be_of_classes("classes")
         mean = self.predict(x)
@@ -151,8 +155,14 @@ class Ensemble:
 
         The file is there whole or not at all, and the same ensemble gives the same bytes.
 
-        Raises TypeError for layers and losses that are not of fastbp; ValueError for more networks than the file's
-        header has room for, a few hundred small ones; OSError.
+        Raises
+        ------
+        TypeError
+            For layers and losses that are not of fastbp.
+        ValueError
+            For more networks than the file's header has room for, a few hundred small ones.
+        OSError
+            Where the file cannot be written.
         """
         ensemble_file.save(self.nets, self.weights.tolist(), path)
 
@@ -160,8 +170,14 @@ class Ensemble:
     def load(cls, path: str | os.PathLike) -> Ensemble:
         """Return the ensemble that ``save`` has saved, to the same bits.
 
-        Raises ModelFileError for a file that is damaged, changed, cut short or of another kind; OSError. As by
-        ``fastbp.load``, nothing in the file is run, and memory is bounded by the file's size.
+        As by ``fastbp.load``, nothing in the file is run, and memory is bounded by the file's size.
+
+        Raises
+        ------
+        ModelFileError
+            For a file that is damaged, changed, cut short or of another kind.
+        OSError
+            Where it cannot be read.
         """
         nets, weights = ensemble_file.read(path, Sequential)
         try:
@@ -177,7 +193,12 @@ class Ensemble:
         ``void predict(size_t rows, const float *x, float *mean)`` gives what predict gives, but for rounding; it is of
         double for float64 networks. The names begin with ``prefix``.
 
-        Raises what a network's ``to_c`` does, and ValueError for networks of different types.
+        Raises
+        ------
+        TypeError, OSError
+            As a network's ``to_c`` does.
+        ValueError
+            As that does, and for networks of different types.
         """
         ensemble_exports.to_c(self.nets, self.weights.tolist(), path, prefix)
 
@@ -186,14 +207,24 @@ class Ensemble:
 
         ``predict(x)`` gives what predict gives, but for rounding, ``predict_all(x)`` likewise.
 
-        Raises what a network's ``to_numpy`` does, and ValueError for networks of different types.
+        Raises
+        ------
+        TypeError, OSError
+            As a network's ``to_numpy`` does.
+        ValueError
+            As that does, and for networks of different types.
         """
         ensemble_exports.to_numpy(self.nets, self.weights.tolist(), path)
 
     def to_onnx(self, path: str | os.PathLike) -> None:
         """Write the ensemble as one ONNX graph from ``x`` (N, I) to ``mean`` (N, K), what predict gives.
 
-        Raises what a network's ``to_onnx`` does, and ValueError for networks of different types.
+        Raises
+        ------
+        TypeError, ImportError, OSError
+            As a network's ``to_onnx`` does.
+        ValueError
+            As that does, and for networks of different types.
         """
         ensemble_exports.to_onnx(self.nets, self.weights.tolist(), path)
 

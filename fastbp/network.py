@@ -284,8 +284,12 @@ class Network:
     def predict_classes(self, x: ArrayLike) -> np.ndarray:
         """Return the classes (N,) that are found for ``x`` (N, I): those of the highest scores.
 
-        Of a network with one output it is 1 where its probability is above a half, else 0. Raises TypeError for a loss
-        of numbers, such as MeanSquaredError.
+        Of a network with one output it is 1 where its probability is above a half, else 0.
+
+        Raises
+        ------
+        TypeError
+            For a loss of numbers, such as MeanSquaredError.
         """
         self.loss_layer.must_be_of_classes("classes")
         return self.loss_layer.found(np.atleast_2d(self.predict(x)))
@@ -308,8 +312,12 @@ class Network:
         ``t`` is labels (N,) or (N, 1) in 0..K-1, or rows (N, K) whose largest element is the class; of a network with
         one output it is 0 or 1, (N,) or (N, 1).
 
-        Raises TypeError for a loss of numbers, which has no accuracy, and for what is no array of real numbers;
-        ValueError for no samples, for shapes that do not fit, and for labels out of range.
+        Raises
+        ------
+        TypeError
+            For a loss of numbers, which has no accuracy, and for what is no array of real numbers.
+        ValueError
+            For no samples, for shapes that do not fit, and for labels out of range.
         """
         self.loss_layer.must_be_of_classes("accuracy")
         scores = np.atleast_2d(self.predict(x))

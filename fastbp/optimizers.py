@@ -164,7 +164,12 @@ class Optimizer:
     def lr_at(self, step: int, epoch: int) -> float:
         """The learning rate at a step and an epoch, both from 0. A schedule may come down to 0.
 
-        Raises ValueError where a schedule returns a number that is not finite or below 0, TypeError for anything else.
+        Raises
+        ------
+        ValueError
+            Where a schedule returns a number that is not finite or below 0.
+        TypeError
+            Where it returns anything else.
         """
         if not callable(self.lr):
             return self.lr
@@ -177,7 +182,10 @@ class Optimizer:
         value. States are kept by key, from the first update on. Steps are counted here, a schedule that looks at
         epochs is told the ``epoch``.
 
-        Raises ValueError or TypeError, with nothing changed, where keys, shapes or types do not fit.
+        Raises
+        ------
+        ValueError, TypeError
+            Where keys, shapes or types do not fit; nothing has changed then.
         """
         if params.keys() != grads.keys():
             raise ValueError(f"grads must have the keys of params, {list(params)}, got {list(grads)}")
@@ -317,10 +325,17 @@ _BY_NAME = {cls.__name__.lower(): cls for cls in (SGD, Momentum, Nesterov, AdaGr
 def get_optimizer(optimizer: str | Optimizer, **settings: Any) -> Optimizer:
     """An optimizer by its name, in any case, with ``settings``; an optimizer is returned as it is.
 
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    TypeError
+        For settings that the optimizer does not have.
+
+    Examples
+    --------
     >>> get_optimizer("momentum", lr=0.1)
     Momentum(lr=0.1, momentum=0.9, weight_decay=0.0)
-
-    Raises ValueError for an unknown name, TypeError for settings that the optimizer does not have.
     """
     if isinstance(optimizer, Optimizer):
         if settings:

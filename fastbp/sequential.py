@@ -168,8 +168,15 @@ class Sequential(Network):
     def program(self, batch_size: int = 32, optimizer: str | Optimizer = "sgd") -> str:
         """Return the instructions that ``step`` runs for a mini-batch, a line each, with their operands by name.
 
-        Compiles what the network needs. Raises ValueError and TypeError as ``step`` does.
+        Compiles what the network needs.
 
+        Raises
+        ------
+        ValueError, TypeError
+            As ``step`` does.
+
+        Examples
+        --------
         >>> net = Sequential([Affine(np.zeros((4, 3)), None)])
         >>> print(net.program(batch_size=2).splitlines()[0])
         AffineForward     x=x W=W1 b=0 y=Affine1.y plan=2x3x4:tiles function=none number=0
@@ -223,8 +230,14 @@ class Sequential(Network):
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over parameters, tensors or arrays with the names and shapes that ``state_dict`` has.
 
-        Raises ValueError for other names and shapes, TypeError for what is no array of real numbers; nothing has
-        changed then.
+        After an error nothing has changed.
+
+        Raises
+        ------
+        ValueError
+            For other names and shapes.
+        TypeError
+            For what is no array of real numbers.
         """
         torch_weights.load_state_dict(self, state)
 
@@ -234,8 +247,14 @@ class Sequential(Network):
         A ``scale`` of the network is a module of its own before them, called ``scale``; the layers keep their numbers,
         and the state dict has nothing of it.
 
-        The way back is ``fastbp.from_torch``. Raises TypeError for layers that are not of fastbp, ImportError without
-        torch (the extra ``torch``).
+        The way back is ``fastbp.from_torch``.
+
+        Raises
+        ------
+        TypeError
+            For layers that are not of fastbp.
+        ImportError
+            Without torch (the extra ``torch``).
         """
         return torch_weights.to_torch(self)
 
@@ -246,8 +265,16 @@ class Sequential(Network):
         a second output of that name, which is what predict_proba gives. A network for images has ``x`` (N, C, H, W);
         one of float64 is written in float32, with a UserWarning, as onnxruntime has no convolution of float64.
 
-        Raises TypeError for layers and losses that are not of fastbp, and for ``probabilities`` of a loss without them;
-        ValueError for parameters that are not finite; ImportError without onnx (the extra ``onnx``); OSError.
+        Raises
+        ------
+        TypeError
+            For layers and losses that are not of fastbp, and for ``probabilities`` of a loss without them.
+        ValueError
+            For parameters that are not finite.
+        ImportError
+            Without onnx (the extra ``onnx``).
+        OSError
+            Where the file cannot be written.
         """
         to_onnx(self, path, probabilities)
 
@@ -258,8 +285,14 @@ class Sequential(Network):
         of double for a float64 network. ``predict_proba`` is there too where the loss has probabilities. The names
         begin with ``prefix``, so that a program can have several networks.
 
-        Raises TypeError for layers and losses that are not of fastbp; ValueError for parameters that are not finite and
-        for a ``prefix`` that no name in C begins with; OSError.
+        Raises
+        ------
+        TypeError
+            For layers and losses that are not of fastbp.
+        ValueError
+            For parameters that are not finite, and for a ``prefix`` that no name in C begins with.
+        OSError
+            Where the file cannot be written.
         """
         to_c(self, path, prefix)
 
@@ -269,7 +302,13 @@ class Sequential(Network):
         ``predict(x)`` takes (N, I) and gives what predict gives, but for rounding, in the network's dtype;
         ``predict_proba(x)`` is there too where the loss has probabilities.
 
-        Raises TypeError for layers and losses that are not of fastbp, ValueError for parameters that are not finite,
-        OSError.
+        Raises
+        ------
+        TypeError
+            For layers and losses that are not of fastbp.
+        ValueError
+            For parameters that are not finite.
+        OSError
+            Where the file cannot be written.
         """
         to_numpy(self, path)

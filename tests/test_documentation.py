@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 import fastbp
-from fastbp import cli, datasets, optimizers, schedules
+from fastbp import activations, cli, datasets, losses, optimizers, schedules
 from fastbp.commands._config import words_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ def test_every_page_with_blocks_is_read():
 def test_the_reference_has_everything_public():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     documented = set(re.findall(r"^\.\. auto(?:class|function|exception):: (\w+)$", text, re.MULTILINE))
-    modules = {"datasets", "optimizers", "schedules"}  # have pages of their own
+    modules = {"datasets", "optimizers", "schedules", "tables"}  # have pages of their own
     public = set(fastbp.__all__) - modules | {"MLPClassifier", "MLPRegressor"}
     for module in (datasets, optimizers, schedules):
         public |= set(module.__all__)
@@ -91,6 +91,20 @@ def test_the_pages_build_without_a_warning(tmp_path):
     shown = re.findall(r'"benchmarks/([^"]+)"', (tmp_path / "pages/benchmarks.html").read_text(encoding="utf-8"))
     assert len(shown) >= 3
     assert all((tmp_path / "pages/benchmarks" / name).exists() for name in shown)
+
+
+def test_the_page_on_activations_and_losses_has_all_of_them():
+    page = (ROOT / "docs" / "activations_and_losses.rst").read_text(encoding="utf-8")
+    names = [*activations.BY_NAME, *losses.BY_NAME]
+    assert [name for name in names if f"  ``{name}``  " not in page] == []
+    classes = [*activations.CLASSES, *losses.CLASSES]
+    missing = [cls for cls in classes if not re.search(rf"^``{cls.__name__}\b", page, re.MULTILINE)]
+    assert missing == []
+    of_torch = [cls.torch[0] for cls in activations.CLASSES]
+    assert [name for name in of_torch if f" ``{name}" not in page] == []
+    kept = {cls.__name__: "y" if cls().of_output else "x" for cls in activations.CLASSES}
+    forms = page.split("derivative  ")[1]
+    assert {name: re.search(rf"^``{name}[(`].*  ([xy])\b", forms, re.MULTILINE)[1] for name in kept} == kept
 
 
 def test_the_picture_of_a_program_has_its_rows_and_an_arrow_to_whoever_reads_what_another_wrote(monkeypatch):

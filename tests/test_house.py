@@ -123,3 +123,14 @@ def test_such_a_question_is_found(question):
     imports += "from fastbp.kernels import instructions as of\n"
     assert asked(f"{imports}kind = {question}") == [question]
     assert asked(f"from torch.nn import Relu, Affine\nkind = {question.replace('fastbp', 'torch')}") == []
+
+
+def test_every_file_of_kernels_and_every_room_of_fastbp_is_in_the_table_of_architecture():
+    table = re.findall(r"^\| (`.*?) \|", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.M)
+    cells = {room: " ".join(cell for cell in table if cell.startswith(f"`{room}/")) for room in ("kernels", "fastbp")}
+    said = {room: re.findall(rf"`(?:{room}/)?(\w+)/?`", cell) for room, cell in cells.items()}
+    kernels = {file.stem for file in ROOT.glob("kernels/*.py")} - {"__init__"}
+    assert sorted(said["kernels"]) == sorted(kernels)
+    beside = {"__init__", "__main__", "cli", "functions"}  # doors, and the book's functions under their names
+    rooms = {file.stem for file in ROOT.glob("fastbp/*.py")} | {file.parent.name for file in ROOT.glob("fastbp/*/*.py")}
+    assert sorted(said["fastbp"]) == sorted(rooms - beside - {"kernels", "bench"})

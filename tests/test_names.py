@@ -17,7 +17,18 @@ else:
 
 FASTBP = Path(fastbp.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
-PUBLIC = ("activations", "book", "datasets", "optimizers", "reference", "schedules", "sklearn")
+PUBLIC = (
+    "activations",
+    "book",
+    "datasets",
+    "layers",
+    "losses",
+    "optimizers",
+    "reference",
+    "schedules",
+    "sklearn",
+    "tables",
+)
 ROOMS = sorted(path.parent.relative_to(FASTBP).as_posix() for path in FASTBP.glob("*/__init__.py"))
 
 

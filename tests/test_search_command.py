@@ -80,6 +80,12 @@ def test_ranges_are_drawn_within_their_ends():
     assert all(0 <= one["dropout"] <= 0.5 for one in options)
 
 
+def test_no_normalization_is_searched_beside_the_two():
+    text = 'data = "flowers.csv"\ntarget = "kind"\nepochs = 3\n[search]\nnormalization = ["none", "batch", "layer"]\n'
+    found = searched(text)
+    assert {one["options"]["normalization"] for one in found} == {"none", "batch", "layer"}
+
+
 def test_a_setting_of_the_optimizer_can_be_searched():
     text = 'data = "flowers.csv"\ntarget = "kind"\nepochs = 1\noptimizer = "adam"\n[search]\n'
     found = searched(text + "setting = [{weight_decay = 0.1}, {weight_decay = 0.0}]")

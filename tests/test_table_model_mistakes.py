@@ -109,6 +109,7 @@ def test_rows_of_a_file_are_counted_from_1_as_on_the_command_line(model, tmp_pat
         ({"hidden": [0]}, ValueError, r"hidden\[0\] must be an integer of at least 1, got 0"),
         ({"activation": "rleu"}, ValueError, "activation must be one of relu, .*; did you mean 'relu'"),
         ({"activation": ["relu", "tanh"]}, ValueError, "one for each of the 1 hidden layers, got "),
+        ({"normalization": "bacth"}, ValueError, "normalization must be one of batch, layer, .*; did you mean 'batch'"),
         ({"loss": "mse"}, ValueError, "target 'kind' is text, and loss='mse' needs numbers: it is 'flat' in row 0"),
         ({"loss": "hinge"}, ValueError, "loss must be one of softmax, "),
         ({"target": "town", "loss": "sigmoid"}, ValueError, "loss='sigmoid' needs two classes, target 'town' has 3"),

@@ -16,7 +16,7 @@ from fastbp.commands._options import did_you_mean
 
 TABLE = "search"
 SEARCHED = (
-    *("network", "hidden", "activation", "dropout", "label-smoothing"),
+    *("network", "hidden", "activation", "normalization", "dropout", "label-smoothing"),
     *("epochs", "batch-size", "optimizer", "lr", "schedule", "warm-up", "setting"),
 )
 MOST = 10_000  # candidates
@@ -73,7 +73,7 @@ def _table(path: str, known: Mapping[str, argparse.Action]) -> dict[str, Any]:
 
 
 def _check_range(where: str, name: str, values: Mapping[str, Any], *, whole: bool) -> None:
-    if name in ("network", "activation", "optimizer", "schedule", "setting"):
+    if name in ("network", "activation", "normalization", "optimizer", "schedule", "setting"):
         raise CommandError(f"{where} must be a list of values: it is no number that has a range", 2)
     if not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
         raise CommandError(f"{where} must have low and high, and may have log, got {', '.join(values) or 'none'}", 2)

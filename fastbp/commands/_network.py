@@ -9,6 +9,7 @@ from typing import Any
 
 from fastbp import Sequential, TwoLayerNet, convnet, losses, schedules
 from fastbp._convnet import NETWORKS as CONVNETS
+from fastbp._mlp import NORMALIZATIONS
 from fastbp.activations import BY_NAME
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
@@ -23,7 +24,14 @@ from fastbp.tables._targets import Targets
 
 EPOCHS = {"digits": 150, "mnist": 17, "fashion-mnist": 17}  # 17 times 600 batches: the book's 10,000
 BATCH = 100
-OF_A_MODEL = {"hidden": list(HIDDEN), "dropout": 0.0, "label_smoothing": 0.0, "dtype": "float32"}  # of a new one
+NO_NORMALIZATION = "none"
+OF_A_MODEL = {  # of a new one
+    "hidden": list(HIDDEN),
+    "normalization": NO_NORMALIZATION,
+    "dropout": 0.0,
+    "label_smoothing": 0.0,
+    "dtype": "float32",
+}
 OF_DATA = ("drop", "categorical", "dates", "missing", "fill_missing", "no_standardize", "scale")
 FIXED = (*OF_A_MODEL, "network", "activation", "loss", *OF_DATA)
 
@@ -35,6 +43,7 @@ class NetworkOptions(DataOptions):
     network: str | None
     hidden: tuple[int, ...]
     activation: str | tuple[str, ...] | None
+    normalization: str
     dropout: float
     loss: str | None
     label_smoothing: float
@@ -63,6 +72,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     add("--hidden", metavar="N", type=types.count, nargs="+", help="hidden units, layer by layer (default: 50)")
     activation = f"after each hidden layer, or one for each, as relu,tanh (default: relu): {', '.join(BY_NAME)}"
     add("--activation", metavar="NAME", type=types.activation, help=activation)
+    normalization = "of each hidden layer, before its activation (default: none)"
+    add("--normalization", choices=(NO_NORMALIZATION, *NORMALIZATIONS), help=normalization)
     add("--dropout", metavar="P", type=types.share, help="share of hidden units dropped (default: 0)")
     numbers = ", ".join(losses.words(NUMBERS))
     loss = f"softmax or sigmoid (of two classes) for classes, one of {numbers} for numbers (default: by the target)"
@@ -109,7 +120,7 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in FIXED:
         if values.get("resume") and values[name]:
             raise CommandError(f"--{name.replace('_', '-')} does not go with --resume: the model has its own", 2)
-    for name in ("hidden", "activation", "dropout"):
+    for name in ("hidden", "activation", "normalization", "dropout"):
         if values["network"] and values[name]:
             raise CommandError(f"--{name} does not go with --network: {values['network']} has its own", 2)
     defaults = OF_A_MODEL | {
@@ -157,18 +168,13 @@ def new_network(options: NetworkOptions, n_inputs: int, targets: Targets) -> Seq
             return convnet(options.network, targets.n_outputs, (1, side, side), **settings)
         except ValueError as error:
             raise CommandError(f"--network: {error}", 2) from None
-    asked = options.activation or len(options.hidden) > 1 or options.dropout or options.label_smoothing
-    if options.data in SETS and not asked and options.loss in (None, "softmax"):
+    normalization = None if options.normalization == NO_NORMALIZATION else options.normalization
+    asked = options.activation or normalization or options.dropout or options.label_smoothing
+    if options.data in SETS and not asked and len(options.hidden) == 1 and options.loss in (None, "softmax"):
         return TwoLayerNet(n_inputs, options.hidden[0], targets.n_outputs, dtype=options.dtype, seed=options.seed)
-    design = Design(
-        options.hidden,
-        options.activation or "relu",
-        options.dropout,
-        options.loss,
-        options.label_smoothing,
-        options.dtype,
-        options.seed,
-    )
+    names = "hidden", "dropout", "loss", "label_smoothing", "dtype", "seed"
+    same = {name: getattr(options, name) for name in names}
+    design = Design(activation=options.activation or "relu", normalization=normalization, **same)
     return design.network(n_inputs, targets)
 
 

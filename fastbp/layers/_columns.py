@@ -77,8 +77,16 @@ class ColumnLayer(Layer):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``, and set those of the parameters, with a ``d`` before their names.
 
-        The factor is taken as it is now. Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before
-        the first ``forward``, TypeError for what is no array of real numbers.
+        The factor is taken as it is now.
+
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of ``x``.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For what is no array of real numbers.
         """
         last = self._last
         if last is None:

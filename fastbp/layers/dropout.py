@@ -90,7 +90,12 @@ class Dropout(Layer):
     def forward(self, x: ArrayLike, train_flg: bool = True) -> np.ndarray:
         """Return ``x / (1 - p)`` where a new mask is True and 0 elsewhere; a copy of ``x`` unless ``train_flg``.
 
-        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        The dtype is that of ``x``, float64 for integers.
+
+        Raises
+        ------
+        TypeError
+            For what is no array of real numbers.
         """
         if not train_flg:
             x, dtype = _check.operand("x", x)
@@ -110,8 +115,16 @@ class Dropout(Layer):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout / (1 - p)`` where ``mask``, else 0.
 
-        After a forward pass with ``train_flg=False`` it is ``dout``. Raises ValueError unless ``dout`` has the shape of
-        ``x``, RuntimeError before the first ``forward``, TypeError for a ``mask`` that was set to other than bools.
+        After a forward pass with ``train_flg=False`` it is ``dout``.
+
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of ``x``.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For a ``mask`` that was set to other than bools.
         """
         mask, keep = self._last
         dx = BACKWARD.call(_team.address, dout, mask, keep)

@@ -30,7 +30,12 @@ class Flatten(Layer):
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` (N, ...) as (N, I), a view where one will do; (I,) is a single sample.
 
-        Raises ValueError for a number, TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            For a number.
+        TypeError
+            For what is no array of real numbers.
         """
         x = _check.as_real("x", x)
         if x.ndim == 0:
@@ -41,8 +46,14 @@ class Flatten(Layer):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return ``dout`` (N, I) in the shape that ``x`` came in.
 
-        Raises ValueError unless it has as many rows and columns, RuntimeError before the first ``forward``, TypeError
-        for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has as many rows and columns.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For what is no array of real numbers.
         """
         shape = self._last
         if shape is None:

@@ -147,8 +147,16 @@ class MaxPooling(_Pooling):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: that of a window goes to its largest number.
 
-        What goes to a zero around the image is lost. Raises ValueError unless ``dout`` has the shape of the last
-        ``forward``'s result, RuntimeError before the first ``forward``, TypeError for what is no array of real numbers.
+        What goes to a zero around the image is lost.
+
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of the last ``forward``'s result.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For what is no array of real numbers.
         """
         images, given = self._last
         if images is None or given is None:
@@ -258,8 +266,14 @@ class AveragePooling(_Pooling):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: an equal share of that of each window.
 
-        Raises ValueError unless ``dout`` has the shape of the last ``forward``'s result, RuntimeError before the first
-        ``forward``, TypeError for what is no array of real numbers.
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of the last ``forward``'s result.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For what is no array of real numbers.
         """
         shape = self._last
         if shape is None:

@@ -57,7 +57,13 @@ e = np.exp(x - x.max(axis=-1, keepdims=True))
         """Return the probabilities of scores ``x``, (N, K) or (K,) or of any more dimensions.
 
         No finite score overflows; -inf gives 0. The dtype is that of ``x``, float64 for integers.
-        Raises ValueError for an x of no dimension or no classes, TypeError for what is no array of real numbers.
+
+        Raises
+        ------
+        ValueError
+            For an ``x`` of no dimension or no classes.
+        TypeError
+            For what is no array of real numbers.
         """
         y = FORWARD.call(_team.address, x)
         if y is None:
@@ -70,7 +76,12 @@ e = np.exp(x - x.max(axis=-1, keepdims=True))
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``, y (dout - sum(dout y)) along the last axis.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of ``x``.
+        RuntimeError
+            Before the first ``forward``.
         """
         dx = BACKWARD.call(_team.address, dout, self.y)
         if dx is None:

@@ -102,8 +102,14 @@ class ElementLoss(Loss):
 
         ``y`` and ``t`` are taken as they are now, set since ``forward`` or not.
 
-        Raises RuntimeError before the first ``forward``, TypeError unless ``dout`` is a number, and for what was set
-        ValueError and TypeError as ``forward`` does.
+        Raises
+        ------
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            Unless ``dout`` is a number, and for what was set as ``forward`` does.
+        ValueError
+            For what was set as ``forward`` does.
         """
         _, given, t, sample_weight, _ = last = self._last
         if given is None or t is None:

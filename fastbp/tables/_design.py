@@ -31,6 +31,7 @@ class Design:
     ----------
     hidden : units of each hidden layer
     activation : after each of them, or one for each
+    normalization : "batch", "layer" or None, before each activation
     dropout : probability to drop a hidden unit
     loss : by name; None goes by the targets
     label_smoothing : of softmax
@@ -40,6 +41,7 @@ class Design:
 
     hidden: tuple[int, ...] = HIDDEN
     activation: str | tuple[str, ...] = "relu"
+    normalization: str | None = None
     dropout: float = 0.0
     loss: str | None = None
     label_smoothing: float = 0.0
@@ -50,7 +52,8 @@ class Design:
         """The network, before training."""
         sizes = [n_inputs, *self.hidden, targets.n_outputs]
         settings: dict[str, Any] = {"dropout": self.dropout, "dtype": self.dtype, "seed": self.seed}
-        return mlp(sizes, self.activation, loss=self.loss_for(targets), **settings)
+        settings |= {"normalization": self.normalization, "loss": self.loss_for(targets)}
+        return mlp(sizes, self.activation, **settings)
 
     def loss_for(self, targets: Targets) -> Loss:
         """The loss, by name or by the targets."""

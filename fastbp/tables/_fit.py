@@ -36,6 +36,7 @@ class Fitted:
         *,
         hidden: Sequence[int] = HIDDEN,
         activation: str | Sequence[str] = "relu",
+        normalization: str | None = None,
         dropout: float = 0.0,
         loss: str | None = None,
         label_smoothing: float = 0.0,
@@ -79,6 +80,8 @@ class Fitted:
             Units of each hidden layer.
         activation : str or sequence of str
             After each of them, by a name that ``fastbp.mlp`` takes, or a list of one for each.
+        normalization : {"batch", "layer"} or None
+            For a BatchNormalization or LayerNormalization before each of them, as ``fastbp.mlp`` has it.
         dropout : float
             Probability to drop a hidden unit while training.
         loss : str or None
@@ -147,7 +150,16 @@ class Fitted:
             validation=_arguments.real("validation", validation, 0, below=1),
             seed=seed,
         )
-        design = Design(_sizes(hidden), _activation(activation), dropout, loss, label_smoothing, kind, seed)
+        design = Design(
+            hidden=_sizes(hidden),
+            activation=_activation(activation),
+            normalization=normalization,
+            dropout=dropout,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            dtype=kind,
+            seed=seed,
+        )
         samples = samples_of(
             as_table(data),
             _name("target", target),

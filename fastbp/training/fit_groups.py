@@ -45,8 +45,10 @@ class Groups(Mapping[Any, Network]):
     def predict(self, x: ArrayLike, groups: ArrayLike) -> np.ndarray:
         """Return the scores (N, K) of samples ``x`` (N, ...), each by the network of its group, ``groups`` (N,).
 
-        Raises ValueError for a group that has no network, and where the groups' networks have different numbers of
-        outputs.
+        Raises
+        ------
+        ValueError
+            For a group that has no network, and where the groups' networks have different numbers of outputs.
         """
         x = _check.as_real("x", x)
         if not x.ndim or not len(x):

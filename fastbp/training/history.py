@@ -81,8 +81,14 @@ class History:
     def plot(self) -> Figure:
         """Return a picture of the losses by epoch, and of the accuracies where there are any.
 
-        ``history.plot().savefig("curves.png")`` writes it to a file. Raises ValueError before the first epoch's end,
-        ImportError without matplotlib.
+        ``history.plot().savefig("curves.png")`` writes it to a file.
+
+        Raises
+        ------
+        ValueError
+            Before the first epoch's end.
+        ImportError
+            Without matplotlib.
         """
         return plot_history(self.lists())
 
