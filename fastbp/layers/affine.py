@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import left, remembered
+from fastbp.basics._attributes import derived, left, remembered
 from fastbp.basics._tensor import as_array
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward, affine_gradients
@@ -253,8 +253,8 @@ class Affine(Layer):
         p.on_backward(self, backward)
         return Operand(y, (n_outputs,))
 
-    @property
-    def numpy(self) -> str:  # type: ignore[override]
+    @derived
+    def numpy(self) -> str:
         """The product, with the bias where there is one."""
         return "x @ W" if self.b is None else "x @ W + b"
 

@@ -267,12 +267,12 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
 
         A prediction goes by the running statistics.
         """
-        gamma, beta, *running = self._taken("beta", *self.buffers)
+        gamma, beta, mean, var = self._taken("beta", *self.buffers)
         columns, at_gamma, at_beta = len(gamma), p.place_of(gamma), p.place_of(beta)
         y, z = p.buffer((self, "y"), x.columns), p.buffer((self, "z"), x.columns)
         by_channel = is_by_channel(x.shape, columns)
         of_image = p.rows, columns, x.columns // columns
-        statistics, at_running = p.array((self, "statistics"), (STATISTICS, columns)), [p.keep(a) for a in running]
+        statistics, at_running = p.array((self, "statistics"), (STATISTICS, columns)), (p.keep(mean), p.keep(var))
         written, shape = (statistics, z, y), (p.rows, columns)
         if p.predicts and by_channel:
             given = x.address, at_gamma, at_beta, *at_running, statistics, y
@@ -281,13 +281,13 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         if p.predicts:
             p.emit(of.RunningNormalization(x.address, at_gamma, at_beta, *at_running, *written, *shape, self.eps))
             return Operand(y, x.shape)
-        given = x.address, at_gamma, at_beta, *written
+        of_batch = x.address, at_gamma, at_beta, *written
         if by_channel:
             partial = NOTHING
-            p.emit(of_images.ChannelNormalization(*given, *of_image, self.eps))
+            p.emit(of_images.ChannelNormalization(*of_batch, *of_image, self.eps))
         else:
             partial = self._partial(p, columns)
-            p.emit(of.BatchNormalization(*given, *shape, self.eps, partial))
+            p.emit(of.BatchNormalization(*of_batch, *shape, self.eps, partial))
 
         def backward(dy: int, wanted: bool) -> int:
             dgamma, dbeta = self._targets(p, gamma, beta)

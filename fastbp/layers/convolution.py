@@ -196,7 +196,8 @@ stride, pad = int(stride), int(pad)
         if channels != W.shape[1]:
             raise ValueError(f"W of shape {W.shape} is for images of {W.shape[1]} channels, got {channels}")
         window_on(image, W.shape[2:], self.pad, "a filter")
-        return Shape(channels, height, width, W.shape[0], *W.shape[2:], self.stride, self.pad)
+        n_filters, _, filter_h, filter_w = W.shape
+        return Shape(channels, height, width, n_filters, filter_h, filter_w, self.stride, self.pad)
 
     def checked(self) -> tuple[np.ndarray | None, ...]:
         """``W`` (F, C, KH, KW) and ``b`` (F,) or None, as they are now; see ``checked_parameters``."""
@@ -243,7 +244,7 @@ stride, pad = int(stride), int(pad)
             gradients = place(own_W), place(own_b) if own_b.size else NOTHING
             how = p.adds, p.fused_step
             if not wanted and (pooled := _behind_pooling(p, dy, shape)) is not None:
-                plan, *behind = pooled
+                plan, behind = pooled[0], pooled[1:]
                 room = p.keep_as(said, plan), p.array((self, "sums"), (elements_of_pooled_parts(plan, p.most_rows),))
                 p.emit(PooledWeightGradient(x.address, *behind, *gradients, n_images, *room, *how))
             else:
