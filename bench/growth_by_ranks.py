@@ -25,9 +25,9 @@ import numpy as np
 from fastbp import optimizers
 from fastbp.programs._feed import Rows
 from fastbp.programs._program import Program, Update
-from fastbp.training._samples import Samples
+from fastbp.training._dense_rows import DenseRows
 
-from .networks import Network
+from .networks import Perceptron
 from .ranks import NETWORKS, network_of
 
 NODES, GIGABITS = (2, 8, 64, 1024), (10, 25, 100)
@@ -73,11 +73,11 @@ def _least_seconds(call, *arguments) -> float:
     return min(times)
 
 
-def node_of(network: Network) -> Node:
+def node_of(network: Perceptron) -> Node:
     """Measure on this core, and reckon with all of a node's."""
     x, t = network.data()
     binding, rule = network_of(network)._binding(), optimizers.SGD(lr=network.rate)
-    feed = Rows(Samples("x", x, 1.0), t, x[:0, 0], sliceable=False)
+    feed = Rows(DenseRows("x", x, 1.0), t, x[:0, 0], sliceable=False)
     program = Program(binding, feed, binding.loss, None, network.batch)
     states = rule.new_states(binding.vector.size, binding.vector.dtype)
     update = Program(binding, None, None, Update(rule, *states), gradients=program.gradients)
@@ -90,7 +90,7 @@ def node_of(network: Network) -> Node:
     return Node(max(0.0, least[1] - many * row) / faster, row / faster, updating / faster, binding.vector.nbytes)
 
 
-def draw(path: str, nodes: dict[Network, Node]) -> None:
+def draw(path: str, nodes: dict[Perceptron, Node]) -> None:
     """Draw samples a second over nodes, a panel for each network and way."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure

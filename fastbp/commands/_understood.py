@@ -14,7 +14,7 @@ from fastbp.tables._targets import Classes
 SHOWN = 8  # columns and classes of many
 
 
-def understood(model: Model, samples: Samples, data: Prepared) -> dict[str, Any]:
+def describe(model: Model, samples: Samples, data: Prepared) -> dict[str, Any]:
     """The samples, how their columns and the target are taken, and the split."""
     return {
         "rows": len(samples),

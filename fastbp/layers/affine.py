@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _check, _team
 from fastbp.basics._arguments import shown
 from fastbp.basics._attributes import derived, left, remembered
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward, affine_gradients
 from fastbp.kernels.entry import Entry
@@ -269,7 +269,8 @@ class Affine(Layer):
     @classmethod
     def from_module(cls, module: Any) -> Layer:
         """From a Linear: a view of its weights, transposed."""
-        return cls(as_array("weight", module.weight).T, None if module.bias is None else as_array("bias", module.bias))
+        bias = module.bias
+        return cls(array_of_tensor("weight", module.weight).T, None if bias is None else array_of_tensor("bias", bias))
 
     def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """``W`` (I, O) and ``b`` (O,) as they are now, in arrays of their own; b has no elements where there is none.

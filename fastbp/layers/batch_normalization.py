@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._attributes import setting
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import channels as of_images
 from fastbp.kernels import normalization as of
 from fastbp.kernels.channels import normalize_channels, normalize_channels_back, normalize_channels_by
@@ -341,7 +341,7 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         if missing or module.momentum is None:
             missing = missing or ["momentum"]
             raise TypeError(f"{module!r} has no {' and '.join(missing)}, which BatchNormalization needs")
-        copies = {name: np.array(as_array(name, array)) for name, array in arrays.items()}
+        copies = {name: np.array(array_of_tensor(name, array)) for name, array in arrays.items()}
         return cls(**copies, momentum=round(1 - module.momentum, 15), eps=module.eps)
 
     def __repr__(self) -> str:

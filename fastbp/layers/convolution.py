@@ -12,7 +12,7 @@ from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._arguments import shown
 from fastbp.basics._attributes import left, remembered, setting
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import convolution as of
 from fastbp.kernels.convolution import correlate, gradient_of_filters
 from fastbp.kernels.convolution_plan import Shape, elements_of_parts, forward, input_gradient, weight_gradient
@@ -277,8 +277,8 @@ stride, pad = int(stride), int(pad)
         plain = module.groups == 1 and as_one(module, "dilation") == 1 and module.padding_mode == "zeros"
         if not plain or isinstance(module.padding, str):
             raise TypeError(f"{module!r} has groups, dilation or padding that Convolution does not have")
-        bias = None if module.bias is None else as_array("bias", module.bias)
-        return cls(as_array("weight", module.weight), bias, as_one(module, "stride"), as_one(module, "padding"))
+        bias = None if module.bias is None else array_of_tensor("bias", module.bias)
+        return cls(array_of_tensor("weight", module.weight), bias, as_one(module, "stride"), as_one(module, "padding"))
 
     def __repr__(self) -> str:
         bias = "" if self.b is not None else ", without bias"

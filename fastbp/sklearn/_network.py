@@ -84,7 +84,7 @@ def export(array: np.ndarray) -> Any:
         return owner
 
 
-class Network:
+class EstimatorNetwork:
     """Weights of an estimator, and the functions between them.
 
     Parameters
@@ -182,7 +182,7 @@ class Network:
 
 
 def _weights(coefs: tuple[Any, ...], intercepts: tuple[Any, ...]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Matrices and biases as arrays that fit together; raises as ``Network`` says."""
+    """Matrices and biases as arrays that fit together; raises as ``EstimatorNetwork`` says."""
     if not coefs or len(coefs) != len(intercepts):
         raise ValueError(
             f"coefs_ and intercepts_ must hold one array for each layer, got {len(coefs)} and {len(intercepts)}"

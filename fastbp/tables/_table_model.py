@@ -12,7 +12,7 @@ from fastbp.files.model_file import ModelFileError
 from fastbp.sequential import Sequential
 from fastbp.tables._ensemble_model import EnsembleModel
 from fastbp.tables._features import TableFeatures
-from fastbp.tables._fit import Fitted
+from fastbp.tables._fit import FittedModel
 from fastbp.tables._frames import Table
 from fastbp.tables._given import as_table
 from fastbp.tables._load_model import load_model
@@ -20,7 +20,7 @@ from fastbp.tables._samples import samples_of
 from fastbp.tables._targets import Classes
 
 
-class TableModel(Fitted):
+class TableModel(FittedModel):
     """A network with the way from a table's columns to its inputs, and from its outputs to classes or numbers.
 
     Both are learnt from the data that it is trained on and kept in its file: which columns there are, means and

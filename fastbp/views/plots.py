@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
 from fastbp.basics._arguments import integer, shown
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.network import Network
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _check_network(net: Any) -> None:
 
 def _figure(width: float, height: float, layout: Any = "compressed") -> Figure:
     """An empty Figure of that size in inches; "compressed" is the layout for images, which keep their proportions."""
-    needed("matplotlib.figure", "plot")
+    import_extra("matplotlib.figure", "plot")
     from fastbp.views._picture import Picture
 
     return Picture(figsize=(width, height), layout=layout)
