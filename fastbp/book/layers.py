@@ -140,5 +140,5 @@ class Pooling(pooling.MaxPooling):
 
 IN_NETWORKS = (Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu, Sigmoid)
 """What the book's networks are made of."""
-LOSSES = (SoftmaxWithLoss,)
+LOSSES_OF_NETWORKS = (SoftmaxWithLoss,)
 """What they end with."""

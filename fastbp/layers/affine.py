@@ -15,6 +15,7 @@ from fastbp.kernels.affine import affine_backward, affine_forward, affine_gradie
 from fastbp.kernels.entry import Entry
 from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.layers._layer import Layer
+from fastbp.layers._weighted import Weighted
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
@@ -24,7 +25,7 @@ GRADIENTS = Entry(affine_gradients, "NO NI IO' O=None -> IO O")
 BACKWARD_OF_ANY_WIDTH = Entry(affine_backward, "NO NJ IO' O=None -> NI JO O")
 
 
-class Affine(Layer):
+class Affine(Weighted):
     """``x W + b`` as a layer.
 
     The parameters are kept by reference: what is written into them in place counts at the next call. In a network every
@@ -54,7 +55,6 @@ class Affine(Layer):
         The gradient of ``b``: the sum of the rows of ``dout`` whatever the shape of ``b``, as in the book.
     """
 
-    parameters = ("W", "b")
     remembers = ("_last",)
     flattens_images = True
     torch = "Linear", {"weight": "W", "bias": "b"}
@@ -193,11 +193,6 @@ class Affine(Layer):
     def of_width(cls, n: int, dtype: np.dtype) -> Layer:
         """One with as many outputs, whose weights are 0.1."""
         return cls(np.full((n, n), 0.1, dtype), np.zeros(n, dtype))
-
-    def checked(self) -> tuple[np.ndarray | None, ...]:
-        """``W`` (I, O) and ``b`` (O,) or None, as they are now; see ``checked_parameters``."""
-        W, b = self.checked_parameters()
-        return W, b if b.size else None
 
     @property
     def n_inputs(self) -> int:

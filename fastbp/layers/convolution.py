@@ -30,13 +30,14 @@ from fastbp.layers._images import (
     window_on,
 )
 from fastbp.layers._layer import Layer
+from fastbp.layers._weighted import Weighted
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import NO_EPILOGUE, Operand
 
 PLAIN = LINEAR, NOTHING
 
 
-class Convolution(Layer):
+class Convolution(Weighted):
     """Images times filters at each place, plus a bias: the book's layer, ``torch.nn.Conv2d``.
 
     ``y[n, f, i, j] = b[f] + sum over c, k, l of W[f, c, k, l] x[n, c, stride i + k - pad, stride j + l - pad]``, where
@@ -64,7 +65,6 @@ class Convolution(Layer):
         The gradient of ``b``.
     """
 
-    parameters = ("W", "b")
     remembers = ("_last",)
     takes_images = True
 
@@ -198,11 +198,6 @@ stride, pad = int(stride), int(pad)
         window_on(image, W.shape[2:], self.pad, "a filter")
         n_filters, _, filter_h, filter_w = W.shape
         return Shape(channels, height, width, n_filters, filter_h, filter_w, self.stride, self.pad)
-
-    def checked(self) -> tuple[np.ndarray | None, ...]:
-        """``W`` (F, C, KH, KW) and ``b`` (F,) or None, as they are now; see ``checked_parameters``."""
-        W, b = self.checked_parameters()
-        return W, b if b.size else None
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """(F, OH, OW), for images (C, H, W)."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.sklearn._network import ROWS_AT_A_TIME, EstimatorNetwork
+from fastbp.basics._row_slices import ROWS_AT_A_TIME
+from fastbp.sklearn._network import EstimatorNetwork
 from fastbp.sklearn._steps import EstimatorSteps
 from fastbp.training._ranks import Alone, Ranks
 

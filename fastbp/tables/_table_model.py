@@ -2,11 +2,11 @@
 
 import os
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fastbp.basics._arguments import few
 from fastbp.ensemble import Ensemble
 from fastbp.files.model_file import ModelFileError
 from fastbp.sequential import Sequential
@@ -121,8 +121,8 @@ class TableModel(FittedModel):
         self._model.save(path)
 
     def __repr__(self) -> str:
-        answer = "numbers" if self.classes is None else f"one of {_few(self.classes)}"
-        return f"TableModel({self.target!r}, {answer}, from {_few(self.features)})"
+        answer = "numbers" if self.classes is None else f"one of {few(map(repr, self.classes), 5)}"
+        return f"TableModel({self.target!r}, {answer}, from {few(map(repr, self.features), 5)})"
 
     @property
     def _table_features(self) -> TableFeatures:
@@ -136,7 +136,3 @@ class TableModel(FittedModel):
         for message in told:
             warnings.warn(message, stacklevel=3)  # of predict's caller
         return scores
-
-
-def _few(words: Sequence[Any]) -> str:
-    return ", ".join(map(repr, words[:5])) + (f", and {len(words) - 5} more" if len(words) > 5 else "")
