@@ -24,6 +24,7 @@ from fastbp.training._dense_rows import DenseRows
 from fastbp.training._ranks import Ranks
 
 from .networks import Perceptron
+from .peers.fastbp.networks import net_of
 from .peers.torch import build
 
 NETWORKS = Perceptron((784, 512, 512, 10), 256), Perceptron((1024, 1024, 1024, 1024), 1024)
@@ -65,10 +66,13 @@ class Step:
         return "\n".join([name, *times, parts])
 
 
-def network_of(network: Perceptron) -> fastbp.Sequential:
-    """The network with its first parameters."""
-    *hidden, last = [fastbp.Affine(W.copy(), b.copy()) for W, b in zip(*network.parameters(), strict=True)]
-    return fastbp.Sequential([*(layer for affine in hidden for layer in (affine, fastbp.Relu())), last])
+def programs_of(network: Perceptron, x: np.ndarray, t: np.ndarray, rows: int) -> tuple[Program, Program]:
+    """The gradient of a share of at most so many ``rows``, and the update by it, as each rank runs them."""
+    binding, rule = net_of(network)._binding(), fastbp.optimizers.SGD(lr=network.rate)
+    feed = Rows(DenseRows("x", x, 1.0), t, x[:0, 0], sliceable=False)
+    gradient = Program(binding, feed, binding.loss, None, rows)
+    states = rule.new_states(binding.vector.size, binding.vector.dtype)
+    return gradient, Program(binding, None, None, Update(rule, *states), gradients=gradient.gradients)
 
 
 def _of_fit(network: Perceptron, x: np.ndarray, t: np.ndarray, comm: Any) -> list[float]:
@@ -79,7 +83,7 @@ def _of_fit(network: Perceptron, x: np.ndarray, t: np.ndarray, comm: Any) -> lis
     """
 
     def seconds(epochs: int) -> list[float]:
-        history = network_of(network).fit(
+        history = net_of(network).fit(
             x,
             t,
             epochs=epochs,
@@ -99,13 +103,8 @@ def _of_fit(network: Perceptron, x: np.ndarray, t: np.ndarray, comm: Any) -> lis
 
 def _of_parts(network: Perceptron, x: np.ndarray, t: np.ndarray, comm: Any) -> tuple[float, float, float]:
     """Seconds of the gradient of a rank's share, of the update and of the exchange, each again and again."""
-    ranks, binding = Ranks(comm), network_of(network)._binding()
-    share = network.batch // comm.size
-    feed = Rows(DenseRows("x", x, 1.0), t, x[:0, 0], sliceable=False)
-    gradient = Program(binding, feed, binding.loss, None, share)
-    rule = fastbp.optimizers.SGD(lr=network.rate)
-    states = rule.new_states(binding.vector.size, binding.vector.dtype)
-    update = Program(binding, None, None, Update(rule, *states), gradients=gradient.gradients)
+    ranks, share = Ranks(comm), network.batch // comm.size
+    gradient, update = programs_of(network, x, t, share)
     rows, rate, loss = np.arange(share), np.full(1, network.rate), np.zeros(1)
 
     def exchange() -> None:
