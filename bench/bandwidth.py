@@ -25,7 +25,7 @@ from fastbp.kernels.simd import I32, I64, Vectors
 
 LANES = 16  # 64 bytes of float32, a cache line
 UNROLLED = 4  # lines a step; a step of one would become a call of memcpy
-STEP = LANES * UNROLLED
+STRIDE = LANES * UNROLLED
 LINE = 64
 MEMORY = 256 << 20  # bytes of what is in no cache, or four times the last level if that is more
 COPY, TRIAD, NON_TEMPORAL = "copy", "triad", "non-temporal copy"
@@ -35,15 +35,15 @@ ARRAYS = {COPY: 2, TRIAD: 3, NON_TEMPORAL: 2}
 def _stream(kind: str):
     @intrinsic
     def stream(typingctx, a, b, c, count):
-        """``count`` elements, a multiple of STEP, between float32 arrays at line-aligned addresses."""
+        """``count`` elements, a multiple of STRIDE, between float32 arrays at line-aligned addresses."""
 
         def codegen(context, builder, signature, arguments):
             v = Vectors(builder, ir.FloatType())
             a, b, c = (v.pointer(address) for address in arguments[:3])
             half = v.splat(ir.Constant(ir.FloatType(), 0.5), LANES)
-            steps = builder.udiv(arguments[3], I64(STEP))
+            steps = builder.udiv(arguments[3], I64(STRIDE))
             with cgutils.for_range(builder, steps) as loop:
-                first = builder.mul(loop.index, I64(STEP))
+                first = builder.mul(loop.index, I64(STRIDE))
                 lines = [builder.add(first, I64(LANES * line)) for line in range(UNROLLED)]
                 values = [v.load(v.at(b, line), LANES) for line in lines]
                 if kind == TRIAD:
@@ -140,7 +140,7 @@ def bandwidths(threads: int, best_rate: Callable[[list[Callable], float], float]
 
 def _gb_per_second(kind: str, working_set: int, threads: int, best_rate: Callable) -> float:
     """With ``working_set`` bytes for each thread."""
-    count = working_set // 4 // ARRAYS[kind] // STEP * STEP
+    count = working_set // 4 // ARRAYS[kind] // STRIDE * STRIDE
     moved = 4 * count * ARRAYS[kind]
     repeats = max(1, round(2e6 / moved))  # in one call, so that calling does not count
     memory = [_aligned(3 * (count + LINE)) for _ in range(threads)]

@@ -14,7 +14,7 @@ import numpy as np
 from fastbp import reference
 
 from . import mnist
-from .networks import Network
+from .networks import Perceptron
 from .row import Expected, Row, Work, rows
 from .servers import all_cores
 
@@ -22,7 +22,7 @@ BATCH, RATE, STD = 100, 0.1, 0.01
 APART = 0.03  # accuracies after the same number of steps on other mini-batches are no further apart
 
 
-class Book(Network):
+class Book(Perceptron):
     """The network with the book's learning rate and first weights."""
 
     @property

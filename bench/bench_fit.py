@@ -6,13 +6,13 @@
 from dataclasses import dataclass
 
 from .bench_step import step_row
-from .networks import Network, expected
+from .networks import Perceptron, expected
 from .row import rows
 from .servers import all_cores
 
 
 @dataclass(frozen=True)
-class OneStep(Network):
+class OneStep(Perceptron):
     """A network of which a call does one step."""
 
     @property
@@ -21,7 +21,7 @@ class OneStep(Network):
 
 
 @dataclass(frozen=True)
-class ManySteps(Network):
+class ManySteps(Perceptron):
     """A network of which a call does so many that what ``fit`` does once does not count."""
 
     @property

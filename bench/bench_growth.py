@@ -1,13 +1,13 @@
 """How the cost of a training step grows with the batch, the width and the depth of the network; one thread."""
 
 from .bench_step import step_row
-from .networks import Network, expected
+from .networks import Perceptron, expected
 from .row import rows
 
-CURVES: dict[str, dict[int, Network]] = {
-    "growth by batch": {n: Network((784, 50, 10), n) for n in (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)},
-    "growth by width": {n: Network((n, n, 10), 32) for n in (8, 32, 128, 512, 2048, 8192)},
-    "growth by depth": {n: Network((*[64] * (n + 1), 10), 100) for n in (1, 2, 4, 8, 16, 32, 64)},
+CURVES: dict[str, dict[int, Perceptron]] = {
+    "growth by batch": {n: Perceptron((784, 50, 10), n) for n in (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)},
+    "growth by width": {n: Perceptron((n, n, 10), 32) for n in (8, 32, 128, 512, 2048, 8192)},
+    "growth by depth": {n: Perceptron((*[64] * (n + 1), 10), 100) for n in (1, 2, 4, 8, 16, 32, 64)},
 }
 
 ROWS = [

@@ -1,11 +1,11 @@
 """One training step at a time, after pauses in which caches cool, cores slow down, and the threads of a team sleep."""
 
 from .bench_step import step_row
-from .networks import Network, expected
+from .networks import Perceptron, expected
 from .row import rows
 from .servers import all_cores
 
-NETWORKS = (Network((784, 50, 10), 100, most_steps=1), Network((784, 512, 512, 10), 128, most_steps=1))
+NETWORKS = (Perceptron((784, 50, 10), 100, most_steps=1), Perceptron((784, 512, 512, 10), 128, most_steps=1))
 PAUSES = (0, 1, 50)  # milliseconds
 
 ROWS = [

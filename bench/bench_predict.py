@@ -1,15 +1,15 @@
 """Predictions of whole networks that are trained already: the scores of a few rows, fresh arrays included."""
 
-from .networks import Network, expected_scores
+from .networks import Perceptron, expected_scores
 from .row import Row, rows
 from .servers import all_cores
 
 NETWORKS = {  # and whether the quick form has them
-    Network((4, 16, 16, 2), 1): True,
-    Network((784, 50, 10), 1): True,
-    Network((784, 50, 10), 100): True,
-    Network((784, 512, 512, 10), 1): False,
-    Network((784, 50, 10), 10_000): False,
+    Perceptron((4, 16, 16, 2), 1): True,
+    Perceptron((784, 50, 10), 1): True,
+    Perceptron((784, 50, 10), 100): True,
+    Perceptron((784, 512, 512, 10), 1): False,
+    Perceptron((784, 50, 10), 10_000): False,
 }
 
 ROWS = [

@@ -1,26 +1,26 @@
 """One training step of whole networks: forward, loss, backward and update, on a mini-batch that is chosen already."""
 
-from .networks import Network, expected, tolerance
+from .networks import Perceptron, expected, tolerance
 from .row import Row, rows
 from .servers import all_cores
 
 ONE, ALL, BOTH, NEITHER = "1 thread", "all cores", "both", "neither"
 NETWORKS = {  # and the threads with which each is in the quick form
-    Network((784, 50, 10), 100): BOTH,
-    Network((64, 32, 10), 32): ONE,
-    Network((784, 512, 512, 10), 128): BOTH,
-    Network((4, 16, 16, 2), 16): ONE,
-    Network((1024, 1024, 1024, 1024), 1024): ALL,
-    Network((4, 32, 16, 4), 10_000, "tanh", "mse", "adam"): ONE,
+    Perceptron((784, 50, 10), 100): BOTH,
+    Perceptron((64, 32, 10), 32): ONE,
+    Perceptron((784, 512, 512, 10), 128): BOTH,
+    Perceptron((4, 16, 16, 2), 16): ONE,
+    Perceptron((1024, 1024, 1024, 1024), 1024): ALL,
+    Perceptron((4, 32, 16, 4), 10_000, "tanh", "mse", "adam"): ONE,
     # PyTorch's issue 144633, where the second took 144 times the work of all cores that the first takes of one.
-    Network((10, 45, 45, 10), 128, "relu", "mse", "adam"): NEITHER,
-    Network((10, 46, 46, 10), 128, "relu", "mse", "adam"): NEITHER,
+    Perceptron((10, 45, 45, 10), 128, "relu", "mse", "adam"): NEITHER,
+    Perceptron((10, 46, 46, 10), 128, "relu", "mse", "adam"): NEITHER,
     # The shape of the HIGGS benchmark (Baldi, Sadowski and Whiteson 2014, with 28 features and five layers of 300).
-    Network((28, 300, 300, 300, 300, 300, 1), 100, "tanh", "sigmoid"): NEITHER,
+    Perceptron((28, 300, 300, 300, 300, 300, 1), 100, "tanh", "sigmoid"): NEITHER,
 }
 
 
-def step_row(job: str, name: str, network: Network, threads: int, **more) -> Row:
+def step_row(job: str, name: str, network: Perceptron, threads: int, **more) -> Row:
     """A row of steps of ``network``."""
     return Row(
         job,

@@ -81,12 +81,12 @@ def _makers(providers: str | Mapping[str, Callable[..., Work]]) -> Mapping[str, 
     return peers.providers(providers) if isinstance(providers, str) else providers
 
 
-def _row(item: pytest.Item) -> Row:
-    return item.callspec.params["row"]  # type: ignore[attr-defined]
+def _row(item: Any) -> Row:
+    return item.callspec.params["row"]
 
 
-def _provider(item: pytest.Item) -> str:
-    return item.callspec.params["provider"]  # type: ignore[attr-defined]
+def _provider(item: Any) -> str:
+    return item.callspec.params["provider"]
 
 
 @pytest.fixture

@@ -22,13 +22,8 @@ from math import ceil, log, log2, sqrt
 
 import numpy as np
 
-from fastbp import optimizers
-from fastbp.programs._feed import Rows
-from fastbp.programs._program import Program, Update
-from fastbp.training._samples import Samples
-
-from .networks import Network
-from .ranks import NETWORKS, network_of
+from .networks import Perceptron
+from .ranks import NETWORKS, programs_of
 
 NODES, GIGABITS = (2, 8, 64, 1024), (10, 25, 100)
 CORES, EFFICIENCY = 16, 0.8
@@ -73,24 +68,20 @@ def _least_seconds(call, *arguments) -> float:
     return min(times)
 
 
-def node_of(network: Network) -> Node:
+def node_of(network: Perceptron) -> Node:
     """Measure on this core, and reckon with all of a node's."""
     x, t = network.data()
-    binding, rule = network_of(network)._binding(), optimizers.SGD(lr=network.rate)
-    feed = Rows(Samples("x", x, 1.0), t, x[:0, 0], sliceable=False)
-    program = Program(binding, feed, binding.loss, None, network.batch)
-    states = rule.new_states(binding.vector.size, binding.vector.dtype)
-    update = Program(binding, None, None, Update(rule, *states), gradients=program.gradients)
+    gradient, update = programs_of(network, x, t, network.batch)
     rows = np.arange(network.batch)
     few, many = network.batch // 4, network.batch
-    least = [_least_seconds(program.share, rows[:n], network.batch, 0, 0) for n in (few, many)]
+    least = [_least_seconds(gradient.share, rows[:n], network.batch, 0, 0) for n in (few, many)]
     row = (least[1] - least[0]) / (many - few)
     updating = _least_seconds(update.run, rows[:1], 0, np.zeros(1), np.zeros(1))
     faster = CORES * EFFICIENCY
-    return Node(max(0.0, least[1] - many * row) / faster, row / faster, updating / faster, binding.vector.nbytes)
+    return Node(max(0.0, least[1] - many * row) / faster, row / faster, updating / faster, gradient.gradients.nbytes)
 
 
-def draw(path: str, nodes: dict[Network, Node]) -> None:
+def draw(path: str, nodes: dict[Perceptron, Node]) -> None:
     """Draw samples a second over nodes, a panel for each network and way."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -28,7 +28,7 @@ from fastbp.kernels.program import NO_STEP, ROWS, SAMPLES, execute
 from fastbp.kernels.team import POSTED, package, spread
 
 from .bench_step import NETWORKS
-from .networks import Network
+from .networks import Perceptron
 from .peers.fastbp import networks as ours
 from .servers import SETTLE, Server, all_cores
 
@@ -97,7 +97,7 @@ def _least_seconds(call: Callable[[int], object]) -> float:
     return min(times)
 
 
-def instructions(state: dict, network: Network) -> list[Instruction]:
+def instructions(state: dict, network: Perceptron) -> list[Instruction]:
     """Those of a step, its work cut as on a machine of as many cores; to be called with two threads."""
     _machine.use(fitted(_machine.row(), _cpu.this().caches, THREADS[-1]))
     program = ours.program_of(network)[0]
@@ -128,7 +128,7 @@ def sharing(state: dict) -> float:
     return _least_seconds(lambda jobs: share_nothing(team, jobs))
 
 
-def measured(state: dict, network: Network) -> float:
+def measured(state: dict, network: Perceptron) -> float:
     """Seconds of a step with the threads of this process."""
     work = ours.steps(network)
     _settle(work.call)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .networks import Network
+from .networks import Perceptron
 from .servers import FOLDER
 
 BATCH = 1000
-NETWORK = Network((16, 32, 10), BATCH)
+NETWORK = Perceptron((16, 32, 10), BATCH)
 CHECKED = 10_000  # rows on which the accuracy is taken
 
 

@@ -6,10 +6,10 @@ python -m fastbp.bench.memory_probe fastbp
 import sys
 from pathlib import Path
 
-from .networks import Network
+from .networks import Perceptron
 from .peers import FORMS
 
-NETWORK = Network((1024, 1024, 1024, 1024), 1024)
+NETWORK = Perceptron((1024, 1024, 1024, 1024), 1024)
 
 
 def peak_bytes() -> int:

@@ -20,7 +20,7 @@ KINK = 16  # rows' worth of gradient; a single unit made up 14 of them in a netw
 
 
 @dataclass(frozen=True)
-class Network:
+class Perceptron:
     """Fully connected layers of ``sizes``, trained on one mini-batch of ``batch`` rows that is chosen already.
 
     ``activation`` is "relu" or "tanh"; ``loss`` "softmax", of labels, "mse", or "sigmoid", of one score and a class of
@@ -103,7 +103,7 @@ def flat(weights: Sequence[Any], biases: Sequence[Any]) -> list[np.ndarray]:
     return [np.concatenate([np.asarray(p).ravel() for p in (*weights, *biases)])]
 
 
-def expected_scores(network: Network) -> Expected:
+def expected_scores(network: Perceptron) -> Expected:
     """The scores by the plain layers in float64; errors in units of the largest."""
     out = network.data()[0].astype(np.float64)
     for layer in _layers(network, *network.parameters()):
@@ -112,14 +112,14 @@ def expected_scores(network: Network) -> Expected:
 
 
 @lru_cache(maxsize=1)
-def expected(network: Network) -> Expected:
+def expected(network: Perceptron) -> Expected:
     """The parameters after one call's steps by the plain layers in float64; errors in units of the longest way."""
     (start,) = flat(*network.parameters())
     (end,) = flat(*_trained(network))
     return [(end, np.max(np.abs(end - start)))]
 
 
-def tolerance(network: Network) -> float:
+def tolerance(network: Perceptron) -> float:
     """Of the answer, in units of eps: 1000 for the gradients, and each step's rounding of the parameters four times.
 
     Four because what one step rounds away changes the gradients of the next. A unit so near to ReLU's kink that
@@ -130,14 +130,14 @@ def tolerance(network: Network) -> float:
     return float(1000 + 4 * network.steps * np.max(np.abs(end)) / way + kinks / np.finfo(np.float32).eps)
 
 
-def _layers(network: Network, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> list[Any]:
+def _layers(network: Perceptron, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> list[Any]:
     """The plain layers; their Affines are every second."""
     kind: Any = {"relu": reference.Relu, "tanh": reference.Tanh}[network.activation]
     affines = [reference.Affine(W.astype(np.float64, copy=False), b) for W, b in zip(weights, biases, strict=True)]
     return [layer for affine in affines for layer in (affine, kind())][:-1]
 
 
-def _trained(network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _trained(network: Perceptron) -> tuple[list[np.ndarray], list[np.ndarray]]:
     weights, biases = ([p.astype(np.float64) for p in part] for part in network.parameters())
     layers = _layers(network, weights, biases)
     affines = layers[::2]
@@ -161,7 +161,7 @@ def _trained(network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return weights, biases
 
 
-def _update(network: Network, parameters: list[np.ndarray]) -> Callable[[Sequence[Any]], None]:
+def _update(network: Perceptron, parameters: list[np.ndarray]) -> Callable[[Sequence[Any]], None]:
     """What one step does to ``parameters``, in place, given their gradients."""
     first, second = ([np.zeros_like(p) for p in parameters] for _ in range(2))
     done = 0

@@ -20,13 +20,14 @@ import numpy as np
 import fastbp
 from fastbp.programs._feed import Rows
 from fastbp.programs._program import Program, Update
+from fastbp.training._dense_rows import DenseRows
 from fastbp.training._ranks import Ranks
-from fastbp.training._samples import Samples
 
-from .networks import Network
+from .networks import Perceptron
+from .peers.fastbp.networks import net_of
 from .peers.torch import build
 
-NETWORKS = Network((784, 512, 512, 10), 256), Network((1024, 1024, 1024, 1024), 1024)
+NETWORKS = Perceptron((784, 512, 512, 10), 256), Perceptron((1024, 1024, 1024, 1024), 1024)
 BATCHES, TURNS, SECONDS, LEAST_EPOCHS = 8, 5, 0.5, 3  # in an epoch; of each library; of a turn, about
 CALLS = 31  # of a part
 APART, SEEDS, EPOCHS = (1, 4, 16, 64), 10, 20
@@ -65,13 +66,16 @@ class Step:
         return "\n".join([name, *times, parts])
 
 
-def network_of(network: Network) -> fastbp.Sequential:
-    """The network with its first parameters."""
-    *hidden, last = [fastbp.Affine(W.copy(), b.copy()) for W, b in zip(*network.parameters(), strict=True)]
-    return fastbp.Sequential([*(layer for affine in hidden for layer in (affine, fastbp.Relu())), last])
+def programs_of(network: Perceptron, x: np.ndarray, t: np.ndarray, rows: int) -> tuple[Program, Program]:
+    """The gradient of a share of at most so many ``rows``, and the update by it, as each rank runs them."""
+    binding, rule = net_of(network)._binding(), fastbp.optimizers.SGD(lr=network.rate)
+    feed = Rows(DenseRows("x", x, 1.0), t, x[:0, 0], sliceable=False)
+    gradient = Program(binding, feed, binding.loss, None, rows)
+    states = rule.new_states(binding.vector.size, binding.vector.dtype)
+    return gradient, Program(binding, None, None, Update(rule, *states), gradients=gradient.gradients)
 
 
-def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> list[float]:
+def _of_fit(network: Perceptron, x: np.ndarray, t: np.ndarray, comm: Any) -> list[float]:
     """Seconds of a step of ``fit``, epoch by epoch.
 
     As many epochs as a first run says, rather than a callback that ends it: after callbacks, ranks compare parameters.
@@ -79,7 +83,7 @@ def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> list[f
     """
 
     def seconds(epochs: int) -> list[float]:
-        history = network_of(network).fit(
+        history = net_of(network).fit(
             x,
             t,
             epochs=epochs,
@@ -97,15 +101,10 @@ def _of_fit(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> list[f
     return [one / BATCHES for one in seconds(epochs)]
 
 
-def _of_parts(network: Network, x: np.ndarray, t: np.ndarray, comm: Any) -> tuple[float, float, float]:
+def _of_parts(network: Perceptron, x: np.ndarray, t: np.ndarray, comm: Any) -> tuple[float, float, float]:
     """Seconds of the gradient of a rank's share, of the update and of the exchange, each again and again."""
-    ranks, binding = Ranks(comm), network_of(network)._binding()
-    share = network.batch // comm.size
-    feed = Rows(Samples("x", x, 1.0), t, x[:0, 0], sliceable=False)
-    gradient = Program(binding, feed, binding.loss, None, share)
-    rule = fastbp.optimizers.SGD(lr=network.rate)
-    states = rule.new_states(binding.vector.size, binding.vector.dtype)
-    update = Program(binding, None, None, Update(rule, *states), gradients=gradient.gradients)
+    ranks, share = Ranks(comm), network.batch // comm.size
+    gradient, update = programs_of(network, x, t, share)
     rows, rate, loss = np.arange(share), np.full(1, network.rate), np.zeros(1)
 
     def exchange() -> None:
@@ -130,7 +129,7 @@ def _repeated(call: Callable[[], object], comm: Any) -> float:
     return statistics.median(times)
 
 
-def _of_torch(network: Network, comm: Any) -> list[float]:
+def _of_torch(network: Perceptron, comm: Any) -> list[float]:
     """Seconds of a step of DistributedDataParallel, on a part of the batch that is chosen already."""
     import torch
 
@@ -150,7 +149,7 @@ def _of_torch(network: Network, comm: Any) -> list[float]:
     return [seconds / BATCHES for seconds in times[1:]]
 
 
-def step_of(network: Network, comm: Any) -> Step:
+def step_of(network: Perceptron, comm: Any) -> Step:
     """Measure a network, on all ranks; the times are the first rank's."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((BATCHES * network.batch, network.sizes[0]), np.float32)

@@ -28,7 +28,7 @@ LEAST_TURNS = 5
 BLOCK = 2e-4  # seconds of a call that are timed together
 
 
-class Job(NamedTuple):
+class Probe(NamedTuple):
     """What shows a number.
 
     Attributes
@@ -112,33 +112,33 @@ _PARTS = (1, 2, 4, 8, 16)
 
 # Products first: what is shared is measured by what they have come to.
 JOBS = {
-    "small_product": Job([0, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 20], _SMALL),
-    "block_n": Job([64, 96, 128, 192, 240], _LARGE),
-    "panel_bytes": Job([0, 1 << 14, 24 << 10, 1 << 15, 1 << 16], _PANELS),
-    "pack_bytes": Job([1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 23], _LARGE),
-    "pack_rows": Job([16, 64, 128, 256, 512], _products((32, 784, 784), (96, 784, 784), (200, 784, 784))),
-    "turn_depth": Job([1 << 10, 1 << 11, 1 << 12, 1 << 40], _products((256, 784, 512), (1000, 784, 256))),
-    "turn_width": Job([128, 256, 512], _products((1000, 784, 144), (1000, 784, 304))),
-    "stream_row_bytes": Job([1 << 15, 1 << 17, 1 << 18, 1 << 20, 1 << 23], _products((1, 200, 200), (1, 784, 300))),
-    "gather_ahead": Job([0, 1 << 11, 1 << 12, 1 << 13, 1 << 14], _training([784, 8, 4], 256, 120)),
-    "gather_part": Job([1 << 12, 1 << 14, 1 << 16, 1 << 18], _training([784, 8, 4], 256), True),
-    "stream_bytes": Job([1 << 22, 1 << 24, 1 << 26, 1 << 30], _read(fastbp.Relu, 1 << 20, 1 << 22, 1 << 23)),
-    "short_call": Job([0, 1 << 12, 1 << 14, 1 << 17], _products((8, 16, 16), (64, 64, 64))),
-    "short_program": Job([0, 1 << 18, 1 << 20, 1 << 22], _steps((32, 64), (16, 100), (100, 784))),
-    "predict_bytes": Job([1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 25], _prediction(20_000), True),
-    "predict_work": Job([1 << 27, 1 << 29, 1 << 31, 1 << 33], _prediction(20_000)),
-    "read_in_place": Job([1 << 10, 1 << 12, 1 << 14, 1 << 17], _steps((32, 64), (100, 100), (100, 784))),
-    "parallel_flops": Job([250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000], _AROUND, True),
-    "many_flops": Job([4_000_000, 8_000_000, 16_000_000, 32_000_000], _LARGE, True),
-    "few_parts": Job(_PARTS, _AROUND, True),
-    "many_parts": Job(_PARTS, _LARGE, True),
-    "least_parts": Job([2, 3, 4, 6], _forward(fastbp.Sigmoid, *(CHUNK * n for n in (2, 3, 4, 6, 10))), True),
-    "spins": Job([300, 1000, 3000, 10_000, 30_000, 100_000], _training([784, 50, 10], 100), True),
-    "stall": Job([20_000, 200_000, 2_000_000], _PAUSED, True),
-    "most_alone": Job([16, 256, 4096, 65536], _PAUSED, True),
-    "waking": Job([0, 30_000, 100_000, 300_000, 1_000_000], _PAUSED, True),
-    "pause": Job([20_000, 200_000, 2_000_000], _PAUSED, True),
-    "many_in_a_row": Job([1, 4, 16, 64], _PAUSED, True),
+    "small_product": Probe([0, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 20], _SMALL),
+    "block_n": Probe([64, 96, 128, 192, 240], _LARGE),
+    "panel_bytes": Probe([0, 1 << 14, 24 << 10, 1 << 15, 1 << 16], _PANELS),
+    "pack_bytes": Probe([1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 23], _LARGE),
+    "pack_rows": Probe([16, 64, 128, 256, 512], _products((32, 784, 784), (96, 784, 784), (200, 784, 784))),
+    "turn_depth": Probe([1 << 10, 1 << 11, 1 << 12, 1 << 40], _products((256, 784, 512), (1000, 784, 256))),
+    "turn_width": Probe([128, 256, 512], _products((1000, 784, 144), (1000, 784, 304))),
+    "stream_row_bytes": Probe([1 << 15, 1 << 17, 1 << 18, 1 << 20, 1 << 23], _products((1, 200, 200), (1, 784, 300))),
+    "gather_ahead": Probe([0, 1 << 11, 1 << 12, 1 << 13, 1 << 14], _training([784, 8, 4], 256, 120)),
+    "gather_part": Probe([1 << 12, 1 << 14, 1 << 16, 1 << 18], _training([784, 8, 4], 256), True),
+    "stream_bytes": Probe([1 << 22, 1 << 24, 1 << 26, 1 << 30], _read(fastbp.Relu, 1 << 20, 1 << 22, 1 << 23)),
+    "short_call": Probe([0, 1 << 12, 1 << 14, 1 << 17], _products((8, 16, 16), (64, 64, 64))),
+    "short_program": Probe([0, 1 << 18, 1 << 20, 1 << 22], _steps((32, 64), (16, 100), (100, 784))),
+    "predict_bytes": Probe([1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 25], _prediction(20_000), True),
+    "predict_work": Probe([1 << 27, 1 << 29, 1 << 31, 1 << 33], _prediction(20_000)),
+    "read_in_place": Probe([1 << 10, 1 << 12, 1 << 14, 1 << 17], _steps((32, 64), (100, 100), (100, 784))),
+    "parallel_flops": Probe([250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000], _AROUND, True),
+    "many_flops": Probe([4_000_000, 8_000_000, 16_000_000, 32_000_000], _LARGE, True),
+    "few_parts": Probe(_PARTS, _AROUND, True),
+    "many_parts": Probe(_PARTS, _LARGE, True),
+    "least_parts": Probe([2, 3, 4, 6], _forward(fastbp.Sigmoid, *(CHUNK * n for n in (2, 3, 4, 6, 10))), True),
+    "spins": Probe([300, 1000, 3000, 10_000, 30_000, 100_000], _training([784, 50, 10], 100), True),
+    "stall": Probe([20_000, 200_000, 2_000_000], _PAUSED, True),
+    "most_alone": Probe([16, 256, 4096, 65536], _PAUSED, True),
+    "waking": Probe([0, 30_000, 100_000, 300_000, 1_000_000], _PAUSED, True),
+    "pause": Probe([20_000, 200_000, 2_000_000], _PAUSED, True),
+    "many_in_a_row": Probe([1, 4, 16, 64], _PAUSED, True),
 }
 # How a team bears with neighbours, and for how long others wait, is no matter of this machine's speed today.
 OF_COMPANY = {"stall", "most_alone", "waking", "pause", "many_in_a_row", "short_call", "short_program", "predict_work"}

@@ -11,7 +11,7 @@ import time
 from tqdm import tqdm
 
 from .bench_step import NETWORKS
-from .networks import Network
+from .networks import Perceptron
 from .peers.fastbp import networks as ours
 from .servers import SETTLE, Server, all_cores, finish, make, take_turn, warm_up
 
@@ -19,7 +19,7 @@ PROCESSES, TURNS, SECONDS = 20, 3, 0.02
 SLOWER = 1.02  # above what two medians of the same thing differ by
 
 
-def seconds_of(network: Network, one: Server, all_: Server) -> tuple[float, float]:
+def seconds_of(network: Perceptron, one: Server, all_: Server) -> tuple[float, float]:
     """Of a step in two processes, with one thread and with all, in turns."""
     clock = time.perf_counter
     for server in (one, all_):
@@ -36,7 +36,7 @@ def seconds_of(network: Network, one: Server, all_: Server) -> tuple[float, floa
 def main() -> int:
     """Print a line for each network; return 1 where all cores took longer than one."""
     threads = all_cores()
-    times: dict[Network, list[tuple[float, float]]] = {network: [] for network in NETWORKS}
+    times: dict[Perceptron, list[tuple[float, float]]] = {network: [] for network in NETWORKS}
     for _ in tqdm(range(PROCESSES), disable=None):
         one, all_ = Server(1), Server(threads)
         try:

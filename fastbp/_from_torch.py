@@ -6,7 +6,7 @@ from typing import Any
 
 from fastbp.activations import BY_NAME, named
 from fastbp.basics import _arguments
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.files.architecture import KINDS
 from fastbp.layers.affine import Affine
 from fastbp.sequential import Sequential
@@ -110,7 +110,7 @@ def _stack(state: Mapping[str, Any], activation: str) -> list[Any]:
 
 
 def _affine(weight_name: str, weight: Any, bias_name: str, bias: Any) -> Affine:
-    W, b = as_array(weight_name, weight), None if bias is None else as_array(bias_name, bias)
+    W, b = array_of_tensor(weight_name, weight), None if bias is None else array_of_tensor(bias_name, bias)
     if W.ndim != 2:
         raise ValueError(f"{weight_name} must be (outputs, inputs) of a Linear layer, got shape {W.shape}")
     if b is not None and b.shape != W.shape[:1]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from fastbp.basics import _arguments
-from fastbp.basics._attributes import setting
+from fastbp.basics._attributes import derived, setting
 from fastbp.kernels import activations as kernels
 from fastbp.layers._activation import Activation, OfInput, entries_of
 from fastbp.layers.rectifiers import LeakyRelu, Relu
@@ -85,16 +85,16 @@ class Gelu(OfInput):
     def _entries(self) -> Any:
         return entries_of(self.kernel, self.kernel_back)
 
-    @property
-    def c(self) -> str:  # type: ignore[override]
+    @derived
+    def c(self) -> str:
         """The exact form by ``erfc``, the other by the sigmoid, which is the same as by ``tanh``."""
         if self._is_exact:
             return "return x * (erfc@f(x * (REAL)-0.70710678118654752) / 2);"
         inner = f"(REAL){ROOT_8_OVER_PI!r} * (x + (REAL){kernels.CUBE!r} * x * x * x)"
         return f"return x / (1 + exp@f(-({inner})));"
 
-    @property
-    def numpy(self) -> str:  # type: ignore[override]
+    @derived
+    def numpy(self) -> str:
         """As in C; NumPy has no ``erfc``, so that the exact form asks ``math`` for each element."""
         if self._is_exact:
             erfc = "np.vectorize(math.erfc, otypes=[DTYPE])"
@@ -147,8 +147,8 @@ class Elu(Activation):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    @property
-    def number(self) -> float:  # type: ignore[override]
+    @derived
+    def number(self) -> float:
         """What the kernels take beside the elements: ``alpha``."""
         return self.alpha
 

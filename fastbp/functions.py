@@ -1,5 +1,7 @@
 """The book's functions: the forward passes of the layers, without state."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -51,9 +53,10 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> np.floating:
     TypeError
         For what is no array of real numbers.
     """
+    given: Any = y  # an array, where an entry takes it
     for entry in (OF_LABELS, OF_ROWS):
-        if made := entry.call(_team.address, y, t, EPS):
-            return y.dtype.type(made[-1])  # type: ignore[union-attr]
+        if made := entry.call(_team.address, given, t, EPS):
+            return given.dtype.type(made[-1])
     y = _check.as_real("y", y)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ValueError(f"y must be (N, K) or (K,), of a batch and classes that are not empty, got shape {y.shape}")

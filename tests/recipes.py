@@ -317,7 +317,7 @@ class SignSGD(Optimizer):
 def peer(tree):
     put(tree / "pyproject.toml", library=('"lightgbm>=4", ', '"matmul>=1", '))
     (tree / "bench/peers/matmul.py").write_text("""import numpy as np
-from ..networks import Network
+from ..networks import Perceptron
 from ..row import Work
 from ._peer import Peer
 
@@ -326,7 +326,7 @@ FORM = PEER.form("matmul", "#000000", "o")
 
 
 @FORM.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     (x, _), (weights, biases) = network.data(), network.parameters()
 
     def call():

@@ -14,7 +14,7 @@ from fastbp.bench import compare, results, table
 from fastbp.bench.installed import installed_bytes, needed
 from fastbp.bench.laboratory import Laboratory
 from fastbp.bench.memory_probe import NETWORK
-from fastbp.bench.networks import Network
+from fastbp.bench.networks import Perceptron
 from fastbp.bench.networks import expected as expected_parameters
 from fastbp.bench.peers import FORMS, peer_of
 from fastbp.bench.row import Row, Unsuitable, Work, errors
@@ -230,7 +230,7 @@ def test_the_first_call_of_a_fresh_process_is_a_turn(laboratory):
 
 @pytest.mark.parametrize("provider", ["fastbp", "numpy"])
 @pytest.mark.parametrize(
-    "network", [Network((5, 4, 3), 6), Network((3, 7, 2), 9, "tanh", "mse", "adam")], ids=lambda n: n.optimizer
+    "network", [Perceptron((5, 4, 3), 6), Perceptron((3, 7, 2), 9, "tanh", "mse", "adam")], ids=lambda n: n.optimizer
 )
 def test_training_steps_come_to_what_the_plain_layers_come_to(provider, network, monkeypatch):
     monkeypatch.setattr("fastbp.bench.networks.FLOPS_A_CALL", 10 * network.flops)

@@ -103,12 +103,14 @@ def test_pip_understands_a_folder_with_an_extra(installed, checkout):
 
 
 def test_every_extra_in_a_hint_is_one_that_there_is():
-    """``needed`` and ``install`` are called with names that pyproject.toml has."""
+    """``import_extra`` and ``install`` are called with names that pyproject.toml has."""
     source = _extra.FOLDER
     words = {
         word
         for path in source.rglob("*.py")
-        for word in re.findall(r"(?:needed\(\"[\w.]+\", |install\()['\"](\w+)['\"]\)", path.read_text(encoding="utf-8"))
+        for word in re.findall(
+            r"(?:import_extra\(\"[\w.]+\", |install\()['\"](\w+)['\"]\)", path.read_text(encoding="utf-8")
+        )
     }
     assert words >= {"plot", "onnx", "torch", "tables", "data", "sklearn", "bench"}
     assert words <= set(importlib.metadata.metadata("fastbp").get_all("Provides-Extra"))

@@ -10,7 +10,7 @@ import fastbp
 from fastbp.basics._pin import pin
 from fastbp.optimizers import Adam
 from fastbp.programs._lowering import Lowering
-from fastbp.training._samples import Samples
+from fastbp.training._dense_rows import DenseRows
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((40, 4)), RNG.integers(0, 3, 40)
@@ -127,7 +127,7 @@ def test_a_program_keeps_and_pins_what_it_is_given():
 
 def test_samples_of_a_type_that_is_copied_are_pinned_too():
     x = X.astype(np.float16)
-    samples = Samples("x", x, 1.0)
+    samples = DenseRows("x", x, 1.0)
     with pytest.raises(ValueError, match="cannot resize"):
         x.resize((1, 1), refcheck=False)
     assert samples.array.dtype == np.float32

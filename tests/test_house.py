@@ -22,8 +22,10 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
 
-def test_no_file_of_tests_is_longer_than_400_lines():
-    lengths = {str(file.relative_to(TESTS)): file.read_text("utf-8").count("\n") for file in TESTS.rglob("*.py")}
+def test_no_file_is_longer_than_400_lines():
+    files = [file for room in ("fastbp", "kernels", "bench", "tests") for file in (ROOT / room).rglob("*.py")]
+    assert len(files) > 500
+    lengths = {str(file.relative_to(ROOT)): file.read_text("utf-8").count("\n") for file in files}
     assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
 
 

@@ -146,7 +146,7 @@ OTHERS = {
     "_arguments": {"LONGEST_SHOWN"},
     "_progress": {"ABOUT"},
     "_predictor": {"MOST_PROGRAMS"},
-    "_not_finite": {"ROWS_AT_A_TIME"},
+    "_row_slices": {"ROWS_AT_A_TIME"},
     "_ranks": {"PARCEL"},
     "_run": {"MOST_STEPS"},
     "_rows": {"MOST_BYTES"},

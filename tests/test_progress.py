@@ -206,7 +206,7 @@ def test_all_is_compiled_before_the_bar(monkeypatch):
 def test_estimators_tell_of_compiling_where_they_tell_anything(compile_one, monkeypatch, capsys, setting):
     terminal = a_terminal(monkeypatch)
     sklearn = pytest.importorskip("fastbp.sklearn")
-    monkeypatch.setattr("fastbp.sklearn._steps.Steps.compile", lambda program: compile_one())
+    monkeypatch.setattr("fastbp.sklearn._steps.EstimatorSteps.compile", lambda program: compile_one())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that two epochs do not converge
         sklearn.MLPClassifier(max_iter=2, **setting).fit(np.ones((8, 3)), np.arange(8) % 2)

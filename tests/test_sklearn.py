@@ -331,9 +331,9 @@ def test_a_run_that_diverges_keeps_the_weights_that_scored_best():
 
 
 def test_ctrl_c_ends_training_with_a_warning_and_the_weights_so_far(monkeypatch):
-    from fastbp.sklearn._steps import Steps
+    from fastbp.sklearn._steps import EstimatorSteps
 
-    epoch, done = Steps.epoch, []
+    epoch, done = EstimatorSteps.epoch, []
 
     def interrupted(self, rates):
         done.append(epoch(self, rates))
@@ -341,7 +341,7 @@ def test_ctrl_c_ends_training_with_a_warning_and_the_weights_so_far(monkeypatch)
             raise KeyboardInterrupt
         return done[-1]
 
-    monkeypatch.setattr(Steps, "epoch", interrupted)
+    monkeypatch.setattr(EstimatorSteps, "epoch", interrupted)
     x, y = load_iris(return_X_y=True)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         e = ours.MLPClassifier(random_state=0).fit(x, y)

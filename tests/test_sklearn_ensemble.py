@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastbp
 from fastbp.sklearn import MLPClassifier, MLPRegressor
-from fastbp.sklearn._steps import Steps
+from fastbp.sklearn._steps import EstimatorSteps
 
 X, Y = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 10, "random_state": 0}
@@ -325,7 +325,7 @@ def test_copies_by_pickle_and_clone_predict_and_train_the_same(make):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_leaves_an_ensemble_as_it_was(monkeypatch, threads):
     e = ensemble(MLPClassifier)
-    expected, epoch, done = e.predict_proba(X), Steps.epoch, []
+    expected, epoch, done = e.predict_proba(X), EstimatorSteps.epoch, []
 
     def interrupted(self, rates):
         done.append(1)
@@ -333,7 +333,7 @@ def test_ctrl_c_leaves_an_ensemble_as_it_was(monkeypatch, threads):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return epoch(self, rates)
 
-    monkeypatch.setattr(Steps, "epoch", interrupted)
+    monkeypatch.setattr(EstimatorSteps, "epoch", interrupted)
     before = fastbp.get_num_threads()
     fastbp.set_num_threads(threads)
     with pytest.raises(KeyboardInterrupt):

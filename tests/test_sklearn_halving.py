@@ -81,8 +81,8 @@ def test_the_better_third_goes_on_and_the_best_of_the_last_round_wins():
 
 def test_no_epoch_is_done_twice(monkeypatch):
     epochs = []
-    epoch = training.Steps.epoch
-    monkeypatch.setattr(training.Steps, "epoch", lambda self, rates: epochs.append(1) or epoch(self, rates))
+    epoch = training.EstimatorSteps.epoch
+    monkeypatch.setattr(training.EstimatorSteps, "epoch", lambda self, rates: epochs.append(1) or epoch(self, rates))
     searched(network(), halving=3, refit=False)
     assert len(epochs) == 3 * (9 * 2 + 3 * (6 - 2) + 1 * (18 - 6))
 

@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastbp.sklearn import MLPClassifier, MLPRegressor, MLPSearchCV
-from fastbp.sklearn._steps import Steps
+from fastbp.sklearn._steps import EstimatorSteps
 
 X, Y = load_iris(return_X_y=True)
 GRID = {"alpha": [1e-4, 1.0], "learning_rate_init": [1e-3, 1e-2], "hidden_layer_sizes": [(8,), (5, 5)]}
@@ -273,7 +273,7 @@ def test_a_fold_is_copied_once_and_not_for_each_candidate():
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_ctrl_c_ends_a_search(monkeypatch, threads, solver):
-    run, done = Steps._run, []
+    run, done = EstimatorSteps._run, []
 
     def interrupted(self, *arguments):
         done.append(1)
@@ -281,7 +281,7 @@ def test_ctrl_c_ends_a_search(monkeypatch, threads, solver):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return run(self, *arguments)
 
-    monkeypatch.setattr(Steps, "_run", interrupted)
+    monkeypatch.setattr(EstimatorSteps, "_run", interrupted)
     endless = classifier(max_iter=100_000, tol=0.0, n_iter_no_change=np.inf, max_fun=10**9, solver=solver)
     with pytest.raises(KeyboardInterrupt):
         searched(

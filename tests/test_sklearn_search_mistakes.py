@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastbp.sklearn import MLPClassifier, MLPRegressor, MLPSearchCV, cross_fit
-from fastbp.sklearn._steps import Steps
+from fastbp.sklearn._steps import EstimatorSteps
 
 X, Y = load_iris(return_X_y=True)
 GRID = {"alpha": [0.1, 1.0]}
@@ -26,7 +26,7 @@ def nothing_is_trained(monkeypatch):
     def trained(self, *arguments):
         raise AssertionError("a network was trained")
 
-    monkeypatch.setattr(Steps, "_run", trained)
+    monkeypatch.setattr(EstimatorSteps, "_run", trained)
 
 
 SETTINGS = {

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 
 from fastbp.sklearn import MLPClassifier
-from fastbp.sklearn._sparse import checked
+from fastbp.sklearn._sparse import check_sparse
 
 X, Y = load_iris(return_X_y=True)
 
@@ -79,16 +79,16 @@ def test_broken_matrices_are_an_error_in_every_method_and_no_crash():
 def test_sound_matrices_of_any_format_are_what_they_were(form, kind):
     x = getattr(sparse, f"{form}_{kind}")(np.where(X > 2, X, 0)[:20])
     before = x.toarray()
-    np.testing.assert_array_equal(checked(x).toarray(), before)
+    np.testing.assert_array_equal(check_sparse(x).toarray(), before)
     np.testing.assert_array_equal(x.toarray(), before)
     empty = getattr(sparse, f"{form}_{kind}")((20, 4))
-    assert checked(empty).nnz == 0 and checked(empty).shape == (20, 4)
+    assert check_sparse(empty).nnz == 0 and check_sparse(empty).shape == (20, 4)
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo"])
 def test_indices_changed_after_the_check_do_not_count_and_values_are_not_copied(form):
     x = getattr(sparse, f"{form}_array")(X)
-    own = checked(x)
+    own = check_sparse(x)
     assert np.shares_memory(own.data, x.data)
     for indices in (x.row, x.col) if form == "coo" else (x.indices, x.indptr):
         indices[:] = 10**8

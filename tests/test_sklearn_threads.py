@@ -12,7 +12,7 @@ pytest.importorskip("sklearn")
 from sklearn.datasets import load_iris
 
 from fastbp.sklearn import MLPClassifier, MLPRegressor
-from fastbp.sklearn._steps import Steps
+from fastbp.sklearn._steps import EstimatorSteps
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = load_iris(return_X_y=True)
@@ -25,7 +25,7 @@ def weights(e):
 @pytest.fixture
 def between_steps(monkeypatch):
     """A function to set what is called once, when training has begun, in another thread."""
-    run, todo = Steps._run, []
+    run, todo = EstimatorSteps._run, []
 
     def noted(self, *arguments):
         if todo:
@@ -34,7 +34,7 @@ def between_steps(monkeypatch):
             thread.join()
         return run(self, *arguments)
 
-    monkeypatch.setattr(Steps, "_run", noted)
+    monkeypatch.setattr(EstimatorSteps, "_run", noted)
     return todo.append
 
 
@@ -208,12 +208,12 @@ def test_shared_memory_cannot_be_closed_while_it_is_read():
         import numpy as np
         from scipy import sparse
         from fastbp.sklearn import MLPRegressor
-        from fastbp.sklearn._steps import Steps
+        from fastbp.sklearn._steps import EstimatorSteps
         warnings.simplefilter("ignore")
         rng = np.random.default_rng(0)
         x, y = rng.random((4000, 50)), rng.random(4000)
         rows = sparse.csr_array(x)
-        run, tries, memory = Steps._run, [], None
+        run, tries, memory = EstimatorSteps._run, [], None
 
         def closing(self, *arguments):
             try:
@@ -224,7 +224,7 @@ def test_shared_memory_cannot_be_closed_while_it_is_read():
                 tries.append("closed")
             return run(self, *arguments)
 
-        Steps._run = closing
+        EstimatorSteps._run = closing
         for solver in "adam", "lbfgs":
             for kind, values in {"dense": x, "targets": y, "sparse": rows.data}.items():
                 memory = SharedMemory(create=True, size=values.nbytes)

@@ -8,10 +8,10 @@ import pytest
 import fastbp
 from fastbp.tables import _model
 from fastbp.tables._errors import DataError
-from fastbp.tables._model import ROWS_AT_A_TIME, Model
+from fastbp.tables._model import EVALUATED_AT_A_TIME, Model
 from fastbp.tables._targets import Classes, Numbers
 
-X = np.random.default_rng(0).random((ROWS_AT_A_TIME + 7, 3))
+X = np.random.default_rng(0).random((EVALUATED_AT_A_TIME + 7, 3))
 SCORES, T = np.array([[-1.0], [2.0], [0.5], [-3.0]]), np.array([[-2.0], [2.0], [0.0], [0.0]])
 
 

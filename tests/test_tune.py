@@ -205,7 +205,7 @@ def test_no_longer_than_two_minutes(file, seconds, capsys):
 def judged(monkeypatch, times):
     """What ``better`` says of pack_rows where a value's calls take the next of ``times[value]``."""
     own = _machine.numbers().pack_rows
-    job = tune.Job([value for value in times if value != own], lambda: [lambda: None])
+    job = tune.Probe([value for value in times if value != own], lambda: [lambda: None])
     monkeypatch.setitem(tune.JOBS, "pack_rows", job)
     clocks = {value: iter(each) for value, each in times.items()}
     monkeypatch.setattr(tune, "_seconds", lambda call, n, clock: next(clocks[_machine.numbers().pack_rows]))

@@ -9,7 +9,7 @@ from .. import book_layers
 from ..bench_book import book_loop
 from ..bench_book_networks import steps
 from ..bench_layers import prepared
-from ..networks import Network
+from ..networks import Perceptron
 from ..row import Unsuitable, Work
 from ._peer import Peer
 
@@ -41,7 +41,7 @@ def step(name: str, dtype: str) -> Work:
 
 
 @FLOAT64.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     """Layer by layer, in the type of the network."""
     if network.activation != "relu":
         raise Unsuitable("the chapter has no such layer")

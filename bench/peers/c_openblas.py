@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..networks import ADAM_EPS, BETA1, BETA2, Network, flat
+from ..networks import ADAM_EPS, BETA1, BETA2, Perceptron, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer, threads
 
@@ -52,7 +52,7 @@ def _program() -> ctypes.CDLL:
 class Net:
     """A network of the program's; it is never freed, and its process ends with the run."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Perceptron) -> None:
         self.library, self.x, self.t = _program(), *network.data()
         (self.parameters,) = flat(*network.parameters())
         sgemm = ctypes.cast(_openblas().scipy_cblas_sgemm64_, c_void_p)
@@ -65,7 +65,7 @@ class Net:
 
 
 @PROGRAM.does("step")
-def steps(network: Network) -> Work:
+def steps(network: Perceptron) -> Work:
     net = Net(network)
     x, t = net.x.ctypes.data, net.t.ctypes.data  # which the network keeps
 
@@ -77,7 +77,7 @@ def steps(network: Network) -> Work:
 
 
 @PROGRAM.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     net = Net(network)
     x, shape = net.x.ctypes.data, (network.batch, network.sizes[-1])
 

@@ -18,7 +18,7 @@ from ..bench_many import Many, data
 from ..bench_many import work as work_of_many
 from ..elementwise import arrays, sample
 from ..losses import scores_and_targets
-from ..networks import ADAM_EPS, BETA1, BETA2, Network, flat
+from ..networks import ADAM_EPS, BETA1, BETA2, Perceptron, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer
 
@@ -65,7 +65,7 @@ def _jitted(function: Callable, *arguments: np.ndarray, dtype: str = "float32") 
     return Work(call, lambda: [np.asarray(a) for a in module.tree.leaves(last[0])])
 
 
-def loss_function(network: Network) -> Callable:
+def loss_function(network: Perceptron) -> Callable:
     """Mean loss of parameters ``[(W, b), ...]`` on (x, t)."""
     jax = _jax()
     activation = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh}[network.activation]
@@ -84,7 +84,7 @@ def loss_function(network: Network) -> Callable:
     return loss
 
 
-def start(network: Network) -> tuple[Any, Any, Any, Any]:
+def start(network: Perceptron) -> tuple[Any, Any, Any, Any]:
     """Parameters, the optimizer's two states, and the number of steps done."""
     jax = _jax()
     parameters = [(jax.numpy.asarray(W), jax.numpy.asarray(b)) for W, b in zip(*network.parameters(), strict=True)]
@@ -123,7 +123,7 @@ def step(network: Rule, loss: Callable, state: Any, x: Any, t: Any) -> Any:
 
 
 @CALL.does("step")
-def steps(network: Network) -> Work:
+def steps(network: Perceptron) -> Work:
     """One compiled function a step."""
     jax = _jax()
     compiled = jax.jit(partial(step, network, loss_function(network)), donate_argnums=0)
@@ -131,7 +131,7 @@ def steps(network: Network) -> Work:
 
 
 @SCAN.does("step")
-def scan_steps(network: Network) -> Work:
+def scan_steps(network: Perceptron) -> Work:
     """All steps of a call in one compiled function."""
     jax, one = _jax(), partial(step, network, loss_function(network))
 
@@ -141,7 +141,7 @@ def scan_steps(network: Network) -> Work:
     return _steps(network, jax.jit(many, donate_argnums=0), 1)
 
 
-def _steps(network: Network, compiled: Callable, calls: int) -> Work:
+def _steps(network: Perceptron, compiled: Callable, calls: int) -> Work:
     jax = _jax()
     x, t = network.data()
     inputs = jax.numpy.asarray(x), jax.numpy.asarray(t.astype("int32") if network.loss == "softmax" else t)
@@ -244,7 +244,7 @@ def loss(loss, shape):
 
 
 @CALL.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     """Parameters and rows lie on the device already."""
     jax = _jax()
     activation = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh}[network.activation]

@@ -14,7 +14,7 @@ from ..losses import scores_and_targets
 from ..mapped_rows import BATCH as ROWS_OF_BATCH
 from ..mapped_rows import NETWORK as OF_ROWS
 from ..mapped_rows import accuracy, open_rows
-from ..networks import ADAM_EPS, BETA1, BETA2, Network, flat
+from ..networks import ADAM_EPS, BETA1, BETA2, Perceptron, flat
 from ..row import Work
 from ._peer import Peer
 
@@ -38,7 +38,7 @@ OUT = PEER.form("numpy", "#0072B2", "s")
 class Net:
     """A network, its gradients, and the arrays in between; ``train`` does one step on the rows ``x`` and ``t``."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Perceptron) -> None:
         self.network = network
         self.weights, self.biases = network.parameters()
         batch, sizes = network.batch, network.sizes
@@ -144,7 +144,7 @@ def adam_step(p, g, m, v, scratch, rate: float, step: int) -> None:
 
 
 @OUT.does("step", "growth")
-def steps(network: Network) -> Work:
+def steps(network: Perceptron) -> Work:
     """Steps in NumPy, written to allocate nothing."""
     net = Net(network)
     x, t = network.data()
@@ -285,7 +285,7 @@ def squared_error(loss, shape):
 
 
 @OUT.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     """Into arrays made beforehand."""
     net, (x, _) = Net(network), network.data()
     return Work(lambda: net.forward(x), lambda: [net.outs[-1]])

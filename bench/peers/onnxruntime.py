@@ -5,7 +5,7 @@ import tempfile
 
 import numpy as np
 
-from ..networks import Network
+from ..networks import Perceptron
 from ..row import Work
 from ._peer import Peer, threads
 
@@ -14,7 +14,7 @@ SESSION = PEER.form("onnxruntime", "#999933", "v")
 
 
 @SESSION.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     """``run`` of a session with this process's threads, the names of input and output at hand."""
     import onnxruntime
 

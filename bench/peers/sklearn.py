@@ -13,7 +13,7 @@ from ..bench_many import Many, data
 from ..bench_many import work as work_of_many
 from ..bench_search import theirs
 from ..bench_sklearn import SEED, fit, fit_of
-from ..networks import Network, flat
+from ..networks import Perceptron, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer, threads
 
@@ -23,7 +23,7 @@ MOST_IN_A_POOL = 8  # networks of a call, of which the time of one is told
 TREES = PEER.form("scikit-learn trees", "#AA7700", "P", quick=False)
 
 
-def build(network: Network, **more: Any) -> Any:
+def build(network: Perceptron, **more: Any) -> Any:
     """The classifier, unfitted."""
     if network.loss == "mse" or network.optimizer != "sgd":
         raise Unsuitable("its classifier has no such loss; its regressor starts Adam from no given weights")
@@ -45,7 +45,7 @@ def build(network: Network, **more: Any) -> Any:
 
 
 @PLAIN.does("step")
-def steps(network: Network) -> Work:
+def steps(network: Perceptron) -> Work:
     """One ``partial_fit`` a step, from the network's first parameters."""
     net = build(network, shuffle=False)
     x, t = network.data()

@@ -22,7 +22,7 @@ from ..losses import scores_and_targets
 from ..mapped_rows import BATCH as ROWS_OF_BATCH
 from ..mapped_rows import NETWORK as OF_ROWS
 from ..mapped_rows import accuracy, open_rows
-from ..networks import Network, flat
+from ..networks import Perceptron, flat
 from ..row import Unsuitable, Work
 from ._peer import Peer, threads
 
@@ -55,7 +55,7 @@ def _torch() -> Any:
     return torch
 
 
-def build(network: Network) -> tuple[Any, Any, Callable]:
+def build(network: Perceptron) -> tuple[Any, Any, Callable]:
     """The modules with the network's first parameters, its optimizer, and its loss."""
     torch = _torch()
     kind = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[network.activation]
@@ -77,13 +77,13 @@ def build(network: Network) -> tuple[Any, Any, Callable]:
 
 
 @EAGER.does("step", "growth")
-def steps(network: Network) -> Work:
+def steps(network: Perceptron) -> Work:
     """Eager steps, the optimizer fused."""
     return _steps(network, *build(network))
 
 
 @COMPILED.does("step")
-def compiled_steps(network: Network) -> Work:
+def compiled_steps(network: Perceptron) -> Work:
     """Forward pass and loss are compiled, and their backward pass with them; the optimizer is a fused kernel."""
     if shutil.which("c++") is None and shutil.which("g++") is None:
         raise Unsuitable("needs a C++ compiler")
@@ -92,7 +92,7 @@ def compiled_steps(network: Network) -> Work:
     return _steps(network, net, optimizer, measure, compiled)
 
 
-def _steps(network: Network, net: Any, optimizer: Any, measure: Callable, loss_of: Callable | None = None) -> Work:
+def _steps(network: Perceptron, net: Any, optimizer: Any, measure: Callable, loss_of: Callable | None = None) -> Work:
     torch = _torch()
     x, t = map(torch.from_numpy, network.data())
 
@@ -289,7 +289,7 @@ def layer(layer: str, direction: str, shape: tuple, dtype: str) -> Work:
 
 
 @EAGER.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     """In inference mode."""
     torch = _torch()
     net, x = build(network)[0].eval(), torch.from_numpy(network.data()[0])

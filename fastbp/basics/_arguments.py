@@ -6,7 +6,7 @@ say what was expected, and show what came.
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -21,6 +21,13 @@ def shown(value: Any) -> str:
     """``value`` for a message, in one short line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def few(texts: Iterable[str], most: int = 8) -> str:
+    """The first ``most`` of them in one line, and how many more there are."""
+    texts = list(texts)
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f", and {more} more" if more > 0 else "")
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:

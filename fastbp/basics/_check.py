@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.basics._arguments import FLOATS
 from fastbp.kernels.row_losses import first_outside
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-FLOATS = (FLOAT32, FLOAT64)
+FLOAT32, FLOAT64 = FLOATS
 USUAL = (*FLOATS, np.dtype(np.intp))  # real, native, of at most 64 bits
 BOOL = np.dtype(np.bool_)
 

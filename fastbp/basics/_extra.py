@@ -11,7 +11,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parents[1]
 
 
-def needed(module: str, extra: str) -> Any:
+def import_extra(module: str, extra: str) -> Any:
     """Return ``module``, imported; ImportError that names the ``extra`` it comes with if it is not installed."""
     try:
         return importlib.import_module(module)

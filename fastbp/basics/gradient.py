@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-STEP = 1e-4  # the book's h: error about h**2 from the formula, eps / h from rounding
+SHIFT = 1e-4  # the book's h: error about h**2 from the formula, eps / h from rounding
 
 
 def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
@@ -40,13 +40,13 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.nd
     for index in np.ndindex(x.shape):
         value = x[index]
         try:
-            x[index] = float(value) + STEP
+            x[index] = float(value) + SHIFT
             above = _one_number(f(x))
-            x[index] = float(value) - STEP
+            x[index] = float(value) - SHIFT
             below = _one_number(f(x))
         finally:
             x[index] = value
-        grad[index] = (above - below) / (2 * STEP)
+        grad[index] = (above - below) / (2 * SHIFT)
     return grad
 
 
@@ -56,7 +56,7 @@ def _check(f, x):
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x must be an array of floats, got {type(x).__name__}")
     if x.dtype.kind != "f" or x.dtype.itemsize < 4:
-        raise TypeError(f"x must be float32 or float64 to hold x + {STEP:g}, got {x.dtype}")
+        raise TypeError(f"x must be float32 or float64 to hold x + {SHIFT:g}, got {x.dtype}")
     if not x.flags.writeable:
         raise ValueError("x must be writable, since its entries are varied in place, got a read-only array")
 

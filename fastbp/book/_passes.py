@@ -18,7 +18,7 @@ from fastbp.basics._address import address_of
 from fastbp.basics._attributes import recalls
 from fastbp.basics._claim import Claim
 from fastbp.basics._pin import pin
-from fastbp.book.layers import IN_NETWORKS, LOSSES
+from fastbp.book.layers import IN_NETWORKS, LOSSES_OF_NETWORKS
 from fastbp.kernels import program
 from fastbp.kernels.entry_program import looking_at
 from fastbp.kernels.gemm import NOTHING
@@ -63,7 +63,7 @@ class Held:
     @classmethod
     def of(cls, layers: Sequence[Any], loss: Any) -> Held | None:
         """None where a layer is another than the book's, or has arrays that a program cannot take as they are."""
-        if type(loss) not in LOSSES or any(type(layer) not in IN_NETWORKS for layer in layers):
+        if type(loss) not in LOSSES_OF_NETWORKS or any(type(layer) not in IN_NETWORKS for layer in layers):
             return None
         if not layers or not layers[0].parameters:  # by which samples get a type
             return None

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.activations import Relu, Sigmoid
 from fastbp.basics import _check, _team
+from fastbp.basics._attributes import derived
 from fastbp.book import functions
 from fastbp.book.functions import *  # noqa: F403 (as scripts that say import * get it from the book's module)
 from fastbp.book.util import col2im, im2col
@@ -130,8 +131,8 @@ class Pooling(pooling.MaxPooling):
     def __init__(self, pool_h: int, pool_w: int, stride: int = 2, pad: int = 0) -> None:
         super().__init__(pool_h, pool_w, stride, pad)
 
-    @property
-    def arg_max(self) -> np.ndarray | None:  # type: ignore[override]
+    @derived
+    def arg_max(self) -> np.ndarray | None:
         """Which number of its window was the largest, by image, place and channel, (N OH OW C,); None at first."""
         places = self._last[1]
         return None if places is None else places.transpose(0, 2, 3, 1).reshape(-1).astype(np.intp)
@@ -139,5 +140,5 @@ class Pooling(pooling.MaxPooling):
 
 IN_NETWORKS = (Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu, Sigmoid)
 """What the book's networks are made of."""
-LOSSES = (SoftmaxWithLoss,)
+LOSSES_OF_NETWORKS = (SoftmaxWithLoss,)
 """What they end with."""

@@ -14,7 +14,7 @@ from fastbp.book.layers import Affine, Relu, Sigmoid
 
 __all__ = ["MultiLayerNet"]
 
-ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
+ACTIVATION_CLASSES = {"sigmoid": Sigmoid, "relu": Relu}
 GAINS = {"relu": 2.0, "he": 2.0, "sigmoid": 1.0, "xavier": 1.0}  # variance of the weights times the inputs of a unit
 
 
@@ -66,7 +66,7 @@ class MultiLayerNet(BookNetwork):
         self.output_size = integer("output_size", output_size, 1)
         self.hidden_layer_num = len(self.hidden_size_list)
         self.weight_decay_lambda = real("weight_decay_lambda", weight_decay_lambda, 0)
-        self.activation = choice("activation", activation, ACTIVATIONS)
+        self.activation = choice("activation", activation, ACTIVATION_CLASSES)
         self._draw_all(weight_init_std)
         self.layers: OrderedDict[str, Any] = OrderedDict()
         for n in range(1, self.hidden_layer_num + 2):
@@ -86,7 +86,7 @@ class MultiLayerNet(BookNetwork):
 
     def _between(self, n: int) -> Iterator[tuple[str, Any]]:
         """The layers after the affine one of hidden layer ``n``, with their names."""
-        yield f"Activation_function{n}", ACTIVATIONS[self.activation]()
+        yield f"Activation_function{n}", ACTIVATION_CLASSES[self.activation]()
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the mean loss of samples ``x`` with labels or one-hot rows ``t``, and what weight decay adds to it."""

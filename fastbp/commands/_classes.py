@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.commands._words import in_a_line
 
 MOST_ROWS = 30  # of the table
@@ -21,7 +21,7 @@ def class_measures(encoded: np.ndarray, found: np.ndarray, shares: np.ndarray, v
     ``roc_auc``, of two classes that both occur, is the probability that a sample of the second has more of its share
     than one of the first. What would be divided by nothing is 0. Raises ImportError without scikit-learn.
     """
-    metrics = needed("sklearn.metrics", "sklearn")
+    metrics = import_extra("sklearn.metrics", "sklearn")
     numbers = np.arange(len(values))
     columns = metrics.precision_recall_fscore_support(encoded, found, labels=numbers, zero_division=0)
     names = "precision", "recall", "f1", "samples"

@@ -114,7 +114,7 @@ def _listed(defaults: Mapping[str, float]) -> str:
     return ", ".join(f"{value} for {name}" for name, value in defaults.items())
 
 
-def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+def complete(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options' ``values`` with the defaults that depend on others. CommandError for what does not go together."""
     values = dict(values)
     for name in FIXED:

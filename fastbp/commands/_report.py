@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.commands import CommandError
 from fastbp.commands._options import STDOUT
 from fastbp.commands._words import in_a_line
@@ -52,6 +52,6 @@ def check_picture(path: str | None) -> None:
     To be asked before long work, whose result would be lost.
     """
     if path:
-        kinds = needed("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
+        kinds = import_extra("matplotlib.figure", "plot").Figure().canvas.get_supported_filetypes()
         if path.rpartition(".")[2].lower() not in kinds:
             raise CommandError(f"--plot {path}: the name must end in .{', .'.join(sorted(kinds))}", 2)

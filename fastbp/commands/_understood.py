@@ -1,20 +1,18 @@
 """What a command made of its data, before it trains on them: for people, and for programs."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from fastbp.basics._arguments import few
 from fastbp.tables._features import TableFeatures
 from fastbp.tables._model import Model
 from fastbp.tables._prepare import Prepared
 from fastbp.tables._samples import Samples
 from fastbp.tables._targets import Classes
 
-SHOWN = 8  # columns and classes of many
 
-
-def understood(model: Model, samples: Samples, data: Prepared) -> dict[str, Any]:
+def describe(model: Model, samples: Samples, data: Prepared) -> dict[str, Any]:
     """The samples, how their columns and the target are taken, and the split."""
     return {
         "rows": len(samples),
@@ -60,7 +58,7 @@ def lines(data: str, told: dict[str, Any], asked: bool) -> list[str]:
     features, validation = told["features"], told["validation"]
     split = f"{told['training']} to train on, " + (f"{validation} for validation" if validation else "no validation")
     stratified = ", of each class its share" if validation and told["target"]["kind"] == "classes" else ""
-    left_out = [f"left out  {_few(features['left_out'])}"] if features.get("left_out") else []
+    left_out = [f"left out  {few(features['left_out'])}"] if features.get("left_out") else []
     return [
         f"rows      {told['rows']} of {data}{without}",
         *_input_lines(told["inputs"], features),
@@ -75,11 +73,11 @@ def _input_lines(n_inputs: int, features: dict[str, Any]) -> list[str]:
         return [f"inputs    {n_inputs} numbers a sample, of shape {tuple(features['shape'])}, {features['taken']}"]
     kinds = []
     if features["numbers"]:
-        kinds.append(f"numbers     {_few(features['numbers'])}")
+        kinds.append(f"numbers     {few(features['numbers'])}")
     if features["dates"]:
-        kinds.append(f"dates       {_few(features['dates'])}: year, month, day of week")
+        kinds.append(f"dates       {few(features['dates'])}: year, month, day of week")
     if features["categories"]:
-        kinds.append(f"categories  {_few(f'{name} ({n})' for name, n in features['categories'].items())}")
+        kinds.append(f"categories  {few(f'{name} ({n})' for name, n in features['categories'].items())}")
     return [f"inputs    {n_inputs}, from", *("  " + kind for kind in kinds)]
 
 
@@ -87,13 +85,8 @@ def _target_line(target: dict[str, Any], asked: bool) -> str:
     if target["kind"] == "classes":
         classes = target["classes"]
         hint = "; --loss mse takes them as numbers" if target["whole"] and not asked else ""
-        return f"{target['name']}, {len(classes)} classes: {_few(f'{c} ({n})' for c, n in classes.items())}{hint}"
+        return f"{target['name']}, {len(classes)} classes: {few(f'{c} ({n})' for c, n in classes.items())}{hint}"
     what = f"{target['name']}, numbers from {target['least']:g} to {target['most']:g}"
     if target["whole"] and target["different"] and not asked:
         what += f", {target['different']} of them different; --loss softmax takes them as classes"
     return what
-
-
-def _few(texts: Iterable[str]) -> str:
-    texts = list(texts)
-    return ", ".join(texts[:SHOWN]) + (f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")

@@ -103,7 +103,7 @@ def measure(path: str, *, full: bool = False, only: str = "") -> None:
 
     from fastbp.bench import results
 
-    suite = Path(str(importlib.util.find_spec("fastbp.bench").origin)).parent  # type: ignore[union-attr]
+    suite = Path(results.__file__).parent
     command = [sys.executable, "-m", "pytest", "-s", "--benchmark-quiet", str(suite)]
     command += [f"--benchmark-storage=file://{Path(path).parent}"]  # else it makes a folder where we are
     command += [f"--only={only}", f"--benchmark-json={path}", *["--full"] * full]

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbp import Sequential
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
 from fastbp.commands._model import add_model_argument
@@ -65,7 +65,7 @@ def run(options: Options) -> None:
     model = load_model(options.model)
     suffix = SUFFIXES[options.format]
     path = options.output or types.output(str(Path(options.model).with_suffix(suffix)))
-    net, interface = exported(model)
+    net, interface = take_apart(model)
     try:
         if isinstance(model, EnsembleModel):
             _write_ensemble(model.ensemble, options.format, path, interface)
@@ -100,7 +100,7 @@ def _write_ensemble(ensemble: Ensemble, form: str, path: str, interface: Interfa
         raise CommandError(f"--format torch takes one network, and the model is an ensemble of {len(nets)}", 2)
 
 
-def exported(model: Model) -> tuple[Sequential, Interface]:
+def take_apart(model: Model) -> tuple[Sequential, Interface]:
     """The network, and what it takes and gives in the units of the data and under their names."""
     net, targets = copy.deepcopy(model.net), model.targets
     outputs = None
@@ -129,7 +129,7 @@ def _write_state_dict(net: Sequential, path: str, interface: Interface) -> None:
 
     A scale goes into the first layer's weights, where it costs no digits.
     """
-    torch = needed("torch", "torch")
+    torch = import_extra("torch", "torch")
     if net.scale != 1:
         name, first = next(iter(net.layers.items()))
         scaled = first.with_scaled_inputs(net.scale)

@@ -27,7 +27,7 @@ examples:
   fastbp gradcheck --layers 8 16 1 --loss mse
   fastbp gradcheck iris.safetensors
 """
-STEP = 1e-6  # error about STEP**2 from the formula, 1e-16 / STEP from rounding; few kinks of relu lie so near
+SHIFT = 1e-6  # error about SHIFT**2 from the formula, 1e-16 / SHIFT from rounding; few kinks of relu lie so near
 LIMIT = 1e-6
 
 
@@ -63,7 +63,7 @@ def run(options: Options) -> None:
     net = _network(options)
     n_inputs, n_outputs = net.n_inputs, net.n_outputs
     x = rng.standard_normal((options.samples, n_inputs))
-    found = checked(net, x, _targets(net, options.samples, n_outputs, rng), options.entries, rng)
+    found = compare_gradients(net, x, _targets(net, options.samples, n_outputs, rng), options.entries, rng)
     print(f"{'parameter':<10}{'shape':<14}{'entries':>8}{'largest':>12}{'error':>12}")
     for name, (entries, largest, error) in found.items():
         shape = " x ".join(map(str, net.params[name].shape))
@@ -102,7 +102,7 @@ def _targets(net: Sequential, n: int, n_outputs: int, rng: np.random.Generator) 
     return rng.standard_normal((n, n_outputs))
 
 
-def checked(
+def compare_gradients(
     net: Sequential, x: np.ndarray, t: np.ndarray, entries: int, rng: np.random.Generator
 ) -> dict[str, tuple[int, float, float]]:
     """For each parameter: how many entries were checked, its largest gradient, and the error."""
@@ -115,12 +115,12 @@ def checked(
         by_differences = np.empty(len(places))
         for n, place in enumerate(places):
             value = numbers[place]
-            numbers[place] = value + STEP
+            numbers[place] = value + SHIFT
             above = float(net._trained_loss(x, t))
-            numbers[place] = value - STEP
+            numbers[place] = value - SHIFT
             below = float(net._trained_loss(x, t))
             numbers[place] = value
-            by_differences[n] = (above - below) / (2 * STEP)
+            by_differences[n] = (above - below) / (2 * SHIFT)
         largest = float(np.abs(gradient).max())
         difference = float(np.abs(gradient[places] - by_differences).max())
         found[name] = len(places), largest, difference / max(largest, LIMIT)

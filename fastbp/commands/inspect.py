@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastbp import Sequential
+from fastbp.basics._arguments import few
 from fastbp.commands import _options as types
 from fastbp.commands._model import add_model_argument
 from fastbp.commands._report import write_report
@@ -19,7 +20,6 @@ examples:
   fastbp inspect iris.safetensors
   fastbp inspect iris.safetensors --json -
 """
-SHOWN = 8  # columns and classes of many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def _features(model: Model) -> list[str]:
             else f"{part_of(column)}{column['name']!r} (mean {column['mean']:.4g}, std {column['std']:.4g})"
             for column in features.columns
         ]
-        return [f"columns   {_few(columns)}", f"missing   {'filled in' if features.fill else 'an error'}"]
+        return [f"columns   {few(columns)}", f"missing   {'filled in' if features.fill else 'an error'}"]
     how = "standardised column by column" if features.mean else f"times {features.scale:.6g}"
     return [f"inputs    arrays of {features.n_inputs} numbers a sample, {how}"]
 
@@ -67,14 +67,14 @@ def _features(model: Model) -> list[str]:
 def _targets(model: Model) -> list[str]:
     targets = model.targets
     if isinstance(targets, Classes):
-        return [f"target    {targets.name!r}, one of {_few(list(map(repr, targets.values)))}"]
+        return [f"target    {targets.name!r}, one of {few(map(repr, targets.values))}"]
     return [f"target    {targets.name!r}, {targets.n_outputs} number{'s' * (targets.n_outputs > 1)}"]
 
 
 def _weighed(weights: list[float]) -> str:
     if len(set(weights)) == 1:
         return "each of the same weight"
-    return f"of weights {_few([f'{weight:.4g}' for weight in weights])}"
+    return f"of weights {few(f'{weight:.4g}' for weight in weights)}"
 
 
 def _state(kept: Kept) -> list[str]:
@@ -85,10 +85,6 @@ def _state(kept: Kept) -> list[str]:
     return [
         f"training  stopped after step {state.step}, {epochs} epochs of {state.n_samples} samples, seed {state.seed}"
     ]
-
-
-def _few(texts: list[str]) -> str:
-    return ", ".join(texts[:SHOWN]) + (f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
 
 
 def _report(kept: Kept, model: Model) -> dict[str, Any]:

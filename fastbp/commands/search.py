@@ -30,7 +30,7 @@ from fastbp.commands._data import add_data_options, read_samples
 from fastbp.commands._network import (
     add_network_options,
     batch_size,
-    completed,
+    complete,
     fit_settings,
     new_network,
     settings_of_all,
@@ -80,7 +80,7 @@ class Options(PreparationOptions):
 
     def candidate(self, values: Mapping[str, Any]) -> "Options":
         """These options with those of a candidate, and nothing open."""
-        return Options.of(completed({**self.given, **values}))
+        return Options.of(complete({**self.given, **values}))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

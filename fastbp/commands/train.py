@@ -25,14 +25,14 @@ from fastbp.commands._ensemble import check_goes, new_ensemble, train_ensemble
 from fastbp.commands._network import (
     add_network_options,
     batch_size,
-    completed,
+    complete,
     fit_settings,
     new_network,
 )
 from fastbp.commands._preparation import PreparationOptions, add_preparation_options
 from fastbp.commands._progress import Progress, totals_of
 from fastbp.commands._report import check_picture, tell, write_picture, write_report
-from fastbp.commands._understood import lines, understood
+from fastbp.commands._understood import describe, lines
 from fastbp.commands._words import in_a_line
 from fastbp.tables._ensemble_model import EnsembleModel
 from fastbp.tables._errors import LossError
@@ -78,7 +78,7 @@ class Options(PreparationOptions):
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Options":
         """As for other commands, after the defaults that depend on other options."""
-        return super().of(completed(values))
+        return super().of(complete(values))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +142,7 @@ def _run(options: Options, comm: Any, ranks: Alone) -> None:
     if options.save:
         model.check_room()
     settings = fit_settings(options) | {"resume": state, "comm": comm, "sync_every": options.sync_every or 1}
-    told = understood(model, samples, data)
+    told = describe(model, samples, data)
     if options.data not in SETS and options.json != types.STDOUT:
         told_lines = lines(options.data, told, asked=options.loss is not None)
         print(*map(in_a_line, told_lines), sep="\n", flush=True)

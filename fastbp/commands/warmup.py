@@ -40,7 +40,7 @@ from fastbp.optimizers import Optimizer
 from fastbp.programs._feed import Rows
 from fastbp.programs._program import Program
 from fastbp.programs._slices import LEAST_SLICES, SLICE_BYTES
-from fastbp.training._samples import Samples
+from fastbp.training._dense_rows import DenseRows
 
 EXAMPLES = """\
 examples:
@@ -127,7 +127,7 @@ def _ranks(x: np.ndarray) -> None:
     """What processes that train together compute beside what one does."""
     net = Sequential([_affine(x)])
     binding, t = net._binding(), np.zeros(len(x), int)
-    feed = Rows(Samples("x", x, 1.0), t, x[:0, 0], sliceable=False)
+    feed = Rows(DenseRows("x", x, 1.0), t, x[:0, 0], sliceable=False)
     Program(binding, feed, binding.loss, None, len(x)).share(np.arange(2), len(x), 0, 0)
     add_in_order(_team.address(), x[0].copy(), x.copy(), 1)
 

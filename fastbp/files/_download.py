@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.files.idx import DatasetError
 
 # Each data set's place, and the SHA-256 of its files as their authors published them.
@@ -32,7 +32,7 @@ def fetched(name: str) -> Path:
     Raises DatasetError where there is no network or a file is not the published one, ImportError where pooch is not
     installed.
     """
-    pooch = needed("pooch", "data")
+    pooch = import_extra("pooch", "data")
     folder = Path(pooch.os_cache("fastbp")) / name
     hashes = {file: f"sha256:{digest}" for file, digest in SHA256[name].items()}
     store = pooch.create(folder, SOURCES[name], registry=hashes)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.basics import _check
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.files._files import write_whole
 from fastbp.files._interface import PLAIN, Interface
 from fastbp.files._source import hex_number
@@ -131,7 +131,7 @@ def to_onnx(
     nets: Sequence[Network], weights: Sequence[float], path: str | os.PathLike, interface: Interface = PLAIN
 ) -> None:
     """Write them as a graph of ONNX, with inputs and outputs as ``interface`` has them; see ``Ensemble``."""
-    needed("onnx", "onnx")
+    import_extra("onnx", "onnx")
     from onnx import helper, numpy_helper
 
     _fields(nets)

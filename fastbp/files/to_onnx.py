@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastbp.basics import _check
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.basics._warn import warn
 from fastbp.files._files import write_whole
 from fastbp.files._interface import PLAIN, Interface, Unit
@@ -31,7 +31,7 @@ def to_onnx(net: Network, path: str | os.PathLike, probabilities: bool = False, 
 
 def write_model(path: str | os.PathLike, graph: Any, interface: Interface = PLAIN) -> None:
     """Write a graph with what else a file of ONNX has."""
-    onnx = needed("onnx", "onnx")
+    onnx = import_extra("onnx", "onnx")
     from onnx import helper
 
     model = helper.make_model(
@@ -45,7 +45,7 @@ def write_model(path: str | os.PathLike, graph: Any, interface: Interface = PLAI
 
 def graph_of(net: Network, probabilities: bool, interface: Interface = PLAIN) -> Any:
     """The graph of ``net``: from ``x`` to ``scores``, and to ``probabilities`` if asked for."""
-    needed("onnx", "onnx")
+    import_extra("onnx", "onnx")
     from onnx import helper, numpy_helper
 
     nodes: list[Any] = []

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
-from fastbp.basics._extra import needed
-from fastbp.basics._tensor import as_array
+from fastbp.basics._extra import import_extra
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.files.architecture import LAYERS, known
 from fastbp.layers._layer import Numbering
 from fastbp.network import Network
@@ -21,7 +21,7 @@ from fastbp.network import Network
 
 def to_torch(net: Network) -> Any:
     """The network in PyTorch, with copies of the arrays; see ``Sequential.to_torch``."""
-    torch = needed("torch", "torch")
+    torch = import_extra("torch", "torch")
     for layer in net.layers.values():
         known(layer, LAYERS)
     modules: dict[str, Any] = {}
@@ -54,7 +54,7 @@ def load_state_dict(net: Network, state: Mapping[str, ArrayLike]) -> None:
         missing = [name for name in own if name not in state]
         unknown = [name for name in state if name not in own and name not in unused]
         raise ValueError(f"state must have the names {list(own)}: it lacks {missing}, and has {unknown}")
-    given = {name: as_array(name, value) for name, value in state.items() if name in own}
+    given = {name: array_of_tensor(name, value) for name, value in state.items() if name in own}
     for name, array in given.items():
         _check.same_shape(name, array, _turned(own[name]).shape, "the parameter")
     for name, array in given.items():

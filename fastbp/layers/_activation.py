@@ -67,10 +67,10 @@ class Activation(Layer):
         if out is None:
             x, dtype = _check.operand("x", x)
             out = _check.of_type(forward(_team.address, x, float(number)), dtype)
-        self._remember(x, out)  # type: ignore[arg-type]
+        self._remember(x, out)
         return out
 
-    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
+    def _remember(self, x: Any, out: np.ndarray) -> None:
         self.out = out
 
     def _remembered(self) -> np.ndarray | None:
@@ -117,7 +117,7 @@ class OfInput(Activation):
     remembers = ("x", "out")
     x: np.ndarray | None = None
 
-    def _remember(self, x: np.ndarray, out: np.ndarray) -> None:
+    def _remember(self, x: Any, out: np.ndarray) -> None:
         self.x, self.out = x.view(), out  # whose shape nobody else sets
 
     def _remembered(self) -> np.ndarray | None:

@@ -8,13 +8,14 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check, _team
 from fastbp.basics._arguments import shown
-from fastbp.basics._attributes import left, remembered
-from fastbp.basics._tensor import as_array
+from fastbp.basics._attributes import derived, left, remembered
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import instructions as of
 from fastbp.kernels.affine import affine_backward, affine_forward, affine_gradients
 from fastbp.kernels.entry import Entry
 from fastbp.kernels.gemm import LINEAR, NOTHING
 from fastbp.layers._layer import Layer
+from fastbp.layers._weighted import Weighted
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 
@@ -24,7 +25,7 @@ GRADIENTS = Entry(affine_gradients, "NO NI IO' O=None -> IO O")
 BACKWARD_OF_ANY_WIDTH = Entry(affine_backward, "NO NJ IO' O=None -> NI JO O")
 
 
-class Affine(Layer):
+class Affine(Weighted):
     """``x W + b`` as a layer.
 
     The parameters are kept by reference: what is written into them in place counts at the next call. In a network every
@@ -54,7 +55,6 @@ class Affine(Layer):
         The gradient of ``b``: the sum of the rows of ``dout`` whatever the shape of ``b``, as in the book.
     """
 
-    parameters = ("W", "b")
     remembers = ("_last",)
     flattens_images = True
     torch = "Linear", {"weight": "W", "bias": "b"}
@@ -194,11 +194,6 @@ class Affine(Layer):
         """One with as many outputs, whose weights are 0.1."""
         return cls(np.full((n, n), 0.1, dtype), np.zeros(n, dtype))
 
-    def checked(self) -> tuple[np.ndarray | None, ...]:
-        """``W`` (I, O) and ``b`` (O,) or None, as they are now; see ``checked_parameters``."""
-        W, b = self.checked_parameters()
-        return W, b if b.size else None
-
     @property
     def n_inputs(self) -> int:
         """Numbers in an input sample, as many as ``W`` has rows."""
@@ -253,8 +248,8 @@ class Affine(Layer):
         p.on_backward(self, backward)
         return Operand(y, (n_outputs,))
 
-    @property
-    def numpy(self) -> str:  # type: ignore[override]
+    @derived
+    def numpy(self) -> str:
         """The product, with the bias where there is one."""
         return "x @ W" if self.b is None else "x @ W + b"
 
@@ -269,7 +264,8 @@ class Affine(Layer):
     @classmethod
     def from_module(cls, module: Any) -> Layer:
         """From a Linear: a view of its weights, transposed."""
-        return cls(as_array("weight", module.weight).T, None if module.bias is None else as_array("bias", module.bias))
+        bias = module.bias
+        return cls(array_of_tensor("weight", module.weight).T, None if bias is None else array_of_tensor("bias", bias))
 
     def checked_parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """``W`` (I, O) and ``b`` (O,) as they are now, in arrays of their own; b has no elements where there is none.

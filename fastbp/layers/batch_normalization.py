@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._attributes import setting
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import channels as of_images
 from fastbp.kernels import normalization as of
 from fastbp.kernels.channels import normalize_channels, normalize_channels_back, normalize_channels_by
@@ -267,12 +267,12 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
 
         A prediction goes by the running statistics.
         """
-        gamma, beta, *running = self._taken("beta", *self.buffers)
+        gamma, beta, mean, var = self._taken("beta", *self.buffers)
         columns, at_gamma, at_beta = len(gamma), p.place_of(gamma), p.place_of(beta)
         y, z = p.buffer((self, "y"), x.columns), p.buffer((self, "z"), x.columns)
         by_channel = is_by_channel(x.shape, columns)
         of_image = p.rows, columns, x.columns // columns
-        statistics, at_running = p.array((self, "statistics"), (STATISTICS, columns)), [p.keep(a) for a in running]
+        statistics, at_running = p.array((self, "statistics"), (STATISTICS, columns)), (p.keep(mean), p.keep(var))
         written, shape = (statistics, z, y), (p.rows, columns)
         if p.predicts and by_channel:
             given = x.address, at_gamma, at_beta, *at_running, statistics, y
@@ -281,13 +281,13 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         if p.predicts:
             p.emit(of.RunningNormalization(x.address, at_gamma, at_beta, *at_running, *written, *shape, self.eps))
             return Operand(y, x.shape)
-        given = x.address, at_gamma, at_beta, *written
+        of_batch = x.address, at_gamma, at_beta, *written
         if by_channel:
             partial = NOTHING
-            p.emit(of_images.ChannelNormalization(*given, *of_image, self.eps))
+            p.emit(of_images.ChannelNormalization(*of_batch, *of_image, self.eps))
         else:
             partial = self._partial(p, columns)
-            p.emit(of.BatchNormalization(*given, *shape, self.eps, partial))
+            p.emit(of.BatchNormalization(*of_batch, *shape, self.eps, partial))
 
         def backward(dy: int, wanted: bool) -> int:
             dgamma, dbeta = self._targets(p, gamma, beta)
@@ -341,7 +341,7 @@ shape = (-1,) + (1,) * (x.ndim - 2) if len(gamma) == x.shape[1] else x.shape[1:]
         if missing or module.momentum is None:
             missing = missing or ["momentum"]
             raise TypeError(f"{module!r} has no {' and '.join(missing)}, which BatchNormalization needs")
-        copies = {name: np.array(as_array(name, array)) for name, array in arrays.items()}
+        copies = {name: np.array(array_of_tensor(name, array)) for name, array in arrays.items()}
         return cls(**copies, momentum=round(1 - module.momentum, 15), eps=module.eps)
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from fastbp.basics import _check, _team
 from fastbp.basics._address import address_of
 from fastbp.basics._arguments import shown
 from fastbp.basics._attributes import left, remembered, setting
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import convolution as of
 from fastbp.kernels.convolution import correlate, gradient_of_filters
 from fastbp.kernels.convolution_plan import Shape, elements_of_parts, forward, input_gradient, weight_gradient
@@ -30,13 +30,14 @@ from fastbp.layers._images import (
     window_on,
 )
 from fastbp.layers._layer import Layer
+from fastbp.layers._weighted import Weighted
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import NO_EPILOGUE, Operand
 
 PLAIN = LINEAR, NOTHING
 
 
-class Convolution(Layer):
+class Convolution(Weighted):
     """Images times filters at each place, plus a bias: the book's layer, ``torch.nn.Conv2d``.
 
     ``y[n, f, i, j] = b[f] + sum over c, k, l of W[f, c, k, l] x[n, c, stride i + k - pad, stride j + l - pad]``, where
@@ -64,7 +65,6 @@ class Convolution(Layer):
         The gradient of ``b``.
     """
 
-    parameters = ("W", "b")
     remembers = ("_last",)
     takes_images = True
 
@@ -196,12 +196,8 @@ stride, pad = int(stride), int(pad)
         if channels != W.shape[1]:
             raise ValueError(f"W of shape {W.shape} is for images of {W.shape[1]} channels, got {channels}")
         window_on(image, W.shape[2:], self.pad, "a filter")
-        return Shape(channels, height, width, W.shape[0], *W.shape[2:], self.stride, self.pad)
-
-    def checked(self) -> tuple[np.ndarray | None, ...]:
-        """``W`` (F, C, KH, KW) and ``b`` (F,) or None, as they are now; see ``checked_parameters``."""
-        W, b = self.checked_parameters()
-        return W, b if b.size else None
+        n_filters, _, filter_h, filter_w = W.shape
+        return Shape(channels, height, width, n_filters, filter_h, filter_w, self.stride, self.pad)
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """(F, OH, OW), for images (C, H, W)."""
@@ -243,7 +239,7 @@ stride, pad = int(stride), int(pad)
             gradients = place(own_W), place(own_b) if own_b.size else NOTHING
             how = p.adds, p.fused_step
             if not wanted and (pooled := _behind_pooling(p, dy, shape)) is not None:
-                plan, *behind = pooled
+                plan, behind = pooled[0], pooled[1:]
                 room = p.keep_as(said, plan), p.array((self, "sums"), (elements_of_pooled_parts(plan, p.most_rows),))
                 p.emit(PooledWeightGradient(x.address, *behind, *gradients, n_images, *room, *how))
             else:
@@ -276,8 +272,8 @@ stride, pad = int(stride), int(pad)
         plain = module.groups == 1 and as_one(module, "dilation") == 1 and module.padding_mode == "zeros"
         if not plain or isinstance(module.padding, str):
             raise TypeError(f"{module!r} has groups, dilation or padding that Convolution does not have")
-        bias = None if module.bias is None else as_array("bias", module.bias)
-        return cls(as_array("weight", module.weight), bias, as_one(module, "stride"), as_one(module, "padding"))
+        bias = None if module.bias is None else array_of_tensor("bias", module.bias)
+        return cls(array_of_tensor("weight", module.weight), bias, as_one(module, "stride"), as_one(module, "padding"))
 
     def __repr__(self) -> str:
         bias = "" if self.b is not None else ", without bias"

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
 from fastbp.basics._attributes import setting
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import normalization as of
 from fastbp.kernels.normalization import layer_normalization, layer_normalization_back
 from fastbp.layers._columns import ColumnLayer
@@ -131,7 +131,7 @@ z = x - x.mean(axis=-1, keepdims=True)
         """From a LayerNorm over one dimension; TypeError for more, and for one without weight or bias."""
         if len(module.normalized_shape) != 1 or module.weight is None or module.bias is None:
             raise TypeError(f"{module!r} must be of one dimension, with weight and bias, to be a LayerNormalization")
-        gamma, beta = (np.array(as_array(name, getattr(module, name))) for name in ("weight", "bias"))
+        gamma, beta = (np.array(array_of_tensor(name, getattr(module, name))) for name in ("weight", "bias"))
         return cls(gamma, beta, module.eps)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
-from fastbp.basics._attributes import left, setting
+from fastbp.basics._attributes import derived, left, setting
 from fastbp.kernels import activations as kernels
 from fastbp.kernels.entry import Entry
 from fastbp.kernels.leaky_relu import leaky_relu_backward, leaky_relu_forward
@@ -110,13 +110,13 @@ class LeakyRelu(Activation):
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = slope
 
-    @property
-    def number(self) -> float:  # type: ignore[override]
+    @derived
+    def number(self) -> float:
         """What the kernels take beside the elements: ``slope``."""
         return self.slope
 
-    @property
-    def of_output(self) -> bool:  # type: ignore[override]
+    @derived
+    def of_output(self) -> bool:
         """Whether the sign of the output is that of ``x``, so that the derivative follows from it."""
         return self.slope >= 0  # then the output has the sign of x
 

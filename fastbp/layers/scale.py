@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _check, _team
-from fastbp.basics._tensor import as_array
+from fastbp.basics._tensor import array_of_tensor
 from fastbp.kernels import columns as of
 from fastbp.kernels.columns import scale_columns, scale_columns_back
 from fastbp.layers._columns import ColumnLayer
@@ -125,7 +125,7 @@ class Scale(ColumnLayer):
     @classmethod
     def from_module(cls, module: Any) -> Layer:
         """From such a module, with copies of its arrays."""
-        factor, shift = (np.array(as_array(name, getattr(module, name))) for name in ("factor", "shift"))
+        factor, shift = (np.array(array_of_tensor(name, getattr(module, name))) for name in ("factor", "shift"))
         return cls(factor, shift, bool(module.trained))
 
     def __repr__(self) -> str:

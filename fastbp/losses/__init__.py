@@ -12,7 +12,7 @@ import numpy as np
 
 from fastbp.activations import Sigmoid
 from fastbp.basics import _arguments, _check
-from fastbp.basics._attributes import setting
+from fastbp.basics._attributes import derived, setting
 from fastbp.kernels import element_losses as kernels
 from fastbp.losses._element_loss import ElementLoss
 from fastbp.losses._loss import PROBABILITIES, Loss
@@ -165,8 +165,8 @@ class Huber(ElementLoss):
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = delta
 
-    @property
-    def number(self) -> float:  # type: ignore[override]
+    @derived
+    def number(self) -> float:
         """What the kernels take: ``delta``."""
         return self.delta
 

@@ -20,6 +20,7 @@ from fastbp.programs._operand import Operand
 from fastbp.programs._slices import Cuttable, lower_batch, rows_of_slice
 
 ALL_ROWS = np.zeros(0, np.int64)
+ONE_SAMPLE = np.zeros(1, np.int64)  # as the order of samples in a program that is an update alone, which has none
 _COMPILED: set[tuple[str, np.dtype]] = set()  # which of ``train`` and ``take_share`` are, for which types
 
 

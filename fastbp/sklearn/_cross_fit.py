@@ -15,7 +15,7 @@ from sklearn.utils.validation import _num_samples
 from fastbp.basics import _arguments
 from fastbp.basics._warn import ToldOnce
 from fastbp.sklearn._folds import checked_splits
-from fastbp.sklearn._sparse import checked
+from fastbp.sklearn._sparse import check_sparse
 from fastbp.sklearn._trials import check_params, network_of, run, without_seed
 
 METHODS = "predict", "predict_proba", "predict_log_proba"
@@ -79,7 +79,7 @@ def cross_fit(
         threads = _arguments.integer("threads", threads, 1)
     network_of(estimator)
     check_params(params or {})
-    X, y = indexable(checked(X), y)
+    X, y = indexable(check_sparse(X), y)
     if y is None:
         raise ValueError("y must be the targets of the samples, got None")
     if not hasattr(estimator, method):

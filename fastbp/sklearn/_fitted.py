@@ -12,11 +12,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastbp.basics._progress import told_if
 from fastbp.ensemble import Ensemble
 from fastbp.sequential import Sequential
-from fastbp.sklearn._network import Network
-from fastbp.sklearn._sparse import checked
+from fastbp.sklearn._network import EstimatorNetwork
+from fastbp.sklearn._sparse import check_sparse
 
 # The word for a network's loss, by what scikit-learn calls the output activation.
-LOSSES = {"softmax": "softmax", "logistic": "sigmoid", "identity": "mse"}
+LOSS_OF_OUTPUT = {"softmax": "softmax", "logistic": "sigmoid", "identity": "mse"}
 
 
 # What a method tells of kernels that it compiles, where the user asked to be told.
@@ -57,13 +57,13 @@ class Fitted(BaseEstimator):
                 f"an ensemble of {len(self.estimators_)} networks cannot become one network: use to_ensemble(), or "
                 "estimators_[k].to_network() for a member"
             )
-        if self.out_activation_ not in LOSSES:
+        if self.out_activation_ not in LOSS_OF_OUTPUT:
             raise ValueError(
                 "loss='poisson' cannot become a network: its predictions are exp of the scores, which no layer of "
                 "fastbp is"
             )
         network = self._network()
-        return network.sequential(0.0, network.dtype, LOSSES[self.out_activation_])
+        return network.sequential(0.0, network.dtype, LOSS_OF_OUTPUT[self.out_activation_])
 
     def to_ensemble(self) -> Ensemble:
         """Return a ``fastbp.Ensemble`` of the networks of ``n_estimators``, or of the one: also for files and exports.
@@ -74,15 +74,15 @@ class Fitted(BaseEstimator):
         check_is_fitted(self)
         return Ensemble([member.to_network() for member in getattr(self, "estimators_", [self])])
 
-    def _network(self) -> Network:
+    def _network(self) -> EstimatorNetwork:
         return self._network_of(self.coefs_, self.intercepts_)
 
-    def _network_of(self, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> Network:
-        return Network(coefs, intercepts, self.activation, self.out_activation_)
+    def _network_of(self, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> EstimatorNetwork:
+        return EstimatorNetwork(coefs, intercepts, self.activation, self.out_activation_)
 
     @told
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
-        X = checked(X)
+        X = check_sparse(X)
         if check_input:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         if not hasattr(self, "estimators_"):

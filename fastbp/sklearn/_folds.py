@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 
-class Data(NamedTuple):
+class FoldData(NamedTuple):
     """Samples and targets, and what goes with them to ``fit`` and to the scorer."""
 
     X: Any
@@ -21,21 +21,21 @@ class Data(NamedTuple):
     fit: dict[str, Any]
     score: dict[str, Any]
 
-    def part(self, rows: np.ndarray) -> Data:
+    def part(self, rows: np.ndarray) -> FoldData:
         """A copy of the ``rows``."""
         X, y = (None if a is None else _safe_indexing(a, rows) for a in (self.X, self.y))
-        return Data(X, y, *(_check_method_params(self.X, params=named, indices=rows) for named in self[2:]))
+        return FoldData(X, y, *(_check_method_params(self.X, params=named, indices=rows) for named in self[2:]))
 
 
 class Fold:
     """Rows to train on and rows to test on; the parts are copied for the first of ``users``, and kept for the last."""
 
-    def __init__(self, data: Data, train: np.ndarray, test: np.ndarray, users: int) -> None:
+    def __init__(self, data: FoldData, train: np.ndarray, test: np.ndarray, users: int) -> None:
         self._data, self._rows, self._users = data, (train, test), users
         self._lock = threading.Lock()
-        self._parts: tuple[Data, Data] | None = None
+        self._parts: tuple[FoldData, FoldData] | None = None
 
-    def __enter__(self) -> tuple[Data, Data]:
+    def __enter__(self) -> tuple[FoldData, FoldData]:
         with self._lock:
             if self._parts is None:
                 self._parts = self._data.part(self._rows[0]), self._data.part(self._rows[1])

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.sklearn._network import ROWS_AT_A_TIME, Network
-from fastbp.sklearn._steps import Steps
+from fastbp.basics._row_slices import ROWS_AT_A_TIME
+from fastbp.sklearn._network import EstimatorNetwork
+from fastbp.sklearn._steps import EstimatorSteps
 from fastbp.training._ranks import Alone, Ranks
 
 
@@ -21,7 +22,7 @@ class Objective:
 
     def __init__(
         self,
-        network: Network,
+        network: EstimatorNetwork,
         X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
@@ -33,7 +34,7 @@ class Objective:
     ) -> None:
         n = X.shape[0]
         block = min(n, ROWS_AT_A_TIME)
-        steps = self._steps = Steps(network, X, y, sample_weight, batch_size=block, alpha=0.0, dtype=dtype)
+        steps = self._steps = EstimatorSteps(network, X, y, sample_weight, batch_size=block, alpha=0.0, dtype=dtype)
         weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
         if rows is not None:
             steps.order, weights = rows, weights[rows]

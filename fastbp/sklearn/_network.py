@@ -10,6 +10,7 @@ import numpy as np
 from fastbp.activations import BY_NAME, Sigmoid, named
 from fastbp.basics import _check, _team
 from fastbp.basics._arguments import choice
+from fastbp.basics._row_slices import row_slices
 from fastbp.kernels import activations as functions
 from fastbp.kernels import deviance as losses
 from fastbp.kernels import instructions as of
@@ -21,8 +22,6 @@ from fastbp.losses._loss import as_weights
 from fastbp.programs._lowering import Lowering, function_address, loss_address
 from fastbp.programs._operand import Operand
 from fastbp.sequential import Sequential
-
-ROWS_AT_A_TIME = 4096  # of a prediction, so that its activations stay small beside the data
 
 LOGISTIC_ACTIVATION, NO_ACTIVATION = "logistic", "identity"  # scikit-learn's own words
 ACTIVATIONS = (NO_ACTIVATION, LOGISTIC_ACTIVATION, *BY_NAME)
@@ -84,7 +83,7 @@ def export(array: np.ndarray) -> Any:
         return owner
 
 
-class Network:
+class EstimatorNetwork:
     """Weights of an estimator, and the functions between them.
 
     Parameters
@@ -150,14 +149,14 @@ class Network:
         """
         X = by_row(X)
         held = [export(a) for a in (X, *self.coefs, *self.intercepts)]
-        blocks = []
-        for begin in range(0, X.shape[0], ROWS_AT_A_TIME):
-            x = dense(X[begin : begin + ROWS_AT_A_TIME])
+        pieces = []
+        for rows in row_slices(X.shape[0]):
+            x = dense(X[rows])
             for layer in self.layers():
                 x = layer.forward(x)
-            blocks.append(x)
+            pieces.append(x)
         del held
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def outputs(self, X: Any) -> np.ndarray:
         """The outputs (N, K) for samples ``X`` (N, I)."""
@@ -182,7 +181,7 @@ class Network:
 
 
 def _weights(coefs: tuple[Any, ...], intercepts: tuple[Any, ...]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Matrices and biases as arrays that fit together; raises as ``Network`` says."""
+    """Matrices and biases as arrays that fit together; raises as ``EstimatorNetwork`` says."""
     if not coefs or len(coefs) != len(intercepts):
         raise ValueError(
             f"coefs_ and intercepts_ must hold one array for each layer, got {len(coefs)} and {len(intercepts)}"

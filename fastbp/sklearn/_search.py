@@ -17,9 +17,9 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params
 
 from fastbp.basics._warn import ToldOnce
-from fastbp.sklearn._folds import Data, checked_splits
+from fastbp.sklearn._folds import FoldData, checked_splits
 from fastbp.sklearn._halving import halved
-from fastbp.sklearn._sparse import checked
+from fastbp.sklearn._sparse import check_sparse
 from fastbp.sklearn._trials import Result, Trials, check_params, network_of
 
 _THEIRS = "estimator", "scoring", "refit", "cv", "error_score", "return_train_score"
@@ -160,7 +160,7 @@ class MLPSearchCV(BaseSearchCV):
         check_params(params)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        data = Data(X, y, routed.estimator.fit, routed.scorer.score)
+        data = FoldData(X, y, routed.estimator.fit, routed.scorer.score)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = checked_splits(cv.split(X, y, **routed.splitter.split), X, y, self.estimator)
         self.n_splits_ = len(splits)
@@ -233,7 +233,7 @@ class MLPSearchCV(BaseSearchCV):
 
     def _looked_at(self, X: Any) -> Any:
         """Samples that candidates need not convert: arrays of numbers are checked and made floats here, for all."""
-        X = checked(X)
+        X = check_sparse(X)
         if network_of(self.estimator) is not self.estimator or hasattr(X, "columns"):
             return X  # a pipeline knows what its samples are; a frame's names are the scorers' too
         return check_array(
@@ -269,7 +269,7 @@ class MLPSearchCV(BaseSearchCV):
             self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _fit_best(self, data: Data) -> None:
+    def _fit_best(self, data: FoldData) -> None:
         best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         begin = time.perf_counter()
         best.fit(data.X, data.y, **data.fit)

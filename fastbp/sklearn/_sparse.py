@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 
-def checked(X: Any) -> Any:
+def check_sparse(X: Any) -> Any:
     """``X``; if it is a sparse matrix, one with indices of its own, all known to be inside.
 
     SciPy's compiled code trusts the indices as kernels do, so this comes before any conversion, and with the copy

@@ -16,16 +16,16 @@ from fastbp.programs._feed import Rows, Source, SparseRows
 from fastbp.programs._lowering import Lowering
 from fastbp.programs._operand import Operand
 from fastbp.programs._program import Program, Update
-from fastbp.sklearn._network import Network, by_row
+from fastbp.sklearn._network import EstimatorNetwork, by_row
 from fastbp.sklearn._solver import Solver
+from fastbp.training._dense_rows import DenseRows
 from fastbp.training._ranks import ALONE, Alone, Ranks
-from fastbp.training._samples import Samples
 from fastbp.training._shards import ShardedRows, Shards
 
 _NO_RATE = np.zeros(1)
 
 
-class Steps:
+class EstimatorSteps:
     """The steps over a training set in mini-batches, on a copy of the network's weights.
 
     Parameters
@@ -53,7 +53,7 @@ class Steps:
 
     def __init__(
         self,
-        network: Network,
+        network: EstimatorNetwork,
         X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
@@ -78,7 +78,7 @@ class Steps:
         self.share_of_epoch = np.minimum(batch_size, self.n_samples - starts) / self.n_samples
         self.losses = np.zeros(self.per_epoch)
         self._epochs, self._pace = 0, Pace()
-        targets = Samples("y", y.view(np.uint8) if y.dtype == bool else y, 1.0).array
+        targets = DenseRows("y", y.view(np.uint8) if y.dtype == bool else y, 1.0).array
         weights = as_weights(None, X.shape[0], dtype) if sample_weight is None else sample_weight.astype(dtype)
         # A batch's slices do not know the sum of its weights.
         sliceable = sample_weight is None and not isinstance(ranks, Ranks)
@@ -176,7 +176,7 @@ class _Deviance:
     total : (1,), where each step leaves the sum of the batch's weights
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: EstimatorNetwork) -> None:
         self._network, self.total = network, np.zeros(1)
 
     def lower(self, p: Lowering, x: Operand, targets: int, weights: int, labels: bool) -> int:
@@ -186,6 +186,6 @@ class _Deviance:
 def _source(X: Any, dtype: np.dtype) -> Source:
     """The samples of ``X``, an array or a sparse matrix, whose numbers are converted here if they have to be."""
     if not hasattr(X, "indptr"):
-        return Samples("X", X, 1.0)
+        return DenseRows("X", X, 1.0)
     columns, starts = (np.ascontiguousarray(a, np.int64) for a in (X.indices, X.indptr))
     return SparseRows(np.ascontiguousarray(X.data, dtype), columns, starts, X.shape[1])

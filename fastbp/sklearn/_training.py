@@ -16,10 +16,10 @@ from fastbp.basics._warn import is_told_later, warn
 from fastbp.sklearn._alone import alone
 from fastbp.sklearn._fitted import Fitted, told
 from fastbp.sklearn._lbfgs import Objective
-from fastbp.sklearn._network import Network
+from fastbp.sklearn._network import EstimatorNetwork
 from fastbp.sklearn._solver import Solver
-from fastbp.sklearn._sparse import checked
-from fastbp.sklearn._steps import Steps
+from fastbp.sklearn._sparse import check_sparse
+from fastbp.sklearn._steps import EstimatorSteps
 from fastbp.training._class_weight import balanced
 from fastbp.training._ranks import ALONE, Alone, on_all_ranks
 
@@ -47,7 +47,7 @@ class Training(Fitted):
     _checked: tuple[Any, np.ndarray] | None = None  # samples and targets of an ensemble's member, looked at by that
     _draws_rows = False  # whether to train on as many samples, drawn with replacement
     _pause_at: int | None = None  # the epoch after which fit ends early, to go on by _go_on
-    _paused: tuple[Steps, tuple[Any, ...] | None]
+    _paused: tuple[EstimatorSteps, tuple[Any, ...] | None]
     _left_out: np.ndarray  # (N,) bool, the samples that are neither drawn nor held out
 
     @on_all_ranks
@@ -88,7 +88,7 @@ class Training(Fitted):
     def _validate_input(self, X: Any, *args: Any, **kwargs: Any) -> tuple[Any, np.ndarray]:
         if self._checked is not None:
             return self._checked
-        X, y = super()._validate_input(checked(X), *args, **kwargs)
+        X, y = super()._validate_input(check_sparse(X), *args, **kwargs)
         if getattr(self, "loss", None) == "poisson" and np.min(y) < 0:
             raise ValueError(f"y must be at least 0 for loss='poisson', got {np.min(y)}")
         if self.dtype is not None:
@@ -136,7 +136,7 @@ class Training(Fitted):
             weights *= balanced(column, y.shape[1] if one_of_many else 2, self._ranks)[column]
         return weights
 
-    def _start(self, X: Any, y: np.ndarray, layer_units: list[int], same_widths: bool) -> Network:
+    def _start(self, X: Any, y: np.ndarray, layer_units: list[int], same_widths: bool) -> EstimatorNetwork:
         """The network that training starts from, on which all that follows is based: coefs_ may change meanwhile.
 
         Its layers are as many as ``hidden_layer_sizes`` asks for; as scikit-learn's, its hidden layers need not be of
@@ -188,7 +188,7 @@ class Training(Fitted):
             X, y, sample_weight, places, held_out = self._split(X, y, sample_weight, incremental)
         n_samples = sum(self._ranks.gathered(X.shape[0]))
         seed = self._random_state.randint(2**31) + (self._optimizer.steps << 31) if self.dropout else 0
-        steps = Steps(
+        steps = EstimatorSteps(
             network,
             X,
             y,
@@ -219,7 +219,7 @@ class Training(Fitted):
             self._train(*self._paused, min(self.max_iter, until), False)
 
     @told
-    def _train(self, steps: Steps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
+    def _train(self, steps: EstimatorSteps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
         self.coefs_, self.intercepts_ = steps.weights()
         try:
             self._epochs(steps, held_out, until, incremental)
@@ -234,7 +234,7 @@ class Training(Fitted):
         else:
             self.coefs_, self.intercepts_ = steps.weights()  # over what another thread may have set meanwhile
 
-    def _begin_records(self, network: Network) -> None:
+    def _begin_records(self, network: EstimatorNetwork) -> None:
         """Begin the records that ``_initialize`` does not begin for the solver and ``early_stopping`` of that call."""
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_, self._no_improvement_count = [], 0
@@ -288,7 +288,7 @@ class Training(Fitted):
         self._left_out[places[drawn]] = False
         return drawn
 
-    def _epochs(self, steps: Steps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
+    def _epochs(self, steps: EstimatorSteps, held_out: tuple[Any, ...] | None, until: int, incremental: bool) -> None:
         """Train up to epoch ``until``, or until neither loss nor validation score gets better."""
         solver, tells = self._optimizer, until == self.max_iter and not incremental
         wanted = self.progress and self._ranks.rank == 0
@@ -322,7 +322,7 @@ class Training(Fitted):
                         ConvergenceWarning,
                     )
 
-    def _count_improvement(self, steps: Steps, held_out: tuple[Any, ...] | None) -> None:
+    def _count_improvement(self, steps: EstimatorSteps, held_out: tuple[Any, ...] | None) -> None:
         """Count the epochs without progress of the validation score or, where nothing is held out, of the loss."""
         if held_out is None:
             worse = self.loss_ > self.best_loss_ - self.tol
@@ -342,7 +342,7 @@ class Training(Fitted):
         self._no_improvement_count = self._no_improvement_count + 1 if worse else 0
 
     def _validate(
-        self, network: Network, X: Any, y: np.ndarray, sample_weight: np.ndarray | None
+        self, network: EstimatorNetwork, X: Any, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[float, float]:
         """Accuracy or R2, not a number where outputs are not finite, and loss of samples that are held out."""
         outputs, loss = network.evaluate(X, y, sample_weight)

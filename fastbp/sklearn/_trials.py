@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from fastbp.basics import _pool
 from fastbp.basics._progress import Bar
-from fastbp.sklearn._folds import Data, Fold
+from fastbp.sklearn._folds import Fold, FoldData
 from fastbp.sklearn._training import Training
 
 Result = dict[str, Any]
@@ -94,7 +94,7 @@ class Trials:
     def __init__(
         self,
         models: list[Any],
-        data: Data,
+        data: FoldData,
         splits: list[tuple[np.ndarray, np.ndarray]],
         *,
         scorer: Any,
@@ -160,7 +160,7 @@ class Trials:
         network_of(model).progress = False
         return model
 
-    def _scores(self, model: Any, part: Data) -> Any:
+    def _scores(self, model: Any, part: FoldData) -> Any:
         return _score(model, part.X, part.y, self._scorer, part.score, self._error_score)
 
     def _failure(self) -> Any:
@@ -169,7 +169,7 @@ class Trials:
         return self._error_score
 
 
-def _train(model: Any, part: Data, epochs: int | None) -> None:
+def _train(model: Any, part: FoldData, epochs: int | None) -> None:
     """Fit ``model``; with ``epochs`` only up to so many, or go on to them where it has been fitted before."""
     network = network_of(model)
     if epochs is not None and network._pause_at is not None:

@@ -18,10 +18,10 @@ from fastbp.tables._prepare import BALANCED, VALIDATION, Preparation, learn, pre
 from fastbp.tables._samples import samples_of
 from fastbp.training.history import History
 
-T = TypeVar("T", bound="Fitted")
+T = TypeVar("T", bound="FittedModel")
 
 
-class Fitted:
+class FittedModel:
     """A model and what became of its training: TableModel, as far as it learns."""
 
     def __init__(self, model: Model, history: History | None = None) -> None:

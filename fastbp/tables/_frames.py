@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
 from fastbp.tables._errors import DataError, Settings, check_file
 from fastbp.tables._text import TextForm, TextTable, check_whole, open_text
 
@@ -139,7 +139,7 @@ def installed() -> "type[PandasTable] | type[PolarsTable]":
     """Polars's, or else pandas's; ImportError that names the extra without both."""
     use_pandas = importlib.util.find_spec("polars") is None and importlib.util.find_spec("pandas") is not None
     library: type[PandasTable] | type[PolarsTable] = PandasTable if use_pandas else PolarsTable
-    needed(library.module, "tables")
+    import_extra(library.module, "tables")
     return library
 
 
@@ -161,7 +161,7 @@ class PolarsTable(Table):
 
     @classmethod
     def from_text(cls, text: TextTable, decimal: str) -> "PolarsTable":
-        polars: Any = needed("polars", "tables")
+        polars: Any = import_extra("polars", "tables")
         frame = polars.read_csv(text.source, infer_schema=False, separator=text.separator, glob=False)
         frame = frame.rename(dict(zip(frame.columns, text.names, strict=True)))
         table = cls(frame, text.names, decimal)
@@ -171,7 +171,7 @@ class PolarsTable(Table):
 
     @classmethod
     def from_parquet(cls, path: str, decimal: str) -> "PolarsTable":
-        frame = needed("polars", "tables").read_parquet(path, glob=False)
+        frame = import_extra("polars", "tables").read_parquet(path, glob=False)
         return cls(frame, list(frame.columns), decimal)
 
     def _filter(self, mask: np.ndarray) -> None:
@@ -182,19 +182,20 @@ class PolarsTable(Table):
         if column.dtype.is_nested() or column.dtype.base_type().__name__ in ("Binary", "Object"):
             raise _no_entries(name, column.dtype)
         absent = [*MISSING, *missing]
-        return column.cast(needed("polars", "tables").String).str.strip_chars().replace(absent, [None] * len(absent))
+        text = column.cast(import_extra("polars", "tables").String).str.strip_chars()
+        return text.replace(absent, [None] * len(absent))
 
     def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
         return np.array(self._entries(name, missing).to_list(), object)
 
     def written(self, name: str) -> list[str]:
-        return self._frame[name].cast(needed("polars", "tables").String).fill_null("").to_list()
+        return self._frame[name].cast(import_extra("polars", "tables").String).fill_null("").to_list()
 
     def form(self, name: str) -> str:
         dtype = self._frame[name].dtype
         if dtype.is_temporal():
             return DATES
-        return VALUES if dtype.is_numeric() or dtype == needed("polars", "tables").Boolean else TEXT
+        return VALUES if dtype.is_numeric() or dtype == import_extra("polars", "tables").Boolean else TEXT
 
     def _parsed(self, name: str, missing: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
         column = self._frame[name]
@@ -202,7 +203,7 @@ class PolarsTable(Table):
         spelled = entries
         if self.decimal == "," and not column.dtype.is_numeric():
             spelled = entries.str.replace_all(".", "no number", literal=True).str.replace_all(",", ".", literal=True)
-        numbers = spelled.cast(needed("polars", "tables").Float64, strict=False)
+        numbers = spelled.cast(import_extra("polars", "tables").Float64, strict=False)
         strange = (numbers.is_null() & entries.is_not_null()).to_numpy()
         return numbers.fill_null(np.nan).to_numpy().astype(np.float64), strange
 
@@ -212,7 +213,7 @@ class PandasTable(Table):
 
     @classmethod
     def from_text(cls, text: TextTable, decimal: str) -> "PandasTable":
-        pandas: Any = needed("pandas", "tables")
+        pandas: Any = import_extra("pandas", "tables")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # rows that are too long would be cut
             frame = pandas.read_csv(
@@ -233,7 +234,7 @@ class PandasTable(Table):
 
     @classmethod
     def from_parquet(cls, path: str, decimal: str) -> "PandasTable":
-        frame = needed("pandas", "tables").read_parquet(path, dtype_backend="numpy_nullable")
+        frame = import_extra("pandas", "tables").read_parquet(path, dtype_backend="numpy_nullable")
         frame.columns = list(map(str, frame.columns))
         return cls(frame, list(frame.columns), decimal)
 
@@ -247,7 +248,7 @@ class PandasTable(Table):
         text = column.astype("string").str.strip()
         if _is_truth(column):
             text = text.str.lower()  # as polars writes them
-        return text.mask(text.isin([*MISSING, *missing]).fillna(False), needed("pandas", "tables").NA)
+        return text.mask(text.isin([*MISSING, *missing]).fillna(False), import_extra("pandas", "tables").NA)
 
     def text(self, name: str, missing: Collection[str] = ()) -> np.ndarray:
         return self._entries(name, missing).to_numpy(object, na_value=None)
@@ -266,7 +267,7 @@ class PandasTable(Table):
         spelled = entries
         if self.decimal == "," and not numeric:
             spelled = entries.str.replace(".", "no number", regex=False).str.replace(",", ".", regex=False)
-        numbers = needed("pandas", "tables").to_numeric(spelled, errors="coerce")
+        numbers = import_extra("pandas", "tables").to_numeric(spelled, errors="coerce")
         strange = (numbers.isna() & ~entries.isna()).to_numpy(bool)
         return numbers.to_numpy(np.float64, na_value=np.nan), strange
 
@@ -275,7 +276,7 @@ def _is_truth(column: Any) -> bool:
     """Whether a column of pandas holds truth values; with missing ones among them, they are objects."""
     if column.dtype != object:
         return getattr(column.dtype, "kind", "O") == "b"
-    return needed("pandas.api.types", "tables").infer_dtype(column, skipna=True) == "boolean"
+    return import_extra("pandas.api.types", "tables").infer_dtype(column, skipna=True) == "boolean"
 
 
 def _no_entries(name: str, dtype: object) -> DataError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.basics._row_slices import row_slices
 from fastbp.sequential import Sequential
 from fastbp.tables._errors import DataError, Settings
 from fastbp.tables._features import ArrayFeatures, Features, inputs_of
@@ -17,7 +18,7 @@ from fastbp.training.history import TrainingState
 
 KEY = "data"  # of what is saved beside the network
 ROOM = 100_000  # bytes that a model file of any size has for it
-ROWS_AT_A_TIME = 1024  # of an evaluation: their floats stay in the cache, and bytes need no float copy of all
+EVALUATED_AT_A_TIME = 1024  # rows of an evaluation: their floats stay in the cache, and bytes need no float copy of all
 
 
 @dataclass
@@ -55,9 +56,8 @@ class Model:
     def scores(self, x: np.ndarray) -> np.ndarray:
         """The network's outputs (N, K) for inputs as ``inputs_of`` returns them."""
         pieces = []
-        for begin in range(0, len(x), ROWS_AT_A_TIME):
-            rows = x[begin : begin + ROWS_AT_A_TIME]
-            pieces.append(self._scores(rows.astype(self.dtype, copy=False)))
+        for rows in row_slices(len(x), EVALUATED_AT_A_TIME):
+            pieces.append(self._scores(x[rows].astype(self.dtype, copy=False)))
         return np.concatenate(pieces)
 
     def _scores(self, x: np.ndarray) -> np.ndarray:

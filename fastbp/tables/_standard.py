@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.basics._row_slices import row_slices
 from fastbp.tables._errors import DataError
 
-ROWS_AT_A_TIME = 4096
+EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 LEAST_STEPS = 4  # between neighbouring float64 that a spread must have
 
 
@@ -42,5 +43,5 @@ def mean_std(x: np.ndarray, called: Callable[[int], str]) -> tuple[np.ndarray, n
 
 def _blocks(x: np.ndarray) -> Iterator[Any]:
     """Some rows at a time: a float64 copy of all may not fit into memory beside them."""
-    for begin in range(0, len(x), ROWS_AT_A_TIME):
-        yield x[begin : begin + ROWS_AT_A_TIME]
+    for rows in row_slices(len(x)):
+        yield x[rows]

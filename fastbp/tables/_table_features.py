@@ -11,10 +11,9 @@ import numpy as np
 from fastbp.tables import _dates
 from fastbp.tables._errors import DataError, Settings, no_such
 from fastbp.tables._frames import DATES, TEXT, Table, is_missing
-from fastbp.tables._standard import mean_std
+from fastbp.tables._standard import EXACT, mean_std
 
 MOST_CATEGORIES = 1000  # in a column; more are names or numbers of the samples
-EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 
 

@@ -2,17 +2,17 @@
 
 import os
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fastbp.basics._arguments import few
 from fastbp.ensemble import Ensemble
 from fastbp.files.model_file import ModelFileError
 from fastbp.sequential import Sequential
 from fastbp.tables._ensemble_model import EnsembleModel
 from fastbp.tables._features import TableFeatures
-from fastbp.tables._fit import Fitted
+from fastbp.tables._fit import FittedModel
 from fastbp.tables._frames import Table
 from fastbp.tables._given import as_table
 from fastbp.tables._load_model import load_model
@@ -20,7 +20,7 @@ from fastbp.tables._samples import samples_of
 from fastbp.tables._targets import Classes
 
 
-class TableModel(Fitted):
+class TableModel(FittedModel):
     """A network with the way from a table's columns to its inputs, and from its outputs to classes or numbers.
 
     Both are learnt from the data that it is trained on and kept in its file: which columns there are, means and
@@ -121,8 +121,8 @@ class TableModel(Fitted):
         self._model.save(path)
 
     def __repr__(self) -> str:
-        answer = "numbers" if self.classes is None else f"one of {_few(self.classes)}"
-        return f"TableModel({self.target!r}, {answer}, from {_few(self.features)})"
+        answer = "numbers" if self.classes is None else f"one of {few(map(repr, self.classes), 5)}"
+        return f"TableModel({self.target!r}, {answer}, from {few(map(repr, self.features), 5)})"
 
     @property
     def _table_features(self) -> TableFeatures:
@@ -136,7 +136,3 @@ class TableModel(Fitted):
         for message in told:
             warnings.warn(message, stacklevel=3)  # of predict's caller
         return scores
-
-
-def _few(words: Sequence[Any]) -> str:
-    return ", ".join(map(repr, words[:5])) + (f", and {len(words) - 5} more" if len(words) > 5 else "")

@@ -9,10 +9,9 @@ from fastbp.losses import words
 from fastbp.losses._loss import NUMBERS, PROBABILITIES
 from fastbp.tables._errors import DataError, Settings, no_such
 from fastbp.tables._frames import is_number
-from fastbp.tables._standard import mean_std
+from fastbp.tables._standard import EXACT, mean_std
 
 MOST_UNASKED = 20  # classes; more different whole numbers are quantities, unless they are labels
-EXACT = 2.0**53  # float64 no longer tells larger whole numbers apart
 
 OF_NUMBERS = words(NUMBERS)  # losses, by name
 OF_TWO = words(PROBABILITIES)  # of two classes and one output

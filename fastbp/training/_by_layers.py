@@ -17,10 +17,8 @@ from fastbp.kernels.batch import begin_epoch
 from fastbp.layers._layer import propagate
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
-from fastbp.programs._program import Program, Update
+from fastbp.programs._program import ONE_SAMPLE, Program, Update
 from fastbp.training._data import Data
-
-_ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
 
 
 def tell(net: Network) -> None:
@@ -69,7 +67,7 @@ class ByLayers:
             loss = self._loss_and_gradient(layers, x, t, weights, number, seed)
             if math.isfinite(loss):
                 with uninterrupted():
-                    self._update.run(_ONE_SAMPLE, number, np.array([rate]), self._no_loss)
+                    self._update.run(ONE_SAMPLE, number, np.array([rate]), self._no_loss)
                     done = True
         finally:
             if not done:

@@ -12,8 +12,8 @@ from fastbp._binding import Binding
 from fastbp.losses._loss import as_weights, no_weights
 from fastbp.programs._program import ALL_ROWS
 from fastbp.training._class_weight import with_class_weight
+from fastbp.training._dense_rows import DenseRows
 from fastbp.training._ranks import Alone
-from fastbp.training._samples import Samples
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Data:
     rows : (M,) int64 in an array that nobody else has, in the range of the samples, or ``ALL_ROWS``
     """
 
-    samples: Samples
+    samples: DenseRows
     targets: np.ndarray
     weights: np.ndarray
     rows: np.ndarray = field(default_factory=lambda: ALL_ROWS)
@@ -36,7 +36,7 @@ class Data:
     def of(
         cls,
         binding: Binding,
-        samples: Samples,
+        samples: DenseRows,
         t: ArrayLike,
         sample_weight: ArrayLike | None,
         class_weight: Mapping[int, float] | str | None,

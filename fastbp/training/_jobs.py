@@ -19,8 +19,8 @@ from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.programs._program import ALL_ROWS
 from fastbp.training._data import Data, steps_in
+from fastbp.training._dense_rows import DenseRows
 from fastbp.training._resume import check_resume
-from fastbp.training._samples import Samples
 from fastbp.training.fit import integer_or_none, norm_or_none, validation_part
 from fastbp.training.history import TrainingState
 
@@ -128,7 +128,7 @@ def is_rows(value: Any) -> bool:
     return is_list and len(value) > 0 and value[0] is not None and is_number(value[0])
 
 
-def as_rows(name: str, rows: Any, n_samples: int) -> np.ndarray:
+def as_row_numbers(name: str, rows: Any, n_samples: int) -> np.ndarray:
     """The numbers of some of ``n_samples`` samples as (M,) int64 in an array that nobody else has; all for None."""
     if rows is None:
         return ALL_ROWS
@@ -152,7 +152,7 @@ class Looked:
     """Samples, targets and weights of all networks, each looked at once for all that take it in the same form."""
 
     def __init__(self, x: Any, t: Any, sample_weight: Any, validation_data: Any) -> None:
-        self.samples = Samples("x", x, 1.0)
+        self.samples = DenseRows("x", x, 1.0)
         self.n_samples = len(self.samples.array)
         if self.n_samples == 0:
             raise ValueError("x must hold at least one sample, got none")
@@ -205,7 +205,7 @@ def _form(binding: Binding) -> tuple[Any, ...]:
     return type(loss), id(loss) if is_own else repr(loss), binding.n_outputs, binding.vector.dtype
 
 
-def _scaled(samples: Samples, scale: float) -> Samples:
+def _scaled(samples: DenseRows, scale: float) -> DenseRows:
     other = copy.copy(samples)
     other.scale = scale
     return other
@@ -274,10 +274,10 @@ def _job(
     binding = net._binding()
     binding.check_writable()
     optimizer = get_optimizer(optimizer)
-    data = looked.data(binding, net.scale, as_rows("rows", rows, looked.n_samples))
+    data = looked.data(binding, net.scale, as_row_numbers("rows", rows, looked.n_samples))
     validation = looked.validation(binding, net.scale) if looked.has_validation else None
     if validation_rows is not None:
-        validation = data.only(as_rows("validation_rows", validation_rows, looked.n_samples))
+        validation = data.only(as_row_numbers("validation_rows", validation_rows, looked.n_samples))
     patience = integer_or_none("patience", patience, 1)
     if patience is not None and validation is None:
         raise ValueError("patience needs validation_data or validation_rows, whose loss it goes by")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-ROWS_AT_A_TIME = 4096  # looked at, so that the copies stay small beside the data
+from fastbp.basics._row_slices import row_slices
 
 
 def place_of(name: str, array: np.ndarray, rows: np.ndarray, dtype: np.dtype, scale: float = 1.0) -> str:
@@ -12,8 +12,8 @@ def place_of(name: str, array: np.ndarray, rows: np.ndarray, dtype: np.dtype, sc
     """
     if array.dtype.kind != "f" and scale == 1:
         return ""
-    for begin in range(0, len(rows), ROWS_AT_A_TIME):
-        some = rows[begin : begin + ROWS_AT_A_TIME]
+    for part in row_slices(len(rows)):
+        some = rows[part]
         with np.errstate(over="ignore", invalid="ignore"):
             wrong = ~np.isfinite(array[some].astype(dtype) * dtype.type(scale))
         if wrong.any():

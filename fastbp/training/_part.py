@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from fastbp.basics._pin import pin
+from fastbp.basics._row_slices import row_slices
 from fastbp.network import Network
 from fastbp.training._data import Data
-from fastbp.training._not_finite import ROWS_AT_A_TIME, place_of
+from fastbp.training._not_finite import place_of
 
 
 class Part:
@@ -38,8 +39,7 @@ class Part:
         loss_layer = copy.copy(self.net.loss_layer)
         x, numbers = self.data.samples.array, self.data.rows
         total, right = 0.0, 0.0
-        for begin in range(0, len(self), ROWS_AT_A_TIME):
-            rows = slice(begin, begin + ROWS_AT_A_TIME)
+        for rows in row_slices(len(self)):
             some = x[numbers[rows]] if len(numbers) else x[rows]
             scores = self.net.predict(some.astype(self.dtype, copy=False))
             total += float(loss_layer.forward(scores, self._targets[rows])) * len(scores)

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from fastbp.basics import _arguments, _pool, _team
-from fastbp.basics._extra import install, needed
+from fastbp.basics._extra import import_extra, install
 from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.shares import add_in_order
 from fastbp.training._digest import digest
@@ -292,7 +292,7 @@ def on_all_ranks(function: Callable[P, R]) -> Callable[P, R]:
 def mpi() -> Any:
     """mpi4py's module ``MPI``; ImportError that names the extra where it is not installed, or finds no MPI."""
     try:
-        return needed("mpi4py.MPI", "mpi")
+        return import_extra("mpi4py.MPI", "mpi")
     except RuntimeError as error:  # mpi4py's own, of all the places where it has looked
         raise ImportError(f"mpi4py finds no library of MPI: {install('mpi')}") from error
 

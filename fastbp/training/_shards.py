@@ -14,12 +14,10 @@ from fastbp.kernels._interrupts import uninterrupted
 from fastbp.kernels.batch import shuffle as shuffle_order
 from fastbp.optimizers import Optimizer
 from fastbp.programs._feed import Rows
-from fastbp.programs._program import Program, Update
+from fastbp.programs._program import ONE_SAMPLE, Program, Update
 from fastbp.training._by_layers import ShareByLayers
 from fastbp.training._data import Data
 from fastbp.training._ranks import Ranks
-
-_ONE_SAMPLE = np.zeros(1, np.int64)  # in whose order, for an update has none
 
 
 class Shards:
@@ -177,7 +175,7 @@ class ShardedRows:
             if kept.size:
                 kept *= kept.dtype.type(len(own) / len(batch))
                 self._ranks.add_up(kept)
-            self._update.run(_ONE_SAMPLE, number, rates, self._added)
+            self._update.run(ONE_SAMPLE, number, rates, self._added)
             losses[0] += self._added[0]
         return 1
 
@@ -208,7 +206,7 @@ class ShardedRows:
             if not math.isfinite(loss):
                 return s
             if own.size:
-                self._update.run(_ONE_SAMPLE, number + s, rates[s : s + 1], self._added)
+                self._update.run(ONE_SAMPLE, number + s, rates[s : s + 1], self._added)
         return len(batches)
 
     def _average(self, rows: list[int]) -> None:

@@ -16,10 +16,10 @@ from fastbp.network import Network
 from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.training._by_layers import tell
 from fastbp.training._data import Data
+from fastbp.training._dense_rows import DenseRows
 from fastbp.training._part import Part
 from fastbp.training._ranks import Alone, on_all_ranks
 from fastbp.training._run import Run
-from fastbp.training._samples import Samples
 from fastbp.training._shards import of_network
 from fastbp.training.history import History, TrainingState
 
@@ -168,7 +168,7 @@ def fit(
     )
     if x is None and ranks.size > 1:
         raise TypeError("x must be this rank's shard of the samples, got None: with comm, each rank passes one")
-    samples = Samples("x", x, net.scale if scale is None else _arguments.real("scale", scale, above=0))
+    samples = DenseRows("x", x, net.scale if scale is None else _arguments.real("scale", scale, above=0))
     held = None
     if validation_split is not None:
         if validation_data is not None:
@@ -235,7 +235,7 @@ def validation_part(name: str, data: Any, binding: Binding, scale: float) -> Dat
     if len(data) != 2:
         raise ValueError(f"{name} must be (x, t), got {len(data)} things")
     x, t = data
-    samples = Samples(f"{name}[0]", x, scale)
+    samples = DenseRows(f"{name}[0]", x, scale)
     binding.check_samples(f"{name}[0]", samples.shape)
     n, dtype = len(samples.array), binding.vector.dtype
     if n == 0:
@@ -244,8 +244,8 @@ def validation_part(name: str, data: Any, binding: Binding, scale: float) -> Dat
 
 
 def _split(
-    net: Network, samples: Samples, t: ArrayLike, sample_weight: ArrayLike | None, share: Any
-) -> tuple[Samples, np.ndarray, np.ndarray | None, Data]:
+    net: Network, samples: DenseRows, t: ArrayLike, sample_weight: ArrayLike | None, share: Any
+) -> tuple[DenseRows, np.ndarray, np.ndarray | None, Data]:
     """Samples, targets and weights without the last ``share`` of them, and those samples and targets."""
     share = _arguments.real("validation_split", share, 0, 1)
     n, dtype = len(samples.array), net.dtype

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike
 
 from fastbp.basics import _check
 from fastbp.basics._arguments import integer, shown
-from fastbp.basics._extra import needed
+from fastbp.basics._extra import import_extra
+from fastbp.basics._row_slices import row_slices
 from fastbp.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROWS_AT_A_TIME = 4096  # of an evaluation, so that its activations stay small beside the data
 MOST_NUMBERED = 25  # classes up to which the cells of a confusion matrix have room for a number
 WIDE = 50  # largest loss over the least from which on they stand on a logarithmic axis
 DARK = 0.55  # share of a row from which on its cell is so dark that the number is white
@@ -89,7 +89,7 @@ def plot_confusion(net: Network, x: ArrayLike, t: ArrayLike, names: Sequence[Any
         raise ValueError(f"x must be of shape (N, ...) and t (N,) or (N, K), got {x.shape} and {t.shape}")
     if len(x) == 0:
         raise ValueError("x must hold at least one sample, got none")
-    pieces = [net.predict(x[begin : begin + ROWS_AT_A_TIME]) for begin in range(0, len(x), ROWS_AT_A_TIME)]
+    pieces = [net.predict(x[rows]) for rows in row_slices(len(x))]
     scores = np.concatenate(pieces)
     n_classes = scores.shape[-1]
     if n_classes < 2:
@@ -201,7 +201,7 @@ def _check_network(net: Any) -> None:
 
 def _figure(width: float, height: float, layout: Any = "compressed") -> Figure:
     """An empty Figure of that size in inches; "compressed" is the layout for images, which keep their proportions."""
-    needed("matplotlib.figure", "plot")
+    import_extra("matplotlib.figure", "plot")
     from fastbp.views._picture import Picture
 
     return Picture(figsize=(width, height), layout=layout)

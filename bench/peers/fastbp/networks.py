@@ -8,7 +8,7 @@ import fastbp
 from fastbp.programs._feed import Feed, Given, Rows
 from fastbp.programs._program import Program, Update
 from fastbp.programs._slices import rows_of_slice
-from fastbp.training._samples import Samples
+from fastbp.training._dense_rows import DenseRows
 
 from ... import mnist
 from ...bench_book import BATCH, NETWORK, book_loop, work
@@ -16,19 +16,19 @@ from ...bench_book import RATE as BOOK_RATE
 from ...mapped_rows import BATCH as ROWS_OF_BATCH
 from ...mapped_rows import NETWORK as OF_ROWS
 from ...mapped_rows import accuracy, open_rows
-from ...networks import Network, flat
+from ...networks import Perceptron, flat
 from ...row import Work
 from .forms import COMPILED, LAYERS, PROGRAM
 
 
-def net_of(network: Network) -> fastbp.Sequential:
+def net_of(network: Perceptron) -> fastbp.Sequential:
     """The network with its first parameters."""
     kind = {"relu": fastbp.Relu, "tanh": fastbp.Tanh}[network.activation]
     layers = [layer for W, b in zip(*network.parameters(), strict=True) for layer in (fastbp.Affine(W, b), kind())]
     return fastbp.Sequential(layers[:-1], network.loss)
 
 
-def program_of(network: Network, *, as_fit: bool = False) -> tuple[Program, fastbp.Sequential]:
+def program_of(network: Perceptron, *, as_fit: bool = False) -> tuple[Program, fastbp.Sequential]:
     """A program of steps on one mini-batch, copied from a data set, ``as_fit`` has it, or there."""
     net = net_of(network)
     x, t = network.data()
@@ -36,18 +36,18 @@ def program_of(network: Network, *, as_fit: bool = False) -> tuple[Program, fast
     no_weights = np.zeros(0, x.dtype)
     feed: Feed = Given(x, t, no_weights)
     if as_fit or rows_of_slice(chain, n_rows):  # slices are copied from the data set one after the other
-        feed = Rows(Samples("x", x, 1.0), t, no_weights)
+        feed = Rows(DenseRows("x", x, 1.0), t, no_weights)
     update = Update(optimizer, *optimizer.new_states(chain.vector.size, x.dtype))
     return Program(chain, feed, chain.loss, update, n_rows), net
 
 
 @COMPILED.does("step", "growth")
-def steps(network: Network) -> Work:
+def steps(network: Perceptron) -> Work:
     """Steps of a Sequential, many in one call of compiled code."""
     return _runs(network, as_fit=False)
 
 
-def _runs(network: Network, *, as_fit: bool) -> Work:
+def _runs(network: Perceptron, *, as_fit: bool) -> Work:
     program, net = program_of(network, as_fit=as_fit)
     n_rows = network.batch
     order, rates, losses = np.arange(n_rows), np.full(network.steps, network.rate), np.zeros(network.steps)
@@ -66,7 +66,7 @@ def _parameters(net: fastbp.Sequential) -> list[np.ndarray]:
     return flat(parameters[::2], parameters[1::2])
 
 
-def _fits(network: Network, *, writes: bool) -> Work:
+def _fits(network: Perceptron, *, writes: bool) -> Work:
     """Calls of ``fit``; each of them ``writes`` its program, or goes on with that of the call before."""
     net, (x, t) = net_of(network), network.data()
     optimizer = fastbp.optimizers.get_optimizer(network.optimizer, lr=network.rate)
@@ -81,16 +81,16 @@ def _fits(network: Network, *, writes: bool) -> Work:
 
 
 @COMPILED.does("fit", "fit of one step")
-def fit(network: Network) -> Work:
+def fit(network: Perceptron) -> Work:
     return _fits(network, writes=False)
 
 
 @COMPILED.does("first fit of one step")
-def first_fit(network: Network) -> Work:
+def first_fit(network: Perceptron) -> Work:
     return _fits(network, writes=True)
 
 
-def _calls_of_step(network: Network) -> Work:
+def _calls_of_step(network: Perceptron) -> Work:
     net, (x, t) = net_of(network), network.data()
     optimizer = fastbp.optimizers.get_optimizer(network.optimizer, lr=network.rate)
 
@@ -102,18 +102,18 @@ def _calls_of_step(network: Network) -> Work:
 
 
 @PROGRAM.does("fit")
-def steps_of_fit(network: Network) -> Work:
+def steps_of_fit(network: Perceptron) -> Work:
     """What ``fit`` is held against: its steps, one run of the program that it writes."""
     return _runs(network, as_fit=True)
 
 
 @COMPILED.does("net.step")
-def net_step(network: Network) -> Work:
+def net_step(network: Perceptron) -> Work:
     return _calls_of_step(network)
 
 
 @COMPILED.does("predict")
-def predict(network: Network) -> Work:
+def predict(network: Perceptron) -> Work:
     """``Sequential.predict``."""
     net, (x, _) = net_of(network), network.data()
     return Work(lambda: net.predict(x), lambda: [net.predict(x)])

@@ -13,7 +13,7 @@ from fastbp.basics._pin import pin
 from fastbp.programs._lowering import KIND_OF, Lowering
 
 
-class Samples:
+class DenseRows:
     """Samples as rows of numbers, read as they are where their type is one of ``KIND_OF``, else copied once.
 
     Raises TypeError for what is no array of real numbers, ValueError for an array without rows. ``scale`` is what the
@@ -45,7 +45,7 @@ class Samples:
         with np.errstate(over="ignore", invalid="ignore"):
             return self.array[rows].astype(dtype, copy=False) * dtype.type(self.scale)
 
-    def split(self, n: int) -> tuple[Samples, Samples]:
+    def split(self, n: int) -> tuple[DenseRows, DenseRows]:
         """The first ``n`` and the others."""
         first, rest = copy.copy(self), copy.copy(self)
         first.array, first.shape = self.array[:n], (n, *self.shape[1:])
