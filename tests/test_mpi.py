@@ -107,7 +107,7 @@ def test_where_mpi4py_finds_no_mpi_the_extra_is_named(monkeypatch):
     def no_library(*names):
         raise RuntimeError("cannot load MPI library")  # as mpi4py does
 
-    monkeypatch.setattr(_ranks, "needed", no_library)
+    monkeypatch.setattr(_ranks, "import_extra", no_library)
     with pytest.raises(ImportError, match=r"mpi4py finds no library of MPI: pip install .*\[mpi\]"):
         small().fit(*examples(), comm=object())
 
