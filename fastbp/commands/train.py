@@ -202,7 +202,7 @@ def _train(
     if held is not None:
         part = ranks.part_of(len(held[0]))
         held = held[0][part], held[1][part]
-    start = time.perf_counter()
+    progress.started = start = time.perf_counter()
     with install_listener("numba:compile", TimingListener()) as compiling:
         try:
             history = model.net.fit(
