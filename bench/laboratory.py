@@ -87,7 +87,7 @@ class Laboratory:
         right = expected(*row.arguments)
         error = {}
         for provider, result in made.items():
-            outcome = _checked(row, provider, result, right)
+            outcome = _check(row, provider, result, right)
             error[provider] = outcome.error
             if outcome.absent:
                 outcomes[provider] = outcome
@@ -132,7 +132,7 @@ class Laboratory:
         self._folder.cleanup()
 
 
-def _checked(row: Row, provider: str, made: Made, right: Expected) -> Outcome:
+def _check(row: Row, provider: str, made: Made, right: Expected) -> Outcome:
     """The outcome so far: with the error of the answer, and why it can not be timed if so."""
     if made.problem:
         return Outcome(absent=made.problem, failed=peer_of(provider).is_own and not made.unsuitable)

@@ -111,7 +111,7 @@ _PAUSED = _steps((100, 784), (32, 64), pauses=(0.0, 2e-4, 1e-3))
 _PARTS = (1, 2, 4, 8, 16)
 
 # Products first: what is shared is measured by what they have come to.
-JOBS = {
+PROBES = {
     "small_product": Probe([0, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 20], _SMALL),
     "block_n": Probe([64, 96, 128, 192, 240], _LARGE),
     "panel_bytes": Probe([0, 1 << 14, 24 << 10, 1 << 15, 1 << 16], _PANELS),
@@ -142,7 +142,7 @@ JOBS = {
 }
 # How a team bears with neighbours, and for how long others wait, is no matter of this machine's speed today.
 OF_COMPANY = {"stall", "most_alone", "waking", "pause", "many_in_a_row", "short_call", "short_program", "predict_work"}
-TUNED = [name for name in JOBS if name not in OF_COMPANY]
+TUNED = [name for name in PROBES if name not in OF_COMPANY]
 
 
 class Tried(NamedTuple):
@@ -158,9 +158,9 @@ class Tried(NamedTuple):
         return max(self.middle, self.best) < CLEAR
 
 
-def tried(name: str, values: Sequence[int], seconds: float, threads: int | None = None) -> list[Tried]:
+def try_values(name: str, values: Sequence[int], seconds: float, threads: int | None = None) -> list[Tried]:
     """What ``values`` of a number come to in that time, beside the machine's own, which is left as it was."""
-    before, job = _machine.numbers(), JOBS[name]
+    before, job = _machine.numbers(), PROBES[name]
     own = getattr(before, name)
     values = sorted({own, *values})
     with_threads, n = fastbp.get_num_threads(), threads or (fastbp.get_num_threads() if job.shared else 1)
@@ -178,7 +178,7 @@ def tried(name: str, values: Sequence[int], seconds: float, threads: int | None 
 def _made(before: Machine, name: str, value: int) -> Calls:
     """The calls of a value, each once done."""
     _machine.use(before._replace(**{name: value}))
-    calls = JOBS[name].calls()
+    calls = PROBES[name].calls()
     for call in calls:
         call()
     return calls
@@ -217,18 +217,18 @@ def _judged(value: int, times: list[list[float]], own: list[list[float]]) -> Tri
 
 def better(name: str, seconds: float) -> int | None:
     """A value that is better than the machine's own beyond doubt: twice, the second time against it alone."""
-    clear = [one for one in tried(name, JOBS[name].values, seconds * 2 / 3) if one.is_clear]
+    clear = [one for one in try_values(name, PROBES[name].values, seconds * 2 / 3) if one.is_clear]
     if not clear:
         return None
     least = min(clear, key=lambda one: one.middle)
-    again = next(one for one in tried(name, [least.value], seconds / 3) if one.value == least.value)
+    again = next(one for one in try_values(name, [least.value], seconds / 3) if one.value == least.value)
     return again.value if again.is_clear else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the curve of one number."""
     parser = argparse.ArgumentParser("python -m fastbp.bench.tune", description=__doc__)
-    parser.add_argument("name", metavar="NAME", choices=list(JOBS), help=f"one of {', '.join(JOBS)}")
+    parser.add_argument("name", metavar="NAME", choices=list(PROBES), help=f"one of {', '.join(PROBES)}")
     parser.add_argument("--values", metavar="N", type=int, nargs="+", help="to be tried (default: a usual few)")
     parser.add_argument("--threads", metavar="N", type=int, help="default: 1, or all where it is about sharing")
     parser.add_argument(
@@ -242,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own = getattr(_machine.numbers(), name)
     print(f"{name}: {number.unit} {number.meaning}; {own} now ({_machine.row().name}, {_machine.sources()[name]})")
     print(f"{'value':>14}  {'median':>7}  {'least':>7}   time beside that of {own}")
-    for one in tried(name, options.values or JOBS[name].values, options.seconds, options.threads):
+    for one in try_values(name, options.values or PROBES[name].values, options.seconds, options.threads):
         bar = "#" * min(60, round(40 * one.middle))
         print(f"{one.value:>14}  {one.middle:7.3f}  {one.best:7.3f}   {bar}{' now' if one.value == own else ''}")
 

@@ -52,7 +52,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     >>> fastbp.show_config(mode="dicts")["fastbp"] == fastbp.__version__
     True
     """
-    found = collected()
+    found = collect()
     if _arguments.choice("mode", mode, ("stdout", "dicts")) == "dicts":
         return found
     print(*lines(found), sep="\n")
@@ -60,7 +60,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """What was ``collected``, a line each."""
+    """What ``collect`` found, a line each."""
     numbers = {
         name: f"{number['value']} {number['unit']}, {number['from']}" for name, number in found["numbers"].items()
     }
@@ -75,7 +75,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def collected() -> dict[str, Any]:
+def collect() -> dict[str, Any]:
     """What there is to know, by name."""
     folder, size = cache()
     tiles = ", ".join(f"{rows}x{n}" for n, rows in enumerate(ISA.tile_rows, 1))

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     try:
-        module, options = _parsed(argv)
+        module, options = _parse(argv)
         with warnings.catch_warnings():
             warnings.showwarning = _tell_of_warning
             module.run(options)
@@ -93,7 +93,7 @@ def _tell_of_warning(message: Warning | str, *where: object, **rest: object) -> 
     tell(str(message))
 
 
-def _parsed(argv: list[str]) -> tuple[ModuleType, Options]:
+def _parse(argv: list[str]) -> tuple[ModuleType, Options]:
     """The command's module and its options; SystemExit after help, the version, or a mistake."""
     fastbp = _all_commands()
     if not argv:

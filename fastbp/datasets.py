@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp.files._download import fetched
+from fastbp.files._download import fetch
 from fastbp.files.idx import IMAGES, LABELS, DatasetError, read_idx
 
 __all__ = ["Dataset", "DatasetError", "digits", "fashion_mnist", "mnist"]
@@ -93,7 +93,7 @@ def fashion_mnist(data_dir: str | os.PathLike | None = None) -> Dataset:
 
 
 def _idx_dataset(name: str, data_dir: str | os.PathLike | None) -> Dataset:
-    data_dir = data_dir or os.environ.get(DATA_DIR) or fetched(name)
+    data_dir = data_dir or os.environ.get(DATA_DIR) or fetch(name)
     x_train_path, t_train_path, x_test_path, t_test_path = _find(name, Path(data_dir))
     x_train, t_train = _read_part(x_train_path, t_train_path)
     x_test, t_test = _read_part(x_test_path, t_test_path)

@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_options_are_made_once_and_cannot_be_written_to(command):
-    module, options = cli._parsed([command, *ARGUMENTS.get(command, [])])
+    module, options = cli._parse([command, *ARGUMENTS.get(command, [])])
     assert module is importlib.import_module(f"fastbp.commands.{command}")
     assert not [name for name, value in dataclasses.asdict(options).items() if isinstance(value, list)]
     for name in [field.name for field in dataclasses.fields(options)] or ["more"]:
@@ -38,12 +38,12 @@ def test_options_are_made_once_and_cannot_be_written_to(command):
 
 
 def test_defaults_that_depend_on_others_are_there_from_the_beginning():
-    _, options = cli._parsed(["train", "--data", "houses.csv", "--target", "y", "--optimizer", "adam"])
+    _, options = cli._parse(["train", "--data", "houses.csv", "--target", "y", "--optimizer", "adam"])
     assert (options.epochs, options.lr, options.hidden, options.dtype) == (100, 0.001, (50,), "float32")
-    _, options = cli._parsed(["train"])
+    _, options = cli._parse(["train"])
     assert (options.epochs, options.lr) == (150, 0.1)
     with pytest.raises(CommandError, match="--hidden does not go with --resume"):
-        cli._parsed(["train", "--resume", "model", "--hidden", "3"])
+        cli._parse(["train", "--resume", "model", "--hidden", "3"])
 
 
 # ---- an activation for each layer ----------------------------------------------------------------------

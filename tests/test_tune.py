@@ -144,7 +144,7 @@ def test_tune_keeps_what_is_better_and_says_so(file, quick, capsys, monkeypatch)
     if hasattr(os, "geteuid"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert read_anew(monkeypatch).pack_rows == 64
-    numbers = _show_config.collected()["numbers"]
+    numbers = _show_config.collect()["numbers"]
     assert numbers["pack_rows"]["from"].startswith("tuned on 20")
     assert numbers["pause"]["from"].startswith("row ")
     assert numbers.keys() == NUMBERS.keys()
@@ -206,7 +206,7 @@ def judged(monkeypatch, times):
     """What ``better`` says of pack_rows where a value's calls take the next of ``times[value]``."""
     own = _machine.numbers().pack_rows
     job = tune.Probe([value for value in times if value != own], lambda: [lambda: None])
-    monkeypatch.setitem(tune.JOBS, "pack_rows", job)
+    monkeypatch.setitem(tune.PROBES, "pack_rows", job)
     clocks = {value: iter(each) for value, each in times.items()}
     monkeypatch.setattr(tune, "_seconds", lambda call, n, clock: next(clocks[_machine.numbers().pack_rows]))
     ticks = iter(range(10**6))
@@ -240,9 +240,9 @@ def test_what_was_better_once_has_to_be_so_again(monkeypatch):
 
 
 def test_every_number_has_a_job_with_values_that_may_be():
-    assert set(tune.JOBS) == set(Machine._fields)
-    assert set(tune.JOBS) > tune.OF_COMPANY
-    for name, job in tune.JOBS.items():
+    assert set(tune.PROBES) == set(Machine._fields)
+    assert set(tune.PROBES) > tune.OF_COMPANY
+    for name, job in tune.PROBES.items():
         assert len(job.values) > 1
         assert all(_tuned.is_allowed(name, value) for value in job.values), name
 
@@ -251,8 +251,8 @@ def test_every_number_has_a_job_with_values_that_may_be():
 def test_every_job_can_be_measured(monkeypatch):
     monkeypatch.setattr(tune, "LEAST_TURNS", 1)
     before, threads = _machine.numbers(), fastbp.get_num_threads()
-    for name in tune.JOBS:
-        found = tune.tried(name, tune.JOBS[name].values[:1], 0, 1)
+    for name in tune.PROBES:
+        found = tune.try_values(name, tune.PROBES[name].values[:1], 0, 1)
         assert [one.middle for one in found if one.value == getattr(before, name)] == [1.0]
     assert (_machine.numbers(), fastbp.get_num_threads()) == (before, threads)
 

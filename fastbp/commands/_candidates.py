@@ -10,7 +10,7 @@ from typing import Any
 from fastbp.basics._arguments import shown
 from fastbp.commands import CommandError
 from fastbp.commands import _options as types
-from fastbp.commands._config import parsed, read, words_for
+from fastbp.commands._config import parse, read, words_for
 from fastbp.commands._network import add_network_options
 from fastbp.commands._options import did_you_mean
 
@@ -46,7 +46,7 @@ def candidates_of(path: str, n_iter: int | None, seed: int) -> list[dict[str, An
         chosen = [_combination(lists, at) for at in sorted(draw.sample(range(size), n_iter))]
     else:
         chosen = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-    return [_parsed(path, parser, known, values) for values in chosen]
+    return [_parse(path, parser, known, values) for values in chosen]
 
 
 def _table(path: str, known: Mapping[str, argparse.Action]) -> dict[str, Any]:
@@ -110,9 +110,9 @@ def _combination(lists: Mapping[str, Sequence[Any]], at: int) -> dict[str, Any]:
     return {name: found[name] for name in lists}
 
 
-def _parsed(
+def _parse(
     path: str, parser: types.Parser, known: Mapping[str, argparse.Action], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     words = [word for name, value in values.items() for word in words_for(path, name, known[name], value)]
-    made = vars(parsed(path, parser, words))
+    made = vars(parse(path, parser, words))
     return {known[name].dest: made[known[name].dest] for name in values}

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Collection
-from typing import Any, NoReturn
+from typing import Any
 
 from fastbp.basics._arguments import shown
 from fastbp.commands import CommandError
-from fastbp.commands._options import activation, class_weight, did_you_mean, setting
+from fastbp.commands._options import Parser, activation, class_weight, did_you_mean, setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -15,7 +15,7 @@ else:
     import tomli as tomllib
 
 
-def words_of(path: str, parser: argparse.ArgumentParser, besides: Collection[str] = ()) -> list[str]:
+def words_of(path: str, parser: Parser, besides: Collection[str] = ()) -> list[str]:
     """The options in the file ``path`` as they would stand on the command line of ``parser``.
 
     Keys are the long options' names, except those that are ``besides``. A value is true or false for a flag, a list
@@ -32,21 +32,17 @@ def words_of(path: str, parser: argparse.ArgumentParser, besides: Collection[str
             raise CommandError(f"{path}: there is no option {key!r}{did_you_mean(name, known)}", 2)
         words += words_for(path, name, known[name], value)
 
-    parsed(path, parser, words)
+    parse(path, parser, words)
     return words
 
 
-def parsed(path: str, parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+def parse(path: str, parser: Parser, words: list[str]) -> argparse.Namespace:
     """What the ``parser`` makes of words that the file has said; CommandError with its name where that is a mistake."""
-
-    def fail(message: str) -> NoReturn:
-        raise CommandError(f"{path}: {message}", 2)
-
-    told, parser.error = parser.error, fail  # type: ignore[method-assign]
+    before, parser.file = parser.file, path
     try:
         return parser.parse_args(words)
     finally:
-        parser.error = told  # type: ignore[method-assign]
+        parser.file = before
 
 
 def read(path: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def train_ensemble(
     if options.save:
         model.save(options.save)
     networks = [_of_one(k, *one, data) for k, one in enumerate(zip(members, seeds, outcomes, strict=True))]
-    mean = _measured(model, data)
+    mean = _measure(model, data)
     epochs = sum(lines.n_epochs)
     totals = {"seconds": seconds, "samples_per_second": epochs * len(data.x) / seconds}
     ends = {"networks": networks, "ensemble": mean, "totals": totals}
@@ -153,10 +153,10 @@ def _of_one(k: int, member: Model, seed: int, history: History, data: Prepared) 
         told["loss"] = history.loss[-1]
     if history.best_epoch is not None:
         told["best_epoch"] = history.best_epoch + 1
-    return told | _measured(member, data)
+    return told | _measure(member, data)
 
 
-def _measured(model: Model, data: Prepared) -> dict[str, float]:
+def _measure(model: Model, data: Prepared) -> dict[str, float]:
     """Accuracy, or the root mean squared error, of the samples trained on and of those kept apart."""
     measure = "accuracy" if isinstance(model.targets, Classes) else "rmse"
     parts = {"train": (data.x, data.t)} | ({} if data.held is None else {"validation": data.held})

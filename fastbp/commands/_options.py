@@ -32,6 +32,8 @@ class Options:
 class Parser(argparse.ArgumentParser):
     """A mistake is told in one line, without the usage; an option has one spelling, and one nearly right is guessed."""
 
+    file = ""  # whose words are parsed, if they are a file's: there is the mistake
+
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False} | settings)
 
@@ -76,6 +78,8 @@ class Parser(argparse.ArgumentParser):
             raise
 
     def error(self, message: str) -> NoReturn:
+        if self.file:
+            raise CommandError(f"{self.file}: {message}", 2)
         self.exit(2, f"{self.prog}: {in_a_line(message)}; see {self.prog} --help\n")
 
 

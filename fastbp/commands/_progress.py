@@ -33,7 +33,7 @@ class Progress:
         self._validation_loss: list[float] = []  # by epoch, with those before --resume
         self.epochs: list[dict[str, Any]] = []
         self.n_samples = len(data.x)
-        self._start = time.perf_counter()
+        self.started = time.perf_counter()  # the epoch that is being trained
 
     def begin(self, told: dict[str, Any]) -> None:
         if self._as_json:
@@ -47,8 +47,8 @@ class Progress:
             epoch |= {"validation_loss": history.val_loss[-1]}
             self._validation_loss = history.val_loss
         now = time.perf_counter()
-        epoch |= {"seconds": now - self._start}
-        self._start = now
+        epoch |= {"seconds": now - self.started}
+        self.started = now
         self.epochs.append(epoch)
         with above_bars():
             if self._as_json:

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from fastbp._show_config import collected, lines
+from fastbp._show_config import collect, lines
 from fastbp.commands import _options as types
 from fastbp.commands._report import write_report
 
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> None:
     """Print and write it."""
-    report = collected()
+    report = collect()
     if options.json != types.STDOUT:
         print(*lines(report), sep="\n")
     write_report(options.json, report)

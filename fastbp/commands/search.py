@@ -175,7 +175,7 @@ def _metric(options: Options, targets: Any) -> str:
     return options.metric
 
 
-def _prepared(options: Options, asked: Preparation, train: Samples) -> tuple[Prepared, Any, Any]:
+def _prepare(options: Options, asked: Preparation, train: Samples) -> tuple[Prepared, Any, Any]:
     features, targets = learn(asked, train, None)
     return prepare(asked, train, None, features, targets, options.dtype, tell), features, targets
 
@@ -188,7 +188,7 @@ def _measured_on_fold(
     NaN for one that comes to no finite numbers.
     """
     first = settings[0]
-    data, features, targets = _prepared(first, asked, train)
+    data, features, targets = _prepare(first, asked, train)
     if data.held is None:
         raise CommandError(f"{len(train)} samples are too few to keep some apart, to measure candidates with", 2)
     models = [Model(new_network(own, features.n_inputs, targets), features, targets) for own in settings]
@@ -304,7 +304,7 @@ def _or_none(number: float) -> float | None:
 
 def _save(options: Options, epochs: int | None, train: Samples, path: str) -> None:
     """Train as ``options`` say on all samples, no longer than ``epochs``, and write the model."""
-    data, features, targets = _prepared(options, replace(options.preparation(), validation=0.0), train)
+    data, features, targets = _prepare(options, replace(options.preparation(), validation=0.0), train)
     model = Model(new_network(options, features.n_inputs, targets), features, targets)
     model.check_room()
     settings = fit_settings(options) | {"batch_size": batch_size(options, len(data.x)), "patience": None}

@@ -134,7 +134,7 @@ def _run(options: Options, comm: Any, ranks: Alone) -> None:
         if getattr(options, name) and not options.save:
             raise CommandError(f"--{name.replace('_', '-')} goes with --save", 2)
     check_picture(options.plot)
-    options, model, samples, data, state = _made(options)
+    options, model, samples, data, state = _make(options)
     if options.patience and data.held is None:
         raise CommandError("--patience needs samples to validate with, and --validation 0 leaves none", 2)
     if options.ensemble:
@@ -152,7 +152,7 @@ def _run(options: Options, comm: Any, ranks: Alone) -> None:
         _train(options, model, data, settings, told, ranks)
 
 
-def _made(options: Options) -> tuple[Options, Model, Samples, Prepared, TrainingState | None]:
+def _make(options: Options) -> tuple[Options, Model, Samples, Prepared, TrainingState | None]:
     """The options with what was open, and of which the data decide; the model to train; its data; and its state.
 
     The model is new or one to go on with, the data are as read and as prepared, and the state is that to go on from.
@@ -202,7 +202,7 @@ def _train(
     if held is not None:
         part = ranks.part_of(len(held[0]))
         held = held[0][part], held[1][part]
-    start = time.perf_counter()
+    progress.started = start = time.perf_counter()
     with install_listener("numba:compile", TimingListener()) as compiling:
         try:
             history = model.net.fit(

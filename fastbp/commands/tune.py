@@ -59,23 +59,23 @@ def run(options: Options) -> None:
     """Measure, keep and tell, or forget."""
     if _tuned.path() is None:
         raise CommandError(f"there is no place to keep what would be measured: {why_not_kept()}")
-    report = _forgotten() if options.reset else _measured(options.seconds)
+    report = _forget() if options.reset else _measure(options.seconds)
     if options.json != types.STDOUT:
         print(report["text"])
     write_report(options.json, {name: value for name, value in report.items() if name != "text"})
 
 
-def _forgotten() -> dict[str, Any]:
+def _forget() -> dict[str, Any]:
     there = _tuned.forget()
     text = "forgotten: later runs go by" if there else "nothing was kept: runs go by"
     return {"reset": there, "row": _machine.row().name, "text": f"{text} the row {_machine.row().name}"}
 
 
-def _measured(seconds: float) -> dict[str, Any]:
+def _measure(seconds: float) -> dict[str, Any]:
     import fastbp
     from fastbp.bench import tune
 
-    names = [name for name in tune.TUNED if fastbp.get_num_threads() > 1 or not tune.JOBS[name].shared]
+    names = [name for name in tune.TUNED if fastbp.get_num_threads() > 1 or not tune.PROBES[name].shared]
     before, found = _machine.numbers(), {}
     try:
         _machine.use(_machine.untuned())

@@ -26,7 +26,7 @@ SHA256 = {
 }
 
 
-def fetched(name: str) -> Path:
+def fetch(name: str) -> Path:
     """Return the folder with the files of the data set ``name``; what it lacks is downloaded.
 
     Raises DatasetError where there is no network or a file is not the published one, ImportError where pooch is not

@@ -71,7 +71,7 @@ def part_of(target: Path) -> Iterator[BinaryIO]:
     stem = f".{target.name[:40]}-{zlib.crc32(os.fsencode(target.name)):08x}."  # short, whatever the target's name
     _remove_left(target.parent, stem)
     try:
-        file = _locked(target.parent, stem, 0o666 if replaced is None else 0o600)
+        file = _open_locked(target.parent, stem, 0o666 if replaced is None else 0o600)
     except OSError as error:
         error.filename = os.fspath(target)  # the name that the user knows
         raise
@@ -104,7 +104,7 @@ def _check_regular(path: str | os.PathLike, mode: int) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
 
 
-def _locked(folder: Path, stem: str, mode: int) -> BinaryIO:
+def _open_locked(folder: Path, stem: str, mode: int) -> BinaryIO:
     """A new file of that ``stem`` in ``folder``, open for writing and locked."""
     while True:
         path = folder / f"{stem}{secrets.token_hex(8)}.part"

@@ -31,8 +31,8 @@ KEY_OF_1 = KEY_OF.replace("SEED", "1")
 INFO = """
 from fastbp.kernels import _jit
 import json
-from fastbp._show_config import collected
-print(json.dumps({"kind": _jit.kind(), "says": collected()["machine code"]}))
+from fastbp._show_config import collect
+print(json.dumps({"kind": _jit.kind(), "says": collect()["machine code"]}))
 """
 
 
