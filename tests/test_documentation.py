@@ -1,5 +1,7 @@
 """Every block of Python in README and docs runs as it stands, and the reference leaves nothing public out."""
 
+import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import fastbp
@@ -38,6 +41,30 @@ def test_a_block_runs_as_it_stands(block, tmp_path, monkeypatch):
         pytest.importorskip("onnx")
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "block", "exec"), {"__name__": "block"})
+
+
+def examples():
+    """Of all docstrings, with the names of fastbp and those of their module."""
+    for path in sorted((ROOT / "fastbp").rglob("*.py")):
+        if ">>> " in path.read_text(encoding="utf-8"):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            yield pytest.param(name, id=name)
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.parametrize("name", list(examples()))
+def test_the_examples_of_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
+    if ".sklearn" in name:
+        pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    names = {known: getattr(fastbp, known) for known in fastbp.__all__} | {"fastbp": fastbp, "np": np} | vars(module)
+    found = [example for example in doctest.DocTestFinder().find(module) if example.examples]
+    assert found
+    for example in found:
+        example.globs = dict(names)
+        said: list[str] = []
+        assert doctest.DocTestRunner(verbose=False).run(example, out=said.append).failed == 0, "".join(said)
 
 
 def test_every_page_with_blocks_is_read():
