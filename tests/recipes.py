@@ -194,6 +194,7 @@ class Gain(ColumnLayer):
         listed=("LayerNormalization, Scale)", "Gain, "),
         names=('    "LayerNormalization",', '    "Gain",\n'),
     )
+    put(tree / "pyproject.toml", floor=("leaky_relu : normalization", "gain : "))
     put(
         tree / "fastbp/reference/layers.py",
         names=('"LayerNormalization", "Scale"', '"Gain", '),

@@ -259,8 +259,14 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Let kernels called from this Python thread use ``n`` threads, no more of them than there are cores.
 
-    Results are the same bits for any ``n``. Raises TypeError and ValueError unless n is an integer >= 1, RuntimeError
-    where the system has no more threads.
+    Results are the same bits for any ``n``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Unless ``n`` is an integer of at least 1.
+    RuntimeError
+        Where the system has no more threads.
     """
     _work_with(_arguments.integer("n", n, 1))
 

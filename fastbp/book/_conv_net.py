@@ -61,8 +61,13 @@ class ConvNet(BookNetwork):
     def accuracy(self, x: ArrayLike, t: ArrayLike, batch_size: int = 100) -> float:
         """Return the share of samples whose highest score is that of their label ``t``, (N,) or one-hot (N, K).
 
-        ``batch_size`` samples are predicted at a time. (The book leaves out what is left of the last batch, but
-        divides by all.) Raises ValueError unless there is a target for each sample.
+        ``batch_size`` samples are predicted at a time. (The book leaves out what is left of the last batch, but divides
+        by all.)
+
+        Raises
+        ------
+        ValueError
+            Unless there is a target for each sample.
         """
         x, t, size = as_array("x", x), as_array("t", t), integer("batch_size", batch_size, 1)
         if x.ndim == 0 or t.ndim == 0 or len(x) != len(t):
@@ -91,7 +96,10 @@ class ConvNet(BookNetwork):
     def load_params(self, file_name: str | os.PathLike = "params.pkl") -> None:
         """Take ``params`` from a file of ``save_params``, or of the book's, in which nothing is run.
 
-        Raises ValueError, with nothing changed, where other things are in the file, or arrays of other names or shapes.
+        Raises
+        ------
+        ValueError
+            Where other things are in the file, or arrays of other names or shapes; nothing has changed then.
         """
         with open(file_name, "rb") as file:
             found = weights.load(file)

@@ -70,7 +70,10 @@ class BookNetwork:
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose highest score is that of their label ``t``, (N,) or one-hot (N, K).
 
-        Raises ValueError unless there is a target for each sample.
+        Raises
+        ------
+        ValueError
+            Unless there is a target for each sample.
         """
         found, t = np.argmax(self.predict(x), axis=1), as_array("t", t)
         labels = t if t.ndim == 1 else np.argmax(t, axis=1)

@@ -49,7 +49,12 @@ def relu_grad(x: ArrayLike) -> np.ndarray:
 def sum_squared_error(y: ArrayLike, t: ArrayLike) -> float:
     """``sum((y - t)^2) / 2`` over all elements; ``t`` is of the shape of ``y``.
 
-    Raises ValueError where shapes differ, TypeError for what is no array of real numbers.
+    Raises
+    ------
+    ValueError
+        Where shapes differ.
+    TypeError
+        For what is no array of real numbers.
     """
     y, t = _check.as_real("y", y), _check.as_real("t", t)
     _check.same_shape("t", t, y.shape, "y")

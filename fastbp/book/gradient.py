@@ -12,7 +12,12 @@ __all__ = ["np", "numerical_gradient", "numerical_gradient_2d"]
 def numerical_gradient_2d(f: Callable[[np.ndarray], float], X: np.ndarray) -> np.ndarray:
     """Return the gradient of ``f`` at each row of ``X``, (N, I), or at ``X`` itself, (I,); see ``numerical_gradient``.
 
-    ``f`` takes one row. Raises ValueError for an array of more dimensions.
+    ``f`` takes one row.
+
+    Raises
+    ------
+    ValueError
+        For an array of more dimensions.
     """
     if np.ndim(X) == 1:
         return numerical_gradient(f, X)

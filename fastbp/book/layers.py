@@ -58,7 +58,12 @@ class Dropout(dropout.Dropout):
     def forward(self, x: ArrayLike, train_flg: bool = True) -> np.ndarray:
         """Return ``x`` where a new mask is True and 0 elsewhere; ``x (1 - dropout_ratio)`` unless ``train_flg``.
 
-        Of the dtype of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        Of the dtype of ``x``, float64 for integers.
+
+        Raises
+        ------
+        TypeError
+            For what is no array of real numbers.
         """
         x, dtype = _check.operand("x", x)
         if not train_flg:

@@ -33,8 +33,12 @@ class _Optimizer:
     def update(self, params: MutableMapping[Any, Any], grads: Mapping[Any, Any]) -> None:
         """Move each of ``params`` by one step, by its gradient in ``grads``.
 
-        Arrays, of float32 or float64 and any shape, are written to; a number is replaced. Raises ValueError or
-        TypeError, with nothing changed, where gradients are missing, or shapes or types do not fit.
+        Arrays, of float32 or float64 and any shape, are written to; a number is replaced.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where gradients are missing, or shapes or types do not fit; nothing has changed then.
         """
         work = {key: self._taken(key, param, grads) for key, param in params.items()}
         for state in self.states:

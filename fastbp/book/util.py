@@ -80,7 +80,12 @@ def col2im(
     """Return images of ``input_shape`` (N, C, H, W): each pixel the sum of what stands for it in ``col``.
 
     The other arguments are those of ``im2col``, whose transpose this is, not its inverse: a pixel below several places
-    of the filter is added up. Raises ValueError as it does, and where ``col`` is not what it makes of such images.
+    of the filter is added up.
+
+    Raises
+    ------
+    ValueError
+        As ``im2col`` does, and where ``col`` is not what that makes of such images.
     """
     if len(input_shape) != 4:
         raise ValueError(f"input_shape must be that of images, (N, C, H, W), got {tuple(input_shape)}")

@@ -19,7 +19,10 @@ __all__ = ["dump", "load"]
 def load(file: BinaryIO) -> dict[str, Any]:
     """Return the dict of arrays that is pickled in an open binary ``file``.
 
-    Raises ValueError where anything but dicts, strings and NumPy arrays of real numbers is in it.
+    Raises
+    ------
+    ValueError
+        Where anything but dicts, strings and NumPy arrays of real numbers is in it.
     """
     return read_pickle(file)
 
@@ -27,7 +30,10 @@ def load(file: BinaryIO) -> dict[str, Any]:
 def dump(weights: Mapping[str, np.ndarray], file: BinaryIO) -> None:
     """Write a dict of arrays to an open binary ``file``, so that ``load``, and pickle, read it.
 
-    Raises TypeError for what ``load`` would refuse.
+    Raises
+    ------
+    TypeError
+        For what ``load`` would refuse.
     """
     if not isinstance(weights, Mapping):
         raise TypeError(f"weights must be a dict of arrays by name, got {shown(weights)}")

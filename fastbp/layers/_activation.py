@@ -60,7 +60,12 @@ class Activation(Layer):
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return the function of each element.
 
-        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        The dtype is that of ``x``, float64 for integers.
+
+        Raises
+        ------
+        TypeError
+            For what is no array of real numbers.
         """
         forward, number = self._entries[0], self.number
         out = forward.call(_team.address, x, number)
@@ -83,7 +88,12 @@ class Activation(Layer):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout`` times the derivative.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``.
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of ``x``.
+        RuntimeError
+            Before the first ``forward``.
         """
         kept, backward, number = self._remembered(), self._entries[1], self.number
         dx = backward.call(_team.address, dout, kept, number)

@@ -139,7 +139,12 @@ class Affine(Weighted):
         and ``db``, the sum of the rows of ``dout``. ``x``, ``W`` and ``original_x_shape`` are taken as they are now,
         set since ``forward`` or not.
 
-        Raises ValueError where shapes do not fit, RuntimeError before the first ``forward``.
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit.
+        RuntimeError
+            Before the first ``forward``.
         """
         x, shape, before, _, of_rows = self._last
         if x is before and shape is of_rows:

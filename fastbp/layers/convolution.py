@@ -136,8 +136,14 @@ stride, pad = int(stride), int(pad)
         are not finite go where they go in NumPy's products; only, a weight that is not finite meets every pixel of its
         channel (with a stride, every ``stride``-th), also at a border that it does not reach, as 0 times itself: NaN.
 
-        Raises ValueError where shapes do not fit, RuntimeError before the first ``forward``, TypeError for what is no
-        array of real numbers.
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For what is no array of real numbers.
         """
         return self._back(dout, wanted=True)
 

@@ -44,7 +44,10 @@ class Relu(Activation):
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return ``x`` with 0 where x <= 0; NaN stays. The dtype is that of ``x``, integers included.
 
-        Raises TypeError for complex, object and other arrays that hold no real numbers.
+        Raises
+        ------
+        TypeError
+            For complex, object and other arrays that hold no real numbers.
         """
         made = FORWARD.call(_team.address, x)
         if made is None:
@@ -62,8 +65,14 @@ class Relu(Activation):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and 0 where ``mask``, even if dout is not finite there.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
-        for a ``mask`` that was set to other than bools.
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of ``x``.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For a ``mask`` that was set to other than bools.
         """
         dx = BACKWARD.call(_team.address, dout, self.mask)
         if dx is None:
@@ -123,7 +132,12 @@ class LeakyRelu(Activation):
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Return ``x``, and ``slope x`` where x <= 0; NaN stays.
 
-        The dtype is that of ``x``, float64 for integers. Raises TypeError for what is no array of real numbers.
+        The dtype is that of ``x``, float64 for integers.
+
+        Raises
+        ------
+        TypeError
+            For complex, object and other arrays that hold no real numbers.
         """
         made = LEAKY_FORWARD.call(_team.address, x, self.slope)
         if made is None:
@@ -139,8 +153,14 @@ class LeakyRelu(Activation):
     def backward(self, dout: ArrayLike) -> np.ndarray:
         """Return the gradient with respect to ``x``: ``dout``, and ``slope dout`` where ``mask``.
 
-        Raises ValueError unless ``dout`` has the shape of ``x``, RuntimeError before the first ``forward``, TypeError
-        for a ``mask`` that was set to other than bools.
+        Raises
+        ------
+        ValueError
+            Unless ``dout`` has the shape of ``x``.
+        RuntimeError
+            Before the first ``forward``.
+        TypeError
+            For a ``mask`` that was set to other than bools.
         """
         dx = LEAKY_BACKWARD.call(_team.address, dout, self.mask, self.slope)
         if dx is None:

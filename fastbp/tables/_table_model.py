@@ -59,8 +59,13 @@ class TableModel(FittedModel):
     def load(cls, path: str | os.PathLike) -> "TableModel":
         """The model in a file that ``save`` or ``fastbp train --save`` has written.
 
-        Raises ModelFileError, a ValueError, for a file that is damaged or of another kind, and where it holds a network
-        without a table's columns, as ``net.save`` writes it; OSError for one that cannot be read.
+        Raises
+        ------
+        ModelFileError
+            A ValueError: for a file that is damaged or of another kind, and where it holds a network without a
+            table's columns, as ``net.save`` writes it.
+        OSError
+            For one that cannot be read.
         """
         model = load_model(path)
         if not isinstance(model.features, TableFeatures):
@@ -91,15 +96,26 @@ class TableModel(FittedModel):
     def predict(self, data: Any) -> np.ndarray:
         """(N,) the class of each row, by name, or its number.
 
-        Raises ValueError for data that lack a column or hold what they should not, naming column and row, TypeError for
-        what is no table. Warns of categories that were not there in training; they count as none.
+        Warns of categories that were not there in training; they count as none.
+
+        Raises
+        ------
+        ValueError
+            For data that lack a column or hold what they should not, naming column and row.
+        TypeError
+            For what is no table.
         """
         return self._model.answers(self._outputs(as_table(data)))
 
     def predict_proba(self, data: Any) -> np.ndarray:
         """(N, number of classes) the probability of each class, in the order of ``classes``.
 
-        Raises what ``predict`` does, and TypeError where the model predicts numbers.
+        Raises
+        ------
+        ValueError
+            As ``predict`` does.
+        TypeError
+            As that does, and where the model predicts numbers.
         """
         if self.classes is None:
             raise TypeError(f"this model predicts numbers, {self.target!r}: there are no classes with probabilities")
@@ -109,7 +125,12 @@ class TableModel(FittedModel):
         """How well the model does on data with known targets, in the column ``target`` if it has another name there.
 
         The loss, with the accuracy of classes; or with ``rmse`` and ``mae`` in the target's own unit, and ``r2``, the
-        share of its variance that is explained. Raises what ``predict`` does.
+        share of its variance that is explained.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``predict`` does.
         """
         samples = samples_of(as_table(data), target or self.target, missing=self._table_features.missing)
         encoded = self._model.targets.encode(samples.targets, samples.rows)
