@@ -45,6 +45,7 @@ asked = "lower, as_targets, hyper, new_states, parameters, mixes_rows, names, ga
 asked += ", of_output, number, torch, c, numpy, word, onnx, elsewhere, targets, link, is_of_classes, must_be_of_classes"
 asked += ", n_classes, found, labels_in, as_labels, kernel_slope, kernel_slope_of_output, kernel_in_one_go"
 asked += ", checked, checked_parameters, folded, to_module, from_module, draws, buffers, out_shape, torch_unused"
+asked += ", least_rows"
 autodoc_default_options = {"members": True, "exclude-members": asked}
 toc_object_entries = False  # the pages are short, and the sidebar is narrow
 napoleon_google_docstring = False

@@ -104,6 +104,7 @@ def assert_same_history(history, other):
 MIXTURES = (calls(), st.sampled_from(LOSSES), st.sampled_from([1, 2, 3]), st.randoms())
 
 
+@pytest.mark.filterwarnings("ignore:BatchNormalization expects at least 2 samples")
 @given(*MIXTURES)
 def test_each_network_comes_to_the_same_bits_as_by_itself(call, loss, threads, random):
     assert_same_bits_as_alone(call, loss, threads, random)

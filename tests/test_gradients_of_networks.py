@@ -19,7 +19,7 @@ from fastbp.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMS
 from fastbp.schedules import warm_up
 
 # Batches of one are drawn, too.
-pytestmark = pytest.mark.filterwarnings("ignore:BatchNormalization expects at least two samples")
+pytestmark = pytest.mark.filterwarnings("ignore:BatchNormalization expects at least")
 
 ACTIVATIONS = {
     "relu": fastbp.Relu,

@@ -150,6 +150,10 @@ class Layer:
         """The shape of an output sample for input samples of ``shape``; ValueError where that does not fit."""
         return shape
 
+    def least_rows(self, shape: tuple[int, ...]) -> int:
+        """How many samples of that shape a batch must have for the layer to learn from it."""
+        return 1
+
     def forward(self, x: ArrayLike) -> Any:
         """Return the output for samples ``x``, and remember what ``backward`` needs."""
         raise NotImplementedError

@@ -17,6 +17,7 @@ from fastbp.optimizers import Optimizer, get_optimizer
 from fastbp.training._by_layers import tell
 from fastbp.training._data import Data
 from fastbp.training._dense_rows import DenseRows
+from fastbp.training._few_rows import tell_of_few
 from fastbp.training._part import Part
 from fastbp.training._ranks import Alone, on_all_ranks
 from fastbp.training._run import Run
@@ -204,6 +205,7 @@ def fit(
     threads = ranks.threads(integer_or_none("threads", threads, 1))
     run.check_rate()
     tell(net)
+    tell_of_few(binding, run.n_samples, run.batch_size)
     return _team.with_threads(threads, lambda: run.train(validation, callbacks, patience))
 
 

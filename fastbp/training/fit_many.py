@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp.basics import _arguments, _cpu, _pool, _progress, _team
+from fastbp.basics._warn import ToldOnce
 from fastbp.network import Network
 from fastbp.optimizers import Optimizer
 from fastbp.training._by_layers import tell
 from fastbp.training._dealt import alike, dealt
+from fastbp.training._few_rows import tell_of_few
 from fastbp.training._jobs import Job, Looked, as_networks, jobs_of
 from fastbp.training._lender import Lender
 from fastbp.training._part import Part
@@ -180,6 +182,9 @@ def fit_named(
     threads = comm.threads(threads)
     for net in networks:
         tell(net)
+    with ToldOnce():
+        for job in jobs:
+            tell_of_few(job.binding, len(job.data), job.batch_size)
     owners = dealt([job.work for job in jobs], comm.size)
     many = _Many(jobs, [k for k, owner in enumerate(owners) if owner == comm.rank], functions)
     outcomes = comm.apart(lambda: many.train(threads), many.count, many.tell)
