@@ -35,6 +35,11 @@ def test_the_line_is_that_of_the_call():
     assert [warning.filename for warning in told] == [__file__]
 
 
+def test_of_a_data_set_of_one_no_way_out_is_told():
+    with pytest.warns(RuntimeWarning, match=r"batches have 1 \(1 in all, batch_size=1\): .* will be wrong$"):
+        normalizing().fit(X[:1], T[:1], **OPTIONS)
+
+
 @pytest.mark.parametrize("size", [31, 33, 50])
 def test_other_batches_are_no_matter(size):
     with warnings.catch_warnings():

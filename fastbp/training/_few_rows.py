@@ -14,8 +14,9 @@ def tell_of_few(binding: Binding, n_samples: int, batch_size: int) -> None:
     }
     for name, least in names.items():
         which = "batches have" if n_samples % batch_size == 0 else "the last batch of an epoch has"
+        way_out = ". Another batch_size leaves no such batch" if n_samples >= least else ""
         warn(
             f"{name} expects at least {least} samples a batch, but {which} {fewest} ({n_samples} in all, batch_size="
-            f"{batch_size}): what it keeps for predictions will be wrong. Another batch_size leaves no such batch",
+            f"{batch_size}): what it keeps for predictions will be wrong{way_out}",
             RuntimeWarning,
         )

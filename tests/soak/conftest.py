@@ -1,4 +1,4 @@
-"""Long forms of what other tests try a little of: ``pytest -m soak tests/soak``, and a short form in every run."""
+"""Long forms of what other tests try a little of: ``pytest -m soak tests/soak``, and short forms for every check."""
 
 import sys
 from pathlib import Path
