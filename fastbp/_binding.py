@@ -132,6 +132,12 @@ class Binding:
         """The attributes of each layer's object, and the name of one that a forward leaves there."""
         return [(vars(layer), name) for layer in self.live for name in layer.remembers]
 
+    @cached_property
+    def least_rows(self) -> dict[str, int]:
+        """How many samples a batch must have, by the class of a layer for which one is too few."""
+        least = [(layer, layer.least_rows(shape)) for layer, shape in zip(self.layers, self.shapes, strict=True)]
+        return {type(layer).__name__: rows for layer, rows in least if rows > 1}
+
     def _said_by_layers(self) -> tuple[int, ...] | None:
         """The shape of an input sample, as the first layer says that does; None where there are layers for images."""
         if any(layer.takes_images for layer in self.layers):

@@ -31,16 +31,21 @@ def store(typingctx, address, value):
     return types.void(types.int64, types.int64), codegen
 
 
+def emit_prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    """Send for the line of memory at ``pointer``, which need not be an address of anything."""
+    byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    form = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte], form)
+    read, keep, data = i32(0), i32(3), i32(1)
+    builder.call(function, [builder.bitcast(pointer, byte), read, keep, data])
+
+
 @intrinsic
 def prefetch(typingctx, address):
     """Send for the line of memory at ``address``, which need not be an address of anything."""
 
     def codegen(context, builder, signature, arguments):
-        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        form = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], form)
-        read, keep, data = i32(0), i32(3), i32(1)
-        builder.call(function, [builder.inttoptr(arguments[0], byte), read, keep, data])
+        emit_prefetch(builder, _word(builder, arguments[0]))
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen

@@ -10,6 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .isa import ISA
+from .memory import emit_prefetch
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -124,10 +125,7 @@ class Vectors:
 
     def prefetch(self, pointer) -> None:
         """Send for what lies at ``pointer``, which need not be an address of anything."""
-        byte = ir.IntType(8).as_pointer()
-        signature = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
-        read, keep, data = I32(0), I32(3), I32(1)
-        self._call("llvm.prefetch.p0", signature, [self.builder.bitcast(pointer, byte), read, keep, data])
+        emit_prefetch(self.builder, pointer)
 
     def stream(self, vector, pointer) -> None:
         """Store past the caches where the CPU can, to an address that the vector's size divides."""

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 EXTRAS = ("data", "plot", "sklearn", "tables")  # whose lower bounds count too
-SHORT = ["-q", "-p", "no:cacheprovider", "-m", "not soak and not slow"]
+SHORT = ["-q", "-p", "no:cacheprovider"]
 OLD = ["-o", "filterwarnings=default"]  # old libraries are warned by new ones
 # The first release that there is for a Python, where that is younger than the bound of pyproject.toml.
 FIRST = {

@@ -7,12 +7,9 @@ from fastbp.basics._warn import warn
 def tell_of_few(binding: Binding, n_samples: int, batch_size: int) -> None:
     """Warn where a batch of each epoch has fewer samples than a layer of the network expects."""
     fewest = n_samples % batch_size or batch_size
-    names = {
-        type(layer).__name__: layer.least_rows(shape)
-        for layer, shape in zip(binding.layers, binding.shapes, strict=True)
-        if layer.least_rows(shape) > fewest
-    }
-    for name, least in names.items():
+    for name, least in binding.least_rows.items():
+        if least <= fewest:
+            continue
         which = "batches have" if n_samples % batch_size == 0 else "the last batch of an epoch has"
         way_out = ". Another batch_size leaves no such batch" if n_samples >= least else ""
         warn(
