@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -193,6 +194,12 @@ class Program:
         nothing = np.zeros((0, INSTRUCTION_WORDS), np.int64), np.zeros(0, np.int64)
         self._compile_once("share", lambda: self._take_share(*nothing, 1, 0, 0))
 
+    @cached_property
+    def _source_places(self) -> list[tuple[int, int]]:
+        """Row and word of each source in the tables; an instruction's words come behind its operation's."""
+        fields = [instruction._fields for instruction in self.lowering.instructions]
+        return [(row, 1 + names.index("source")) for row, names in enumerate(fields) if "source" in names]
+
     def read(self, sources: Iterable[np.ndarray]) -> None:
         """Copy batches from these samples, targets and weights from now on, of the shapes and types of those before.
 
@@ -201,10 +208,8 @@ class Program:
         p = self.lowering
         p.sources = [(array, pin("an array in use", array)) for array in sources]
         addresses = [address_of(array) for array, _ in p.sources]
-        fields = [instruction._fields for instruction in p.instructions]  # the words of a row behind its operation's
-        places = [(row, 1 + names.index("source")) for row, names in enumerate(fields) if "source" in names]
         for table in (self.whole, self.last):
-            for place, address in zip(places, addresses, strict=True):
+            for place, address in zip(self._source_places, addresses, strict=True):
                 table[place] = address
 
     def compile(self) -> None:
