@@ -92,6 +92,7 @@ def block(p, shape, a, b, c, start, alpha, epilogue, tiles, scratch):
                 floor,
                 tiles,
                 scratch,
+                p.k_ahead,
             )
             j += wide
         k += k_count
@@ -144,7 +145,7 @@ def _thin_columns(p, shape, a, b, c, start, j, alpha, rectified, tiles, scratch)
         else:
             begin = begin if begin[0] != NOTHING else (zeros, 0)
             part, part_a, part_b = (rows, columns, k_count), (at_a, a_row, a_k), (at_b, b_k, b_col)
-            columns_along_rows(part, part_a, part_b, c, begin, alpha, least, tiles, zeros, scratch)
+            columns_along_rows(part, part_a, part_b, c, begin, alpha, least, tiles, zeros, scratch, p.k_ahead)
         k += k_count
 
 
@@ -187,7 +188,7 @@ def _panels(columns, lanes):
 
 
 @kernel(inline=True)
-def _tiles_of_block(shape, a, b, c, start, alpha, floor, table, scratch):
+def _tiles_of_block(shape, a, b, c, start, alpha, floor, table, scratch, k_ahead):
     """All tiles of one block. ``b`` is (address, row stride), the stride 0 where B lies packed at the address.
 
     A call has all tiles of one shape that are below each other, or beside each other.
@@ -217,8 +218,8 @@ def _tiles_of_block(shape, a, b, c, start, alpha, floor, table, scratch):
         if b_k == 0:
             at_b, row_b, next_b = b_at + size * j * (depth + lanes), lanes * vectors, beside * (depth + lanes)
         steps = below * a_row, next_b, below * c[1] + beside, below * start_row + beside * start_moves
-        strides = local(Strides(a_row, a_k, row_b, c[1], start_row, depth, tail, *steps))
-        index = tile_index(tall, vectors, tail, lanes)
+        strides = local(Strides(a_row, a_k, row_b, c[1], start_row, depth, tail, *steps, k_ahead))
+        index = tile_index(tall, vectors, tail, lanes, k_ahead)
         at_c, at_start = c[0] + size * (i * c[1] + j), start_at + size * (i * start_row + j * start_moves)
         tile(table, index, strides, a_at + size * i * a_row, at_b, at_c, at_start, count, alpha, floor)
         if panels == 1:

@@ -32,6 +32,8 @@ class Isa:
         vector padded.
     masked_stores : whether a masked store does. AMD's CPUs make dozens of micro-operations of one of AVX2 (uops.info).
     half_vectors : whether half a vector takes half the time, so that a short last vector may be a narrow one.
+    prefetches : whether there are tiles that send for their operands ahead, each one more to compile. Whether they are
+        faster is a matter of the machine.
     tuning : what to tell LLVM beside the CPU's name. For x86-64-v4 it keeps to half vectors where it has the choice,
         which takes the exponential and its like 1.4 times as long.
     """
@@ -44,6 +46,7 @@ class Isa:
     masks: bool
     masked_stores: bool
     half_vectors: bool
+    prefetches: bool
     tuning: str = ""
 
     def lanes(self, itemsize: int) -> int:
@@ -51,7 +54,7 @@ class Isa:
         return self.vector_bytes // itemsize
 
 
-_NARROW: dict[str, Any] = {"masks": False, "masked_stores": False, "half_vectors": False}
+_NARROW: dict[str, Any] = {"masks": False, "masked_stores": False, "half_vectors": False, "prefetches": False}
 
 # The levels of the x86-64 psABI.
 _V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
@@ -71,6 +74,7 @@ TABLE = {
         masks=True,
         masked_stores=True,
         half_vectors=True,
+        prefetches=True,
         tuning="-prefer-256-bit",
     ),
 }
@@ -115,6 +119,7 @@ def _row() -> Isa:
 ISA = _row()
 VECTOR_BYTES = ISA.vector_bytes
 LINE_BYTES = 64  # of memory that a cache takes at once, at the least
+PAGE_BYTES = 4096  # of memory, at the least
 
 # The scratch memory of each member of a team, in bytes: a packed block of B, and from SCRATCH_A on turned rows
 # of A, or the sums of a single row; what nobody writes to takes no memory. Before it lie zeros, as many as the widest

@@ -123,6 +123,9 @@ class Machine(NamedTuple):
     panel_bytes: int = 24 << 10
     pack_bytes: int = 128 << 10
     pack_rows: int = 64
+    page_rows: int = 1 << 40
+    k_ahead: int = 0
+    ahead_bytes: int = 24 << 10
     turn_depth: int = 1 << 40
     turn_width: int = 256
     stream_row_bytes: int = 1 << 18
@@ -159,6 +162,9 @@ NUMBERS = {
     "panel_bytes": Number("bytes", 0, 1 << 20, "of a panel of B up to which it meets all rows from the first cache"),
     "pack_bytes": Number("bytes", 1 << 14, _MUCH, "of a large B, which is packed where nothing else forces it"),
     "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
+    "page_rows": Number("rows", 1, _MUCH, "of B, pages apart, that collide in the second cache: half of pack_rows do"),
+    "k_ahead": Number("steps", 0, 1 << 10, "of k by which the operands of a deep product are sent for ahead; 0: none"),
+    "ahead_bytes": Number("bytes", 0, _MUCH, "of a panel of B from which on they are: it leaves the first cache"),
     "turn_depth": Number("bytes", 1 << 8, _MUCH, "of k from which on an A that is a transpose is turned into rows"),
     "turn_width": Number("columns", 64, _MUCH, "of C from which on it is"),
     "stream_row_bytes": Number("bytes", 1 << 12, _MUCH, "of B from which on a single row of A meets it row by row"),
@@ -209,8 +215,16 @@ class Row(NamedTuple):
 _KB, _MB = 1 << 10, 1 << 20
 _AVX2 = Machine(block_n=192, pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
-# Intel's caches look ahead within a page of memory alone, of which a panel of a wide B has a line or two in each.
-_INTEL = _AVX512._replace(block_n=192, pack_bytes=64 << 10, pack_rows=18, panel_bytes=0, turn_depth=1 << 10)
+# Intel's caches look ahead within a page of memory, and by steps of 2 KB at the most: a panel of a wide B has a line or
+# two in each, and its rows are further apart.
+_INTEL = _AVX512._replace(
+    panel_bytes=1 << 20,
+    pack_bytes=64 << 10,
+    pack_rows=28,
+    page_rows=512,
+    k_ahead=8,
+    turn_depth=1 << 10,
+)
 
 ROWS = (
     Row("Zen 4", "avx512", True, "AuthenticAMD", 25, (32 * _KB, _MB, 32 * _MB), _AVX512),

@@ -10,7 +10,7 @@ result, except the cut of k, which follows from the depth and A alone, and which
 from typing import NamedTuple
 
 from ._jit import plain
-from .isa import ISA, VECTOR_BYTES
+from .isa import ISA, PAGE_BYTES, VECTOR_BYTES
 from .machine import FIXED
 from .thin import COLUMNS as MOST_TOGETHER
 from .thin import MOST as MOST_THIN
@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     b_next: int
     c_next: int
     start_next: int
+    k_ahead: int
     way: int
     rows: int
     columns: int
@@ -102,6 +103,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
     thin = _thin(shape, a, size)
     b_k, tall, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0, 0
     block_k, block_n, turns_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
+    k_ahead = _k_ahead(shape, a, thin, size, machine)
     if rows <= 0 or columns <= 0:
         way = NO_WORK
     elif _is_small(shape, a, thin, size, machine):
@@ -111,14 +113,15 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
         tall = min(rows, TILE_ROWS[vectors - 1])
         n_tiles, last = rows // tall, rows % tall
         last_row = rows - last
-        tile, last_tile = tile_index(tall, vectors, tail, lanes), tile_index(max(1, last), vectors, tail, lanes)
+        tile = tile_index(tall, vectors, tail, lanes, k_ahead)
+        last_tile = tile_index(max(1, last), vectors, tail, lanes, k_ahead)
     else:
         way = BLOCKS
         block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, thin, size, machine)
         thin = 0 if turns_a else thin
         streams = int(_streams(shape, thin, from_column, c_row, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
-    strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row
+    strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row, k_ahead
     tiles = tile, n_tiles, last_row, last_tile
     blocks = block_k, block_n, turns_a, packs_b, thin, streams, by_rows, by_columns
     return Plan(*strides, way, rows, columns, from_k, from_column, *tiles, *blocks, exchanged, c_column, start_column)
@@ -178,9 +181,10 @@ def _blocks(shape, a, b, thin, size, machine):
     turns = (
         a_row == 1 and rows >= TURN_ROWS and columns >= TURN_COLUMNS and (steep or _turns(shape, thin, size, machine))
     )
+    pages = b[0] * size % PAGE_BYTES == 0 and depth >= machine.page_rows
     ragged = columns * size % VECTOR_BYTES != 0
     several_panels = columns * size > MAX_VECTORS * VECTOR_BYTES  # of one, the rows lie side by side as they are
-    large = several_panels and depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows
+    large = several_panels and depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows >> pages
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
     block_n = machine.block_n
     if depth * MAX_VECTORS * VECTOR_BYTES <= machine.panel_bytes:
@@ -193,6 +197,19 @@ def _turns(shape, thin, size, machine):
     """Whether to turn an A that is a transpose takes less than its lines, each read for a few elements, cost."""
     _, columns, depth = shape
     return thin == 0 and depth * size >= machine.turn_depth and columns >= machine.turn_width
+
+
+@plain
+def _k_ahead(shape, a, thin, size, machine):
+    """By how many steps of k operands are sent for ahead: none where a panel stays in the first cache.
+
+    It is one of B, or of A where columns of C are computed apart by tiles of its transpose.
+    """
+    _, columns, depth = shape
+    width = MAX_VECTORS * VECTOR_BYTES
+    if thin == 0 or a[1] == 1:
+        width = min(width, columns * size)
+    return machine.k_ahead if width * min(depth, BLOCK_K // size) >= machine.ahead_bytes else 0
 
 
 @plain

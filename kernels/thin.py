@@ -159,7 +159,7 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
 
 
 @kernel
-def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch):
+def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratch, k_ahead):
     """As ``columns_along_k``, for an A whose columns are contiguous and a C whose rows are: by tiles of C's transpose.
 
     tiles, zeros : addresses of the table of tiles, and of a vector of zeros
@@ -178,10 +178,10 @@ def columns_along_rows(shape, a, b, c, start, alpha, floor, tiles, zeros, scratc
         count = (there + lanes - 1) // lanes
         tail = there - lanes * (count - 1)
         groups = (columns + TILE_ROWS[count - 1] - 1) // TILE_ROWS[count - 1]
-        strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail, 0, 0, 0, 0))
+        strides = local(Strides(b_col, b_k, a_k, wide, 0, depth, tail, 0, 0, 0, 0, k_ahead))
         for group in range(groups):
             first = columns * group // groups
-            index = tile_index(columns * (group + 1) // groups - first, count, tail, lanes)
+            index = tile_index(columns * (group + 1) // groups - first, count, tail, lanes, k_ahead)
             at_b, at_product = b_at + size * first * b_col, scratch + size * first * wide
             tile(tiles, index, strides, at_b, a_at + size * i, at_product, zeros, 1, alpha, low)
         for r in range(there):

@@ -23,16 +23,18 @@ from .simd import I64, Vectors
 
 MAX_VECTORS = len(ISA.tile_rows)
 MAX_ROWS = max(ISA.tile_rows)
-HALVES = ISA.half_vectors
+HALVES, PREFETCHES = ISA.half_vectors, ISA.prefetches
 KINDS = 2 + HALVES  # of tiles of a shape
 TILE_ROWS = ISA.tile_rows  # rows of the largest tile of 1, 2, ... vectors
+AHEAD = KINDS * MAX_ROWS * MAX_VECTORS  # from a tile in the table to that of its shape that sends for operands ahead
 
 
 class Strides(NamedTuple):
     """What a tile knows of its operands beside their addresses.
 
     Elements from row to row and from k to k, the ``depth`` >= 0, the columns that exist in the last vector, its
-    ``tail``; and elements from a tile to the next that is computed in the same call, below it or beside it.
+    ``tail``; elements from a tile to the next that is computed in the same call, below it or beside it; and by how many
+    steps of k tiles that send for their operands are ahead.
     """
 
     a_row: int
@@ -46,6 +48,7 @@ class Strides(NamedTuple):
     b_next: int
     c_next: int
     start_next: int
+    k_ahead: int
 
 
 class _Tile:
@@ -56,13 +59,15 @@ class _Tile:
     ``Strides``.
     """
 
-    def __init__(self, module: ir.Module, element: ir.Type, rows: int, vectors: int, last: int, full: bool) -> None:
+    def __init__(
+        self, module: ir.Module, element: ir.Type, rows: int, vectors: int, last: int, full: bool, ahead: bool
+    ) -> None:
         lanes = ISA.lanes(4 if isinstance(element, ir.FloatType) else 8)
-        self.rows, self.full = rows, full
+        self.rows, self.full, self.ahead = rows, full, ahead
         self.widths = [lanes] * (vectors - 1) + [last]
         self.offsets = [lanes * j for j in range(vectors)]
         signature = ir.FunctionType(ir.VoidType(), [I64] * 6 + [element] * 2)
-        name = f"fastbp_tile_{element}_{rows}x{vectors}_{'full' if full else last}"
+        name = f"fastbp_tile_{element}_{rows}x{vectors}_{'full' if full else last}{'_ahead' * ahead}"
         self.function = ir.Function(module, signature, name)
         self.function.linkage = "internal"
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
@@ -82,8 +87,10 @@ class _Tile:
         builder.position_at_end(loop)
         a, b, c, start, left = phis = [builder.phi(value.type) for value in first]
         # Read again for each tile: to keep them would take registers from the loop over k.
-        a_row, a_k, b_k, c_row, start_row, depth, _, *steps = (self._word(words, name) for name in Strides._fields)
-        total = self._products(a, a_row, a_k, b, b_k, depth)
+        a_row, a_k, b_k, c_row, start_row, depth, _, *steps, k_ahead = (
+            self._word(words, name) for name in Strides._fields
+        )
+        total = self._products(a, a_row, a_k, b, b_k, k_ahead, depth)
         # All of ``start``, which may be C, is read before anything is stored: a masked store holds up the loads behind
         # it that come near its lanes, whether they are set or not.
         values = []
@@ -131,7 +138,7 @@ class _Tile:
     def _word(self, words, name: str):
         return self.builder.load(self.builder.gep(words, [I64(Strides._fields.index(name))]))
 
-    def _products(self, a, a_row, a_k, b, b_k, depth) -> list[list]:
+    def _products(self, a, a_row, a_k, b, b_k, k_ahead, depth) -> list[list]:
         """The loop over k; returns the accumulators."""
         v, builder = self.v, self.builder
         entry = builder.block
@@ -139,6 +146,7 @@ class _Tile:
         # these takes as long as the multiply-adds. Doubled and quadrupled they are part of the address.
         odd = {i: v.opaque(builder.mul(a_row, I64(i))) for i in range(1, self.rows, 2)}
         rows = [builder.mul(odd[i // (i & -i)], I64(i & -i)) if i else I64(0) for i in range(self.rows)]
+        a_ahead, b_ahead = (builder.mul(k_ahead, step) for step in (a_k, b_k))
         loop, done = builder.append_basic_block("k"), builder.append_basic_block("store")
         builder.cbranch(builder.icmp_signed(">", depth, I64(0)), loop, done)
 
@@ -146,6 +154,10 @@ class _Tile:
         k, a_at, b_at = builder.phi(I64), builder.phi(a.type), builder.phi(b.type)
         sums = [[builder.phi(v.type(width)) for width in self.widths] for _ in range(self.rows)]
         b_row = [self._load(b_at, j, masked=ISA.masks) for j in range(len(self.widths))]
+        if self.ahead:
+            for offset in self.offsets:
+                v.prefetch(v.at(v.at(b_at, b_ahead), offset))
+            v.prefetch(v.at(a_at, a_ahead))
         total = []
         for i in range(self.rows):
             x = v.scalar(v.at(a_at, rows[i]))
@@ -179,17 +191,25 @@ class _Tile:
 
 
 @plain
-def tile_index(rows, vectors, tail, lanes):
+def has_ahead(rows, vectors):
+    """Whether there is a tile of that shape that sends for operands ahead: of the wide, from half their height on."""
+    return PREFETCHES and vectors >= MAX_VECTORS - 1 and 2 * rows >= TILE_ROWS[vectors - 1]
+
+
+@plain
+def tile_index(rows, vectors, tail, lanes, ahead=0):
     """Place in the table of the tile of ``rows`` by ``vectors`` of ``lanes``, of which the last has a ``tail``.
 
     There are two of each shape: the second is for a last vector half as wide, or, where that would not be any faster,
     for one that is full. In the first case the largest shapes have a third for that: a masked load of 64 bytes takes a
-    multiply-add's turn on Intel's CPUs.
+    multiply-add's turn on Intel's CPUs. If ``ahead``, it is one that sends for its operands, where there is such a
+    tile.
     """
     kind = int(tail <= lanes // 2 if HALVES else tail == lanes)
     if HALVES and tail == lanes and rows == TILE_ROWS[vectors - 1]:
         kind = 2
-    return ((vectors - 1) * MAX_ROWS + rows - 1) * KINDS + kind
+    first = AHEAD if ahead and has_ahead(rows, vectors) else 0
+    return first + ((vectors - 1) * MAX_ROWS + rows - 1) * KINDS + kind
 
 
 def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
@@ -203,11 +223,12 @@ def _table(module: ir.Module, element: ir.Type) -> ir.GlobalVariable:
         for rows in range(1, TILE_ROWS[vectors - 1] + 1):
             second = lanes // 2 if HALVES else lanes
             for tail, last in ((lanes - 1, lanes), (second, second), (lanes, lanes)):
-                index, full = tile_index(rows, vectors, tail, lanes), tail == lanes
-                if index not in functions:
-                    functions[index] = _Tile(module, element, rows, vectors, last, full).function
+                for ahead in (False, True):
+                    index = tile_index(rows, vectors, tail, lanes, ahead)
+                    if index not in functions:
+                        functions[index] = _Tile(module, element, rows, vectors, last, tail == lanes, ahead).function
     pointer = functions[0].type
-    size = KINDS * MAX_ROWS * MAX_VECTORS
+    size = AHEAD * (1 + PREFETCHES)
     return constant_table(module, name, [functions.get(i, ir.Constant(pointer, None)) for i in range(size)])
 
 

@@ -129,7 +129,7 @@ def test_every_number_is_read_by_something():
 # Module-level numbers elsewhere: what the form of the code follows from, layouts, formats, bounds of memory, and
 # promises to people. None says where one way of computing gets faster than another.
 OTHERS = {
-    "isa": {"SCRATCH_BYTES", "SCRATCH_A", "ZERO_BYTES", "LINE_BYTES"},
+    "isa": {"SCRATCH_BYTES", "SCRATCH_A", "ZERO_BYTES", "LINE_BYTES", "PAGE_BYTES"},
     "gemm": {"TURNED_ROWS", "TURNED_TOGETHER"},
     "plan": {"SUMS_BYTES"},
     "short_rows": {"ROWS"},

@@ -1,5 +1,7 @@
 """Plans of products: the same in Python and compiled, and a product by its plan has the bits of one without."""
 
+import itertools
+
 import numpy as np
 import pytest
 from calls import FLOATS, FORMS, address, apply_back, function_address, gemm, strides, team_for, uncached
@@ -9,7 +11,7 @@ from fastbp.basics._machine import numbers
 from fastbp.kernels import activations
 from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
-from fastbp.kernels.isa import ISA
+from fastbp.kernels.isa import ISA, PAGE_BYTES
 from fastbp.kernels.machine import NUMBERS
 from fastbp.kernels.plan import BLOCK_K, BLOCKS, EXCHANGE_DEPTH, NO_WORK, PACKED_TILES, TILES, Plan, plan_product
 from fastbp.kernels.thin import COLUMNS
@@ -176,6 +178,47 @@ def test_a_transpose_has_the_same_bits_turned_or_not(dtype, set_numbers):
             set_numbers(turn_depth=depth, turn_width=64)
             made += [gemm(x.T, dout, np.full((m, n), np.nan, dtype))]
         assert_same_bits(*made)
+
+
+@forms
+@dtypes
+def test_a_product_has_the_same_bits_however_b_is_read(form, dtype, set_numbers):
+    rng = np.random.default_rng(0)
+    for m, n, k in ((9, 300, 700), (33, 130, 1030), (14, 2048, 40), (50, 50, 784)):
+        a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n)))
+        a = np.asfortranarray(a) if FORMS[form][0] else a
+        b = np.asfortranarray(b) if FORMS[form][1] else b
+        made = []
+        for k_ahead, pack_rows, panel_bytes in itertools.product((0, 8), (1, 1000), (0, 1 << 20)):
+            set_numbers(k_ahead=k_ahead, pack_rows=pack_rows, panel_bytes=panel_bytes, pack_bytes=1 << 14)
+            made += [gemm(a, b, np.full((m, n), np.nan, dtype))]
+        for other in made[1:]:
+            assert_same_bits(other, made[0])
+
+
+@dtypes
+def test_rows_of_a_panel_that_leaves_the_first_cache_are_sent_for_ahead(dtype, set_numbers):
+    set_numbers(k_ahead=5, ahead_bytes=1 << 14)
+    deep = (1 << 14) // (MAX_VECTORS * ISA.vector_bytes)
+    wide = 3 * MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize)
+    assert plan_of("x W", 40, wide, deep, dtype).k_ahead == 5
+    assert plan_of("x W", 40, wide, deep - 1, dtype).k_ahead == 0
+    few = plan_of("x W", 3, MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize), deep, dtype)
+    assert (few.way, few.k_ahead) == (TILES if ISA.masks else PACKED_TILES, 5)
+
+
+@dtypes
+def test_a_b_of_rows_whole_pages_apart_is_packed_for_half_as_many_rows(dtype, set_numbers):
+    set_numbers(pack_rows=40, page_rows=300, pack_bytes=1 << 14)
+    pages, beside = PAGE_BYTES // np.dtype(dtype).itemsize, ISA.lanes(np.dtype(dtype).itemsize)
+    for rows, columns, depth, packs in (
+        (20, pages, 300, True),
+        (19, pages, 300, False),
+        (39, pages, 299, False),
+        (39, pages + beside, 300, False),
+        (40, pages + beside, 300, True),
+    ):
+        assert plan_of("x W", rows, columns, depth, dtype).packs_b == packs, (rows, columns, depth)
 
 
 @dtypes
