@@ -125,7 +125,7 @@ class Machine(NamedTuple):
     pack_rows: int = 64
     page_rows: int = 1 << 40
     k_ahead: int = 0
-    ahead_bytes: int = 24 << 10
+    ahead_bytes: int = 40 << 10
     turn_depth: int = 1 << 40
     turn_width: int = 256
     stream_row_bytes: int = 1 << 18
@@ -164,7 +164,7 @@ NUMBERS = {
     "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
     "page_rows": Number("rows", 1, _MUCH, "of B, pages apart, that collide in the second cache: half of pack_rows do"),
     "k_ahead": Number("steps", 0, 1 << 10, "of k by which the operands of a deep product are sent for ahead; 0: none"),
-    "ahead_bytes": Number("bytes", 0, _MUCH, "of a panel of B from which on they are: it leaves the first cache"),
+    "ahead_bytes": Number("bytes", 0, _MUCH, "that a panel of B lies in from which on they are, if half are its own"),
     "turn_depth": Number("bytes", 1 << 8, _MUCH, "of k from which on an A that is a transpose is turned into rows"),
     "turn_width": Number("columns", 64, _MUCH, "of C from which on it is"),
     "stream_row_bytes": Number("bytes", 1 << 12, _MUCH, "of B from which on a single row of A meets it row by row"),

@@ -22,6 +22,7 @@ TURN_ROWS, TURN_COLUMNS = FIXED.turn_rows, FIXED.turn_columns
 THIN_COLUMNS, THIN_DEPTH, THIN_BYTES = FIXED.thin_columns, FIXED.thin_depth, FIXED.thin_bytes
 NARROW_DEPTH, NARROW_WORK = FIXED.narrow_depth, FIXED.narrow_work
 FILLED_DEPTH, EXCHANGE_DEPTH = FIXED.filled_depth, FIXED.exchange_depth
+WIDEST = MAX_VECTORS * VECTOR_BYTES  # bytes of a row of the widest panel
 SUMS_BYTES = 1 << 18  # of the sums of a row, which stand in scratch memory
 
 NO_WORK, TILES, PACKED_TILES, BLOCKS = range(4)
@@ -103,13 +104,14 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
     thin = _thin(shape, a, size)
     b_k, tall, tile, n_tiles, last_row, last_tile = from_k, 0, 0, 0, 0, 0
     block_k, block_n, turns_a, packs_b, streams, by_rows, by_columns = 0, 0, 0, 0, 0, 0, 0
-    k_ahead = _k_ahead(shape, a, thin, size, machine)
+    width, k_ahead = min(size * columns, WIDEST), 0
     if rows <= 0 or columns <= 0:
         way = NO_WORK
     elif _is_small(shape, a, thin, size, machine):
         way = TILES
         if from_column != 1 or not MASKS:
             way, b_k = PACKED_TILES, lanes * vectors
+        k_ahead = _k_ahead(depth, width, size * b_k, machine)
         tall = min(rows, TILE_ROWS[vectors - 1])
         n_tiles, last = rows // tall, rows % tall
         last_row = rows - last
@@ -119,6 +121,8 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
         way = BLOCKS
         block_k, block_n, turns_a, packs_b = _blocks(shape, a, b, thin, size, machine)
         thin = 0 if turns_a else thin
+        width, step = (width, width if packs_b else size * b_k) if thin == 0 or a_k == 1 else (WIDEST, size * a_k)
+        k_ahead = _k_ahead(min(depth, block_k), width, step, machine)
         streams = int(_streams(shape, thin, from_column, c_row, size, machine))
         by_rows, by_columns = _grid(shape, size, machine)
     strides = a_row, a_k, b_k, c_row, start_row, depth, tail, tall * a_row, 0, tall * c_row, tall * start_row, k_ahead
@@ -140,7 +144,7 @@ def _exchanges(shape, b, size):
 def _is_small(shape, a, thin, size, machine):
     """Whether a product is one panel and one block, of so few tiles that deciding anything would take as long."""
     rows, columns, depth = shape
-    one_block = columns * size <= MAX_VECTORS * VECTOR_BYTES and depth * size <= BLOCK_K
+    one_block = columns * size <= WIDEST and depth * size <= BLOCK_K
     is_in_tiles = thin == 0 or (a[1] != 1 and thin < columns)
     return one_block and is_in_tiles and rows * columns * depth <= machine.small_product
 
@@ -183,12 +187,12 @@ def _blocks(shape, a, b, thin, size, machine):
     )
     pages = b[0] * size % PAGE_BYTES == 0 and depth >= machine.page_rows
     ragged = columns * size % VECTOR_BYTES != 0
-    several_panels = columns * size > MAX_VECTORS * VECTOR_BYTES  # of one, the rows lie side by side as they are
+    several_panels = columns * size > WIDEST  # of one, the rows lie side by side as they are
     large = several_panels and depth * columns * size >= machine.pack_bytes and rows >= machine.pack_rows >> pages
     packs_b = b[1] != 1 or large or (ragged and not MASKS)
     block_n = machine.block_n
-    if depth * MAX_VECTORS * VECTOR_BYTES <= machine.panel_bytes:
-        block_n = MAX_VECTORS * VECTOR_BYTES // size
+    if depth * WIDEST <= machine.panel_bytes:
+        block_n = WIDEST // size
     return BLOCK_K // size, block_n, int(turns), int(packs_b)
 
 
@@ -200,16 +204,14 @@ def _turns(shape, thin, size, machine):
 
 
 @plain
-def _k_ahead(shape, a, thin, size, machine):
+def _k_ahead(depth, width, step, machine):
     """By how many steps of k operands are sent for ahead: none where a panel stays in the first cache.
 
-    It is one of B, or of A where columns of C are computed apart by tiles of its transpose.
+    Its rows are ``width`` bytes and ``step`` bytes apart. A panel is one of B, or of A where columns of C are computed
+    apart by tiles of its transpose.
     """
-    _, columns, depth = shape
-    width = MAX_VECTORS * VECTOR_BYTES
-    if thin == 0 or a[1] == 1:
-        width = min(width, columns * size)
-    return machine.k_ahead if width * min(depth, BLOCK_K // size) >= machine.ahead_bytes else 0
+    leaves = depth * step >= machine.ahead_bytes and 2 * depth * width >= machine.ahead_bytes
+    return machine.k_ahead if leaves else 0
 
 
 @plain

@@ -197,14 +197,23 @@ def test_a_product_has_the_same_bits_however_b_is_read(form, dtype, set_numbers)
 
 
 @dtypes
-def test_rows_of_a_panel_that_leaves_the_first_cache_are_sent_for_ahead(dtype, set_numbers):
-    set_numbers(k_ahead=5, ahead_bytes=1 << 14)
+def test_operands_are_sent_for_ahead_where_a_panel_leaves_the_first_cache(dtype, set_numbers):
+    set_numbers(k_ahead=5, ahead_bytes=1 << 14, pack_bytes=1 << 30)
+    panel = MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize)
     deep = (1 << 14) // (MAX_VECTORS * ISA.vector_bytes)
-    wide = 3 * MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize)
-    assert plan_of("x W", 40, wide, deep, dtype).k_ahead == 5
-    assert plan_of("x W", 40, wide, deep - 1, dtype).k_ahead == 0
-    few = plan_of("x W", 3, MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize), deep, dtype)
-    assert (few.way, few.k_ahead) == (TILES if ISA.masks else PACKED_TILES, 5)
+    tiles = TILES if ISA.masks else PACKED_TILES
+    for form, rows, columns, depth, way, ahead in (
+        ("x W", 3, panel, deep, tiles, 5),
+        ("x W", 3, panel, deep - 1, tiles, 0),
+        ("x W", 4000, panel, deep, BLOCKS, 5),
+        ("x W", 4000, panel, deep - 1, BLOCKS, 0),
+        ("x W", 4000, 3 * panel, deep // 2, BLOCKS, 5),  # its rows lie in as much as three panels have
+        ("x W", 4000, 3 * panel, deep // 2 - 1, BLOCKS, 0),
+        ("dout W.T", 4000, 3 * panel, deep, BLOCKS, 5),  # packed: they lie side by side
+        ("dout W.T", 4000, 3 * panel, deep - 1, BLOCKS, 0),
+    ):
+        plan = plan_of(form, rows, columns, depth, dtype)
+        assert (plan.way, plan.k_ahead) == (way, ahead), (form, rows, columns, depth)
 
 
 @dtypes
