@@ -3,8 +3,8 @@
 The loops are those of BLIS (Van Zee & van de Geijn 2015, ACM TOMS 41(3)) with A and B in exchanged roles, since here
 B is what is read as vectors: blocks over k, blocks over the columns of C, the rows of C in tiles, and innermost the
 panels of columns, so that a tile's rows of A stay in the first-level cache while a block of B streams from the
-second. Where a panel is small enough to stay in the first-level cache, it is the only one of its block, and all rows
-meet it one after the other. ``gemm`` cuts a product into parts, and tells how the whole of it is done.
+second. Up to ``panel_bytes``, a number of the machine, a panel is the only one of its block, and all rows meet it one
+after the other. ``gemm`` cuts a product into parts, and tells how the whole of it is done.
 """
 
 from ._jit import kernel

@@ -159,7 +159,7 @@ _SECOND, _MUCH = 10**9, 1 << 40
 NUMBERS = {
     "small_product": Number("multiply-adds", 0, 1 << 20, "up to which a product is tiles, and nothing is decided"),
     "block_n": Number("columns", 64, _widest(FIXED.block_k), "of a block of B, which stays in the second cache"),
-    "panel_bytes": Number("bytes", 0, 1 << 20, "of a panel of B up to which it meets all rows from the first cache"),
+    "panel_bytes": Number("bytes", 0, 1 << 20, "of a panel of B up to which it is a block by itself, for all rows"),
     "pack_bytes": Number("bytes", 1 << 14, _MUCH, "of a large B, which is packed where nothing else forces it"),
     "pack_rows": Number("rows", 1, _MUCH, "that meet a B that is packed for its size"),
     "page_rows": Number("rows", 1, _MUCH, "of B, pages apart, that collide in the second cache: half of pack_rows do"),
@@ -215,8 +215,8 @@ class Row(NamedTuple):
 _KB, _MB = 1 << 10, 1 << 20
 _AVX2 = Machine(block_n=192, pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
-# Intel's caches look ahead within a page of memory, and by steps of 2 KB at the most: a panel of a wide B has a line or
-# two in each, and its rows are further apart.
+# Intel's caches look ahead within a page of memory, and by steps of 2 KB at the most; the rows of a wide B are further
+# apart than that.
 _INTEL = _AVX512._replace(
     panel_bytes=1 << 20,
     pack_bytes=64 << 10,
