@@ -27,7 +27,10 @@ def write(run: Run, path: str | os.PathLike) -> None:
 
 
 def text(run: Run) -> str:
-    """The table: whole jobs and steps, each peer's ratio to fastbp in brackets, bold where the peer takes less."""
+    """The table: whole jobs and steps, each peer's ratio to fastbp in brackets, bold where the peer takes less.
+
+    A row that fastbp has no figure of says nothing, and is left out.
+    """
     results = [result for job, found in jobs(run) if job in JOBS for result in found]
     timed = {peer for result in results for peer in result.peers}
     peers = [name for name, form in FORMS.items() if form.quick and name in timed]
@@ -40,8 +43,10 @@ def _rows(results: list[Result], peers: list[str]) -> Iterator[str]:
     yield "|" + "---|" * len(head)
     for result in results:
         info, ours = result.info, result.ours
-        share = "" if ours is None or ours.share is None else f"{ours.share:.0%}"
-        cells = [f"{JOBS[info['job']]}: {info['row']}", str(info["threads"]), amount(ours) if ours else "", share]
+        if ours is None:
+            continue
+        share = "" if ours.share is None else f"{ours.share:.0%}"
+        cells = [f"{JOBS[info['job']]}: {info['row']}", str(info["threads"]), amount(ours), share]
         yield f"| {' | '.join([*cells, *(_peer(result, peer) for peer in peers)])} |"
 
 

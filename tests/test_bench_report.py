@@ -156,6 +156,12 @@ def test_the_table_replaces_what_stands_between_the_marks_and_nothing_else(tmp_p
     assert file.read_text() == once
 
 
+def test_a_row_that_fastbp_has_no_figure_of_is_left_out():
+    written = readme.text(run_of({"step 4-2": {"numpy": [1.0]}, "step 8-2": {"fastbp": [1.0], "numpy": [2.0]}}))
+    assert "4-2" not in written
+    assert written.splitlines()[-1] == "| step: 8-2 | 1 | 1 s |  | 2 s (2.00) |"
+
+
 def test_a_file_without_marks_is_left_alone(tmp_path):
     file = tmp_path / "README.md"
     file.write_text("text\n")
