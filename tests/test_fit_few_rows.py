@@ -1,4 +1,4 @@
-"""A batch of one sample has no variance: batch normalisation in fit and fit_many says so, as the layer does."""
+"""A batch of one sample has no variance: batch normalisation says so in fit, fit_many and step, as the layer does."""
 
 import warnings
 
@@ -60,6 +60,18 @@ def test_nothing_is_said_of_layers_that_go_by_a_sample_or_of_images_by_channel()
         normalizing("layer").fit(X, T, batch_size=32, **OPTIONS)
         fastbp.mlp([4, 6, 2], dropout=0.5, seed=0).fit(X, T, batch_size=32, **OPTIONS)
         by_channel.fit(images, T, batch_size=32, **OPTIONS)
+
+
+def test_step_tells_of_a_batch_of_one_at_the_first():
+    net = normalizing()
+    with pytest.warns(RuntimeWarning, match=r"but this step's has 1: .* will be wrong$") as told:
+        net.step(X[:1], T[:1])
+        net.step(X[1:2], T[1:2])
+    assert [warning.filename for warning in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.step(X[:2], T[:2])
+        normalizing("layer").step(X[:1], T[:1])
 
 
 def test_fit_many_tells_once():

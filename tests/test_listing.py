@@ -52,10 +52,9 @@ def test_a_plan_in_words():
     plan = plan_product((8, 4, 3), (3, 1), (1, 3), 4, 0, 4, numbers())
     assert plan_in_words(plan) == "8x4x3:tiles,packed"
     plan = plan_product((100, 50, 784), (784, 1), (50, 1), 50, 0, 4, numbers())
-    assert plan_in_words(plan._replace(block_k=1024, block_n=128, by_rows=2, by_columns=1, packs_b=0, thin=0)) == (
-        "100x50x784:blocks=1024x128,parts=2x1"
-    )
-    assert plan_in_words(plan._replace(turns_a=1, packs_b=0, thin=2)).endswith(",turned,thin=2")
+    plan = plan._replace(block_k=1024, block_n=128, by_rows=2, by_columns=1, packs_b=0, thin=0, k_ahead=0)
+    assert plan_in_words(plan) == "100x50x784:blocks=1024x128,parts=2x1"
+    assert plan_in_words(plan._replace(turns_a=1, packs_b=0, thin=2, k_ahead=8)).endswith(",turned,thin=2,ahead=8")
     assert plan_in_words(plan_product((0, 50, 784), (784, 1), (50, 1), 50, 0, 4, numbers())) == "0x50x784:nothing"
 
 

@@ -35,7 +35,8 @@ def _line(instruction: Any, names: dict[int, str]) -> tuple[str, str]:
 
 def plan_in_words(plan: Plan) -> str:
     """Rows and columns of a product, its depth, and how it is computed."""
-    return f"{plan.rows}x{plan.columns}x{plan.depth}:{WAYS.get(plan.way) or _blocks(plan)}"
+    ahead = f",ahead={plan.k_ahead}" if plan.k_ahead else ""
+    return f"{plan.rows}x{plan.columns}x{plan.depth}:{WAYS.get(plan.way) or _blocks(plan)}{ahead}"
 
 
 def _blocks(plan: Plan) -> str:

@@ -23,6 +23,7 @@ from fastbp.optimizers import get_optimizer
 from fastbp.programs._feed import Given
 from fastbp.programs._program import Program, Update, is_short
 from fastbp.training._by_layers import ByLayers
+from fastbp.training._few_rows import tell_of_a_step
 from fastbp.training._not_finite import place_of
 
 MOST_BATCHES = 8  # programs kept: a whole mini-batch, the last of an epoch, and a few more
@@ -254,7 +255,10 @@ class Stepper:
         targets = binding.loss.as_targets(t, (len(x), binding.n_outputs), dtype)
         weights = as_weights(sample_weight, len(x), dtype)
         key = len(x), targets.ndim, bool(weights.size), limit
-        batch = self._batches.pop(key, None) or Batch(self, len(x), targets, bool(weights.size), limit)
+        batch = self._batches.pop(key, None)
+        if batch is None:
+            tell_of_a_step(binding, len(x))
+            batch = Batch(self, len(x), targets, bool(weights.size), limit)
         self._batches[key] = batch
         if len(self._batches) > MOST_BATCHES:
             del self._batches[next(iter(self._batches))]
