@@ -55,7 +55,8 @@ class _Tile:
     """Emits ``void tile(strides, a, b, c, start, count, alpha, floor)``.
 
     ``C = max(alpha A B + start, floor)`` for ``count`` >= 1 tiles of ``rows`` rows and ``vectors`` vectors, the last
-    of which has ``last`` lanes; they are all there if it is ``full``. ``strides`` is the address of the words of a
+    of which has ``last`` lanes; they are all there if it is ``full``. One that is ``ahead`` sends for the rows of B,
+    and for a line of A, that it will read ``k_ahead`` steps later. ``strides`` is the address of the words of a
     ``Strides``.
     """
 
