@@ -13,7 +13,17 @@ from fastbp.kernels import gemm as gemm_kernels
 from fastbp.kernels.gemm import NO_EPILOGUE, NOTHING, RELU
 from fastbp.kernels.isa import ISA, PAGE_BYTES
 from fastbp.kernels.machine import NUMBERS
-from fastbp.kernels.plan import BLOCK_K, BLOCKS, EXCHANGE_DEPTH, NO_WORK, PACKED_TILES, TILES, Plan, plan_product
+from fastbp.kernels.plan import (
+    BLOCK_K,
+    BLOCKS,
+    EXCHANGE_DEPTH,
+    NO_WORK,
+    PACKED_TILES,
+    TILES,
+    WIDEST,
+    Plan,
+    plan_product,
+)
 from fastbp.kernels.thin import COLUMNS
 from fastbp.kernels.tile import MAX_VECTORS, TILE_ROWS, Strides
 
@@ -198,9 +208,8 @@ def test_a_product_has_the_same_bits_however_b_is_read(form, dtype, set_numbers)
 
 @dtypes
 def test_operands_are_sent_for_ahead_where_a_panel_leaves_the_first_cache(dtype, set_numbers):
-    set_numbers(k_ahead=5, ahead_bytes=1 << 14, pack_bytes=1 << 30)
-    panel = MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize)
-    deep = (1 << 14) // (MAX_VECTORS * ISA.vector_bytes)
+    deep, panel = 64, MAX_VECTORS * ISA.lanes(np.dtype(dtype).itemsize)
+    set_numbers(k_ahead=5, ahead_bytes=deep * WIDEST, pack_bytes=1 << 30)
     tiles = TILES if ISA.masks else PACKED_TILES
     for form, rows, columns, depth, way, ahead in (
         ("x W", 3, panel, deep, tiles, 5),
