@@ -39,11 +39,14 @@ print(np.abs(W2 - 0.1 * second.dW).sum())
 """
 
 
-def run(code: str, environment: Mapping[str, str]) -> str:
-    """What a fresh process prints, which leaves and finds bytecode beside its modules, as installed ones have it."""
+def run(code: str, environment: Mapping[str, str], within: Path | None = None) -> str:
+    """What a fresh process prints, which leaves and finds bytecode beside its modules, as installed ones have it.
+
+    It imports what is installed in the folder ``within``, where one is given: Python looks first where it is run.
+    """
     command, bytecode = [sys.executable, "-c", code], {"PYTHONDONTWRITEBYTECODE": ""}
     settings = {**os.environ, **bytecode, **environment}
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=settings).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=settings, cwd=within).stdout
 
 
 def import_of(provider: str, kind: str) -> Work:
@@ -64,14 +67,14 @@ def first_step_of(provider: str, kind: str) -> Work:
     if kind == "warm" and provider == "fastbp":
         run(code, {})  # which leaves its machine code on disk
 
-    installed = {"PYTHONPATH": str(installed_from_source())} if kind == "installed" and provider == "fastbp" else {}
+    within = installed_from_source() if kind == "installed" and provider == "fastbp" else None
 
     def call() -> None:
         if kind == "warm":
             printed[:] = [run(code, {})]
         else:
             with tempfile.TemporaryDirectory() as cache:
-                printed[:] = [run(code, {"NUMBA_CACHE_DIR": cache, **installed})]
+                printed[:] = [run(code, {"NUMBA_CACHE_DIR": cache}, within)]
 
     return Work(call, lambda: [np.array(float(printed[0]))])
 
@@ -99,11 +102,12 @@ def install_and_train(kind: str) -> Work:
 
     def call() -> None:
         with tempfile.TemporaryDirectory() as work:
+            installed, cache = Path(work, "installed"), Path(work, "cache")
             begin = time.perf_counter()
-            install(Path(work, "installed"))
+            install(installed)
             middle = time.perf_counter()
-            environment = {"PYTHONPATH": str(Path(work, "installed")), "NUMBA_CACHE_DIR": str(Path(work, "cache"))}
-            run("from fastbp.cli import main; raise SystemExit(main(['train']))", environment)
+            code = "from fastbp.cli import main; raise SystemExit(main(['train']))"
+            run(code, {"NUMBA_CACHE_DIR": str(cache)}, installed)
             seconds.update(install_seconds=middle - begin, train_seconds=time.perf_counter() - middle)
 
     return Work(call, lambda: [np.zeros(0)], facts=lambda: seconds)

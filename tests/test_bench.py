@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bench_runs import made_run, run_of
 
-from fastbp.bench import compare, results, table
+from fastbp.bench import bench_start, compare, results, table
 from fastbp.bench.installed import installed_bytes, needed
 from fastbp.bench.laboratory import Laboratory
 from fastbp.bench.memory_probe import NETWORK
@@ -385,3 +386,12 @@ def test_the_memory_of_a_training_is_more_than_its_parameters():
     command = [sys.executable, "-m", "fastbp.bench.memory_probe", "numpy"]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert NETWORK.parameter_bytes < grown < 20 * (NETWORK.parameter_bytes + NETWORK.activation_bytes)
+
+
+def test_a_fresh_process_imports_the_installation_that_it_is_run_in(tmp_path, monkeypatch):
+    """And not the checkout that the command is run in: it would be that one's start which is timed."""
+    (tmp_path / "fastbp").mkdir()
+    (tmp_path / "fastbp" / "__init__.py").write_text("print('the installed one')")
+    monkeypatch.chdir(Path(__file__).resolve().parents[1])
+    assert bench_start.run("import fastbp", {}, tmp_path) == "the installed one\n"
+    assert bench_start.run("import fastbp", {}) == ""
