@@ -215,8 +215,8 @@ class Row(NamedTuple):
 _KB, _MB = 1 << 10, 1 << 20
 _AVX2 = Machine(block_n=192, pack_bytes=1 << 16, pack_rows=12, panel_bytes=0)
 _AVX512 = Machine(pack_bytes=1 << 20, pack_rows=256)
-# Intel's caches look ahead within a page of memory, and by steps of 2 KB at the most; the rows of a wide B are further
-# apart than that.
+# Intel's caches look ahead within a page of memory, and by steps of 2 KB at the most (its optimization manual, on the
+# prefetcher that goes by the instruction's address); the rows of a wide B are further apart than that.
 _INTEL = _AVX512._replace(
     panel_bytes=1 << 20,
     pack_bytes=64 << 10,

@@ -9,7 +9,7 @@ def tell_of_few(binding: Binding, n_samples: int, batch_size: int) -> None:
     which = "batches have" if n_samples % batch_size == 0 else "the last batch of an epoch has"
     of = f"({n_samples} in all, batch_size={batch_size})"
     fewest = n_samples % batch_size or batch_size
-    _tell(binding, fewest, f"{which} {fewest} {of}", "Another batch_size leaves no such batch", n_samples)
+    _tell(binding, fewest, f"{which} {fewest} {of}", n_samples)
 
 
 def tell_of_a_step(binding: Binding, rows: int) -> None:
@@ -17,12 +17,13 @@ def tell_of_a_step(binding: Binding, rows: int) -> None:
     _tell(binding, rows, f"this step's has {rows}")
 
 
-def _tell(binding: Binding, rows: int, found: str, way_out: str = "", there_are: int = 0) -> None:
+def _tell(binding: Binding, rows: int, found: str, n_samples: int = 0) -> None:
+    """Warn of a batch of so many ``rows``, out of ``n_samples`` that might be cut otherwise."""
     for name, least in binding.least_rows.items():
         if rows < least:
-            end = f". {way_out}" if there_are >= least else ""
+            way_out = ". Another batch_size leaves no such batch" if n_samples >= least else ""
             warn(
                 f"{name} expects at least {least} samples a batch, but {found}: what it keeps for predictions will be "
-                f"wrong{end}",
+                f"wrong{way_out}",
                 RuntimeWarning,
             )

@@ -220,6 +220,8 @@ def test_operands_are_sent_for_ahead_where_a_panel_leaves_the_first_cache(dtype,
         ("x W", 4000, 3 * panel, deep // 2 - 1, BLOCKS, 0),
         ("dout W.T", 4000, 3 * panel, deep, BLOCKS, 5),  # packed: they lie side by side
         ("dout W.T", 4000, 3 * panel, deep - 1, BLOCKS, 0),
+        ("x.T dout", 8000, 1, deep // 2, BLOCKS, 5 * ISA.masks),  # a column apart: the panel is one of x
+        ("x.T dout", 8000, 1, deep // 2 - 1, BLOCKS, 0),
     ):
         plan = plan_of(form, rows, columns, depth, dtype)
         assert (plan.way, plan.k_ahead) == (way, ahead), (form, rows, columns, depth)
