@@ -86,7 +86,6 @@ class _Method(ctypes.Structure):
     )
 
 
-_methods: dict[tuple[int, str], _Method] = {}  # which functions read at every call: kept for good
 FASTCALL = 0x80
 _ELEMENTS = {"": of.REAL, "bool": of.BOOL, "labels": of.LABELS, "double": of.REAL64}
 _SCALARS = {"number": of.NUMBER, "integer": of.INTEGER}
@@ -164,8 +163,18 @@ class Entry:
 def function_of(kernel: Any, name: str, words: np.ndarray) -> Callable[..., Any]:
     """A function of Python's C interface, compiled to take itself as ``words``, its arguments, and their number."""
     address = compiled_address(kernel, types.int64(types.int64, types.int64, types.int64))
-    method = _methods.setdefault((address, name), _Method(name.encode(), address, FASTCALL, None))
-    return _new_function(ctypes.byref(method), words, None)
+    return _new_function(ctypes.byref(_method(address, name)), words, None)
+
+
+@cache
+def _method(address: int, name: str) -> _Method:
+    """What functions of Python's refer to, never freed.
+
+    They read it at every call and when they are freed themselves; at the end of a process that is after all modules.
+    """
+    method = _Method(name.encode(), address, FASTCALL, None)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(method))
+    return method
 
 
 def _code(token: str) -> int:

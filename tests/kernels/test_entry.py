@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from calls import FLOATS, team_for
+from calls import FLOATS, python, team_for
 from numba.core.dispatcher import Dispatcher
 
 import fastbp
@@ -218,3 +218,30 @@ def test_arrays_that_lie_in_memory_otherwise_are_not_read(monkeypatch):
     monkeypatch.setattr(entries, "layout_of", lambda x: ())
     with pytest.raises(RuntimeError, match=r"fastbp does not know how NumPy .* keeps its arrays"):
         Entry(relu_forward, "... -> ... ...:bool")(lambda: team_for(np.float64), X)
+
+
+ENDING = """
+import ctypes, gc
+import numpy as np
+import fastbp
+from fastbp.kernels import enter, entry
+
+x, t = np.ones((4, 3)), np.zeros(4, int)
+fastbp.Affine(np.ones((3, 2)), None).forward(x)
+net = fastbp.mlp([3, 2], dtype=np.float64)
+net.step(x, t)
+net.predict(x)
+functions = [one for one in gc.get_objects() if type(getattr(one, "__self__", None)) is np.ndarray]
+functions = [one for one in functions if one.__name__ in {"affine_forward", "step", "predict"}]
+assert len(functions) >= 3
+fastcall = entry.FASTCALL
+entry.__dict__.clear()  # as an interpreter may that ends, before it frees the functions
+gc.collect()
+for function in functions:
+    definition = ctypes.c_size_t.from_address(id(function) + enter.HEADER).value
+    assert ctypes.c_int.from_address(definition + 16).value == fastcall, function
+"""
+
+
+def test_what_functions_are_made_of_outlives_them():
+    python(ENDING, PYTHONMALLOC="debug")  # which overwrites what is freed
