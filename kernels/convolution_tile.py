@@ -145,9 +145,10 @@ def _emit_sum_of_places(v: Vectors, arguments, rows: int, n_taps: int, lanes: in
             held = [v.load(v.at(at, few_at), lanes) for at in few]
             for j, at in enumerate(many):
                 met = v.load(v.at(at, many_at), lanes)
-                for i, value in enumerate(held):
-                    slot = sums[i][j] if rows <= n_taps else sums[j][i]
+                slots = [row[j] for row in sums] if rows <= n_taps else sums[j]
+                for value, slot in zip(held, slots, strict=True):
                     builder.store(v.fmuladd(value, met, builder.load(slot)), slot)
+                many_at = v.after(many_at, [builder.load(slot) for slot in slots])
     for i, row in enumerate(sums):
         at = v.at(out, I64(i * TAP_WIDTH))
         total = _sums_of(v, [builder.load(slot) for slot in row])

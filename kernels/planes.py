@@ -124,25 +124,33 @@ def copy_image(image, p, first_row, target, one):
     ``p`` is a ``Planes``.
     """
     size, s = size_of(one), p.stride
-    filled = view(target, p.image, one)
-    for i in range(filled.size):
-        filled[i] = like(0, one)
-    for a in range(s):
-        # Rows m with 0 <= s (first_row + m) + a - top < height, and columns likewise.
-        top, bottom = p.top - a - s * first_row, p.top + p.height - a - s * first_row
-        m0, m1 = _between(-(-top // s), 0, p.rows), _between(-(-bottom // s), 0, p.rows)
-        for b in range(s):
-            left, right = p.left - b, p.left + p.width - b
-            n0, n1 = _between(-(-left // s), 0, p.pitch), _between(-(-right // s), 0, p.pitch)
-            out = target + size * ((a * s + b) * p.plane + m0 * p.pitch + n0)
-            source = image + size * ((s * m0 - top) * p.width + s * n0 - left)
-            for c in range(p.channels):
-                here, there = source + size * c * p.height * p.width, out + size * c * s * s * p.plane
+    of_channel = s * s * p.plane
+    _fill_with_zeros(target + size * p.channels * of_channel, p.image - p.channels * of_channel, one)
+    for c in range(p.channels):
+        # One channel after the other, so that the zeros are still in the first cache when the lines come.
+        planes = target + size * c * of_channel
+        _fill_with_zeros(planes, of_channel, one)
+        for a in range(s):
+            # Rows m with 0 <= s (first_row + m) + a - top < height, and columns likewise.
+            top, bottom = p.top - a - s * first_row, p.top + p.height - a - s * first_row
+            m0, m1 = _between(-(-top // s), 0, p.rows), _between(-(-bottom // s), 0, p.rows)
+            for b in range(s):
+                left, right = p.left - b, p.left + p.width - b
+                n0, n1 = _between(-(-left // s), 0, p.pitch), _between(-(-right // s), 0, p.pitch)
+                there = planes + size * ((a * s + b) * p.plane + m0 * p.pitch + n0)
+                here = image + size * ((c * p.height + s * m0 - top) * p.width + s * n0 - left)
                 if s == 1:
                     copy_lines(here, p.width, there, p.pitch, m1 - m0, n1 - n0, one)
                     continue
                 for m in range(m1 - m0):
                     _take_every(here + size * m * s * p.width, s, there + size * m * p.pitch, n1 - n0, one)
+
+
+@kernel(inline=True)
+def _fill_with_zeros(target, n, one):
+    filled = view(target, n, one)
+    for i in range(filled.size):
+        filled[i] = like(0, one)
 
 
 @kernel(inline=True)

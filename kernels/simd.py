@@ -123,6 +123,16 @@ class Vectors:
         form = ir.FunctionType(I64, [I64])
         return self.builder.asm(form, "", "=r,0", [integer], side_effect=False)
 
+    def after(self, integer, vectors: list):
+        """``integer``, an int64, of which LLVM does not know that it is there before these vectors are.
+
+        What is loaded from an address made of it is not loaded earlier, when registers would be full.
+        """
+        letter = "w" if self.builder.module.triple.startswith(("aarch64", "arm64")) else "v"
+        form = ir.FunctionType(I64, [I64, *(vector.type for vector in vectors)])
+        constraints = ["=r", "0", *(letter for _ in vectors)]
+        return self.builder.asm(form, "", ",".join(constraints), [integer, *vectors], side_effect=False)
+
     def prefetch(self, pointer) -> None:
         """Send for what lies at ``pointer``, which need not be an address of anything."""
         emit_prefetch(self.builder, pointer)
