@@ -10,7 +10,7 @@ Tries take a fixed share of the time, the smaller the longer none has changed an
 
 from ._jit import kernel
 from .memory import load, store
-from .team import POSTED, SIZE, alone_of, nanoseconds
+from .team import POSTED, SIZE, alone_of, call_for_help, nanoseconds
 
 # Words of a program's choice, all 0 at first: whether its steps have anything to share, whether they are done alone,
 # steps of the try at hand; nanoseconds that most steps take, that all since the last try took, and that a try takes;
@@ -34,7 +34,11 @@ def begin_step(team, choice):
         return team
     store(choice + 8 * BEGAN, nanoseconds(team))
     is_try = load(choice + 8 * TRIED) > 0
-    return alone_of(team, 0) if (load(choice + 8 * ALONE) != 0) != is_try else team
+    if (load(choice + 8 * ALONE) != 0) != is_try:
+        return alone_of(team, 0)
+    if is_try:  # which is over before members that sleep would be woken for short jobs, one after the other
+        call_for_help(team)
+    return team
 
 
 @kernel

@@ -31,6 +31,7 @@ MUTEX, CONDITION = 64, 80
 LAST, IN_A_ROW = 90, 91  # when the last job began while a member slept, and how many such came one after the other
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
 POSTED = 89  # parts of all jobs that were shared
+NEVER = 1 << 62  # later than any time
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
 TEAM_WORDS = CORES + LEAVE_WORDS
 
@@ -241,6 +242,13 @@ def _follows_many(team):
 def has_help(team):
     """Whether members of a team would help with a short job: they are awake, or about to be woken."""
     return atomic_load(team + 8 * SLEEPERS) == 0 or _follows_many(team)
+
+
+@kernel
+def call_for_help(team):
+    """Have members that sleep woken for the next job, however short and whenever, as for one of many in a row."""
+    store(team + 8 * IN_A_ROW, machine_of(team).many_in_a_row)
+    store(team + 8 * LAST, NEVER)
 
 
 @kernel

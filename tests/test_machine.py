@@ -137,7 +137,7 @@ OTHERS = {
     "shares": {"_BLOCK"},
     "pooling": {"BYTE_TAPS"},
     "choice": {"STEADINESS", "FIRST_DISTANCE"},
-    "team": {"POSTED", "HIGH", "GENERATION", "MUTEX", "LAST", "ALONE", "CORES"},
+    "team": {"POSTED", "HIGH", "GENERATION", "MUTEX", "LAST", "NEVER", "ALONE", "CORES"},
     "cores": {"SET_WORDS"},
     "enter_program": {"WRITEABLE"},
     "enter": {"C_ORDER", "NEW_FROM_DESCR", "N_GIVEN"},

@@ -2,7 +2,7 @@
 
 import numpy as np
 from calls import team_for, uncached
-from teams import needs_threads
+from teams import needs_threads, wait_until
 
 import fastbp
 from fastbp.basics import _team
@@ -21,7 +21,7 @@ from fastbp.kernels.choice import (
     learn,
 )
 from fastbp.kernels.program import CHOICE
-from fastbp.kernels.team import POSTED, TEAM_WORDS, package, spread
+from fastbp.kernels.team import POSTED, SLEEPERS, TEAM_WORDS, package, spread
 
 
 @uncached
@@ -140,6 +140,21 @@ def test_a_step_that_is_done_alone_posts_nothing_to_the_team(set_threads):
     assert one_step(team, choice.ctypes.data, 8, done) == 8 * TEAM_WORDS
     assert words[POSTED] == before
     assert done.tolist() == [1] * 8
+
+
+@needs_threads
+def test_a_try_of_sharing_wakes_members_for_the_shortest_of_jobs(set_threads):
+    """Else none would help before the try is over, and steps that were once done alone would stay so for good."""
+    set_threads(2)
+    team, words = team_for(np.float32), _team.current()._words
+    choice, done = np.zeros(CHOICE_WORDS, np.int64), np.zeros(8, np.int64)
+    for tried in range(1, STEPS_OF_TRY + 1):
+        choice[SHARES], choice[ALONE], choice[TRIED], choice[DISTANCE] = 1, 1, tried, FIRST_DISTANCE
+        assert wait_until(lambda: words[SLEEPERS] == 1)
+        before = words[POSTED]
+        assert one_step(team, choice.ctypes.data, 8, done) == 0
+        assert words[POSTED] == before + 8
+    assert done.tolist() == [STEPS_OF_TRY] * 8
 
 
 @needs_threads
