@@ -17,15 +17,17 @@ gradient times ``scale`` plus ``weight_decay p``; ``t`` counts steps from 1::
 import math
 
 from ._jit import kernel
-from .memory import address, view
+from .memory import address, atomic_load, view
 from .reduce import row_sum, sum_of_squares
-from .team import package, part_of, parts_of, spread
+from .team import CHUNK, SLEEPERS, package, part_of, parts_of, spread
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 
 # Entries of ``hyper``. The first is the momentum, RMSprop's decay or Adam's beta1; what an optimizer lacks is not read.
 MEMORY, BETA2, EPS, WEIGHT_DECAY = range(4)
 N_HYPER = 4
+
+UNIT, MOST_PARTS = CHUNK // 16, 8  # elements, and parts: how fine an update is cut where members are awake
 
 # Columns of the table of ``optimizer_steps``: where a parameter, its gradient and its states are, of how many elements,
 # and the number of the step.
@@ -79,10 +81,22 @@ def _adam(params, grads, means, squares, scale, decay, lr, shrink, share1, beta2
         params[i] = shrink * params[i] - lr * mean / (root * math.sqrt(square) + eps)
 
 
+@kernel(inline=True)
+def _elements_of_part(team, n):
+    """Of an update of ``n`` elements: fewer than CHUNK where members are awake, since they helped with the gradients.
+
+    Parameters and states up to some hundred thousand then stay in the caches of those who need them at the next step.
+    """
+    if atomic_load(team + 8 * SLEEPERS) > 0:
+        return CHUNK
+    units = (n + MOST_PARTS * UNIT - 1) // (MOST_PARTS * UNIT)
+    return min(CHUNK, max(1, units) * UNIT)
+
+
 @kernel
-def _part(kind, params, grads, first, second, hyper, lr, root, shrink, scale, part, member):
+def _part(kind, params, grads, first, second, hyper, lr, root, shrink, scale, of_part, part, member):
     """The loop of one optimizer over one part; all of its constants in the type of the arrays."""
-    begin, end = part_of(params.size, part)
+    begin, end = part * of_part, min(params.size, (part + 1) * of_part)
     params, grads, first, second = params[begin:end], grads[begin:end], first[begin:end], second[begin:end]
     of = params.dtype.type
     one = of(1)
@@ -138,8 +152,9 @@ def optimizer_step(team, kind, params, grads, first, second, hyper, lr, step, sc
         root = 1.0 / math.sqrt(1.0 - hyper[BETA2] ** float(step))
     if kind == ADAMW:
         shrink = 1.0 - lr * hyper[WEIGHT_DECAY]
-    job = package(_part, (kind, params, grads, first, second, hyper, rate, root, shrink, scale))
-    spread(team, parts_of(params.size), job)
+    size = _elements_of_part(team, params.size)
+    job = package(_part, (kind, params, grads, first, second, hyper, rate, root, shrink, scale, size))
+    spread(team, (params.size + size - 1) // size, job)
 
 
 @kernel

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from calls import uncached
 from numba import types
 from numba.core.caching import NullCache
 from optimizer_runs import ALL, TOLERANCE, all_optimizers, dtypes, gradients, normal
@@ -13,12 +14,18 @@ from fastbp.basics import _team
 from fastbp.kernels import optimizer as kernels
 from fastbp.kernels._jit import kernel
 from fastbp.kernels.isa import ISA
+from fastbp.kernels.optimizer import _elements_of_part
 from fastbp.kernels.reduce import CHAINS
-from fastbp.kernels.team import CHUNK, parts_of
+from fastbp.kernels.team import CHUNK, SLEEPERS, parts_of
 from fastbp.optimizers import AdaGrad, RMSprop
 
 # Of the kernel: arrays and numbers that each takes.
 LOOPS = [("_sgd", 2, 3), ("_momentum", 3, 4), ("_nesterov", 3, 4), ("_scaled", 3, 6), ("_adam", 4, 9)]
+
+
+@uncached
+def cut(team, n):
+    return _elements_of_part(team, n)
 
 
 def step(optimizer, arrays, lr=0.01, t=1, scale=1.0):
@@ -40,6 +47,33 @@ def test_same_bits_for_any_number_of_threads(set_threads, kind, dtype):
             got = [x.tobytes() for x in step(optimizer, [x.copy() for x in start], t=3, scale=0.7)]
             assert expected in (None, got), f"{n_threads} threads"
             expected = got
+
+
+@dtypes
+@all_optimizers
+@pytest.mark.parametrize("n", [1, kernels.UNIT - 1, kernels.UNIT + 1, 39_760, kernels.MOST_PARTS * kernels.UNIT + 33])
+def test_same_bits_however_fine_an_update_is_cut(set_threads, kind, dtype, n):
+    set_threads(1)
+    words, optimizer = _team.current()._words, kind(weight_decay=0.01)
+    start = [normal(n, dtype), *gradients(n, dtype, 1), np.abs(normal(n, dtype, 2)), np.abs(normal(n, dtype, 3))]
+    got = []
+    for sleepers in (0, 1):
+        words[SLEEPERS] = sleepers
+        got.append([x.tobytes() for x in step(optimizer, [x.copy() for x in start], t=3, scale=0.7)])
+    words[SLEEPERS] = 0
+    assert got[0] == got[1]
+
+
+@pytest.mark.parametrize("n", [1, 2 * kernels.UNIT, 7510, 39_760, 62_210, 670_000])
+def test_an_update_is_cut_fine_where_members_are_awake(set_threads, n):
+    set_threads(1)
+    team, words = _team.current().address, _team.current()._words
+    awake = cut(team, n)
+    assert -(-n // awake) <= max(kernels.MOST_PARTS, parts_of.py_func(n))
+    assert awake == min(CHUNK, kernels.UNIT * -(-n // (kernels.UNIT * kernels.MOST_PARTS)))
+    words[SLEEPERS] = 1
+    assert cut(team, n) == CHUNK
+    words[SLEEPERS] = 0
 
 
 @dtypes
