@@ -14,7 +14,6 @@ from ._jit import kernel
 from .convolution_plan import CORRELATION_TAPS, GRADIENT_TAPS, Correlation, WeightGradient
 from .convolution_tile import (
     MOST_ROWS,
-    TAP_SHAPES,
     TAP_WIDTH,
     VECTORS,
     SumOfPlaces,
@@ -35,7 +34,6 @@ from .team import machine_of, package, scratch_of, spread
 _PLANES_OF_CORRELATION = len(Correlation._fields)
 _PLANES_OF_GRADIENT = len(WeightGradient._fields)
 _N_PLANES = len(Planes._fields)
-(_FEW_ROWS, _MANY_TAPS), (_MANY_ROWS, _FEW_TAPS) = TAP_SHAPES
 
 
 @kernel(inline=True)
@@ -122,7 +120,7 @@ def _gradient_part(plan, x, d, partial, n_units, n_parts, of_tiles, team, one, p
     of_d = operands(Planes, plan + 8 * (_PLANES_OF_GRADIENT + _N_PLANES))
     size, scratch = size_of(one), scratch_of(team, member)
     part, share = part // of_tiles, part % of_tiles
-    rows, taps = (_MANY_ROWS, _FEW_TAPS) if n.tile else (_FEW_ROWS, _MANY_TAPS)
+    rows, taps = n.rows, n.taps
     first, last = n.row_tiles * share // of_tiles, n.row_tiles * (share + 1) // of_tiles
     begin_row, end_row = first * rows, min(n.filters, last * rows)
     at_taps = plan + 8 * GRADIENT_TAPS
@@ -225,7 +223,7 @@ def gradient_of_filters(team, plan, x, d, partial, n_images, rate, adds, dw, db)
     """
     n, one = operands(WeightGradient, plan), rate
     units, n_parts = n_images * n.bands, parts_of_gradient(n, n_images)
-    rows, taps = (_MANY_ROWS, _FEW_TAPS) if n.tile else (_FEW_ROWS, _MANY_TAPS)
+    rows, taps = n.rows, n.taps
     work = 2 * units * n.filters * n.depth * n.band * n.places_w
     of_tiles = 1
     if work >= machine_of(team).parallel_flops:

@@ -83,8 +83,9 @@ class WeightGradient(NamedTuple):
 
     Images, or bands of them where one band does not do, are dealt to ``parts``, and in each of these ``group`` at a
     time are added up. Lines of places are read where they lie if ``d_in_place``, and ``x_in_place``. Sums are left in
-    ``row_tiles`` times ``tap_tiles`` tiles of TAP_SHAPES[``tile``]. Then come pairs of offsets: ``depth`` taps,
-    ``vectors`` places, of which a line has ``vectors_of_line``, or 0 where all are to be computed.
+    ``row_tiles`` times ``tap_tiles`` tiles of ``rows`` x ``taps``, which are TAP_SHAPES[``tile``]. Then come pairs of
+    offsets: ``depth`` taps, ``vectors`` places, of which a line has ``vectors_of_line``, or 0 where all are to be
+    computed.
     """
 
     filters: int
@@ -101,6 +102,8 @@ class WeightGradient(NamedTuple):
     group: int
     parts: int
     tile: int
+    rows: int
+    taps: int
     row_tiles: int
     tap_tiles: int
     depth: int
@@ -326,7 +329,7 @@ def weight_gradient(s: Shape, dtype: np.dtype) -> np.ndarray:
         places = [(i * width + j, i * x.pitch + j) for i in range(band) for j in range(0, width, lanes)]
     else:
         places = [(at, at) for at in range(0, (band - 1) * x.pitch + width, lanes)]
-    tile = min(range(len(TAP_SHAPES)), key=lambda n: math.prod(_tiles(s.filters, len(taps), n)))
+    tile = min(range(len(TAP_SHAPES)), key=lambda n: math.prod((*TAP_SHAPES[n], *_tiles(s.filters, len(taps), n))))
     row_tiles, tap_tiles = _tiles(s.filters, len(taps), tile)
     words = WeightGradient(
         filters=s.filters,
@@ -343,6 +346,8 @@ def weight_gradient(s: Shape, dtype: np.dtype) -> np.ndarray:
         group=1 if bands > 1 else max(1, GROUP_BYTES // in_one_go),
         parts=min(FIXED.slice_parts, max(1, FIXED.partial_elements // (s.filters * len(taps)))),
         tile=tile,
+        rows=TAP_SHAPES[tile][0],
+        taps=TAP_SHAPES[tile][1],
         row_tiles=row_tiles,
         tap_tiles=tap_tiles,
         depth=len(taps),
@@ -362,5 +367,5 @@ def _tiles(rows: int, taps: int, number: int) -> tuple[int, int]:
 def elements_of_parts(words: np.ndarray, n_images: int) -> int:
     """How many elements the sums of all parts of a ``WeightGradient`` have."""
     n = WeightGradient(*words[: len(WeightGradient._fields)].tolist())
-    of_part = n.filters + n.row_tiles * n.tap_tiles * TAP_SHAPES[n.tile][0] * TAP_WIDTH
+    of_part = n.filters + n.row_tiles * n.tap_tiles * n.rows * TAP_WIDTH
     return max(1, min(n.parts, n_images * n.bands)) * of_part

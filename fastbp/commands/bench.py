@@ -39,7 +39,7 @@ class Options(types.Options):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which rows to measure, how long, and what to make of the figures."""
     add = parser.add_argument
-    add("--full", action="store_true", help="all rows, and longer, for figures to be quoted (default: two minutes)")
+    add("--full", action="store_true", help="all rows, and longer, for figures to be quoted (default: some minutes)")
     add("--only", metavar="PATTERN", type=_pattern, default="", help="rows whose name this regular expression finds")
     add("--json", metavar="FILE", type=types.output, help="write all that was measured there (.json, .json.gz)")
     add("--compare", metavar="OLD.json", help="say what got slower since, and end with exit code 1 if something did")
