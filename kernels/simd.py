@@ -169,6 +169,13 @@ class Vectors:
         first, second = list(range(lanes // 2)), list(range(lanes // 2, lanes))
         return self._shuffle(vector, none, first), self._shuffle(vector, none, second)
 
+    def joined(self, vectors: list):
+        """One vector of the lanes of as many as a power of two, equally long, one after the other."""
+        while len(vectors) > 1:
+            lanes = list(range(2 * vectors[0].type.count))
+            vectors = [self._shuffle(a, b, lanes) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+        return vectors[0]
+
     def sums_of(self, vectors: list) -> list:
         """The sum of each vector's lanes, in vectors of as many lanes, filled up with whatever is at hand.
 

@@ -119,6 +119,53 @@ def _finish(value, start, floor):
     return floor if value <= floor else value
 
 
+def _emit_lines(v: Vectors, lanes: int, columns: int, arguments) -> None:
+    """The columns of B as lines ``depth`` >= ``lanes`` elements apart; some at the end are written twice."""
+    builder = v.builder
+    b, b_k, depth, lines = arguments
+    b, lines = v.pointer(b), v.pointer(lines)
+    last = builder.sub(depth, I64(lanes))
+    with cgutils.for_range(builder, builder.sdiv(builder.add(depth, I64(lanes - 1)), I64(lanes))) as loop:
+        first = builder.mul(loop.index, I64(lanes))
+        first = builder.select(builder.icmp_signed("<", first, last), first, last)
+        rows = [v.load(v.at(b, builder.mul(b_k, builder.add(first, I64(k)))), columns) for k in range(lanes)]
+        together = lanes // columns
+        found = [v.joined(rows[i : i + together]) for i in range(0, lanes, together)]
+        for t in range(columns):
+            line = v.picked(found, list(range(t, lanes * columns, columns)))
+            v.store(line, v.at(lines, builder.add(first, builder.mul(depth, I64(t)))))
+
+
+@intrinsic
+def _copy_lines(typingctx, b, b_k, depth, columns, lines, one):
+    """Copy ``columns`` contiguous columns of B, whose rows lie ``b_k`` apart, to ``lines``; returns whether it did.
+
+    It does for few columns that are a power of two, and not for less rows than a vector has lanes. Element by element,
+    a single row of A would spend as long on two columns as on all others.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        b, b_k, depth, columns, lines, _ = arguments
+        element = element_type(one)
+        lanes = ISA.lanes(element_bytes(element))
+        done = cgutils.alloca_once_value(builder, cgutils.false_bit)
+        end, look = builder.append_basic_block("end"), builder.append_basic_block("look")
+        builder.cbranch(builder.icmp_signed("<", depth, I64(lanes)), end, look)
+        builder.position_at_end(look)
+        switch = builder.switch(columns, end)
+        for number in [n for n in (2, 4) if n <= lanes]:
+            block = builder.append_basic_block(f"lines{number}")
+            switch.add_case(I64(number), block)
+            builder.position_at_end(block)
+            _emit_lines(Vectors(builder, element), lanes, number, (b, b_k, depth, lines))
+            builder.store(cgutils.true_bit, done)
+            builder.branch(end)
+        builder.position_at_end(end)
+        return builder.load(done)
+
+    return types.boolean(*[types.int64] * 5, one), codegen
+
+
 @kernel
 def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
     """``C = max(alpha A B + start, floor)`` for a C of at most MOST columns and an A whose rows are contiguous.
@@ -133,9 +180,10 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
     size = size_of(alpha)
     source = view(b_at, (depth - 1) * b_k + (columns - 1) * b_col + 1, alpha)
     lines = view(scratch, columns * depth, alpha)
-    for t in range(columns):
-        for k in range(depth):
-            lines[t * depth + k] = source[k * b_k + t * b_col]
+    if b_col != 1 or not _copy_lines(b_at, b_k, depth, columns, scratch, alpha):
+        for t in range(columns):
+            for k in range(depth):
+                lines[t * depth + k] = source[k * b_k + t * b_col]
     at_sums = scratch + size * columns * depth
     sums = view(at_sums, ROWS * COLUMNS, alpha)
     groups, together = (columns + COLUMNS - 1) // COLUMNS, MORE_ROWS if columns <= FEWER_COLUMNS else ROWS
