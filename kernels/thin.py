@@ -178,12 +178,15 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
     a_at, a_row, _ = a
     b_at, b_k, b_col = b
     size = size_of(alpha)
-    source = view(b_at, (depth - 1) * b_k + (columns - 1) * b_col + 1, alpha)
-    lines = view(scratch, columns * depth, alpha)
-    if b_col != 1 or not _copy_lines(b_at, b_k, depth, columns, scratch, alpha):
-        for t in range(columns):
-            for k in range(depth):
-                lines[t * depth + k] = source[k * b_k + t * b_col]
+    lines, line = b_at, b_col
+    if b_k != 1:
+        lines, line = scratch, depth
+        if b_col != 1 or not _copy_lines(b_at, b_k, depth, columns, lines, alpha):
+            source = view(b_at, (depth - 1) * b_k + (columns - 1) * b_col + 1, alpha)
+            target = view(lines, columns * depth, alpha)
+            for t in range(columns):
+                for k in range(depth):
+                    target[t * depth + k] = source[k * b_k + t * b_col]
     at_sums = scratch + size * columns * depth
     sums = view(at_sums, ROWS * COLUMNS, alpha)
     groups, together = (columns + COLUMNS - 1) // COLUMNS, MORE_ROWS if columns <= FEWER_COLUMNS else ROWS
@@ -192,8 +195,8 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
         for group in range(groups):
             first = columns * group // groups
             count = columns * (group + 1) // groups - first
-            at_lines = scratch + size * first * depth
-            _dots(a_at + size * i * a_row, a_row, there, at_lines, depth, count, depth, at_sums, alpha)
+            at_lines = lines + size * first * line
+            _dots(a_at + size * i * a_row, a_row, there, at_lines, line, count, depth, at_sums, alpha)
             at_c = c[0] + size * (i * c[1] + first * c[2])
             at_start = start[0] + size * (i * start[1] + first * start[2])
             if c[2] == start[2] == 1:
