@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ._jit import plain
 from .isa import ISA, PAGE_BYTES, VECTOR_BYTES
 from .machine import FIXED
-from .thin import COLUMNS as MOST_TOGETHER
 from .thin import MOST as MOST_THIN
 from .tile import MAX_VECTORS, TILE_ROWS, tile_index
 
@@ -135,7 +134,7 @@ def plan_product(shape, a, b, c_row, start_row, size, machine, alone=0):
 def _exchanges(shape, b, size):
     """Whether a few rows meet the rows of a transpose, each from end to end, rather than that being packed."""
     rows, columns, depth = shape
-    pays = rows == 1 or (1 < rows <= MOST_TOGETHER and depth * size >= EXCHANGE_DEPTH)
+    pays = rows == 1 or (1 < rows <= MOST_THIN and depth * size >= EXCHANGE_DEPTH)
     is_transpose = b[0] == 1 and b[1] != 1 and columns > 1
     return pays and is_transpose and _thin((columns, rows, depth), (b[1], 1), size) == rows
 
