@@ -31,7 +31,6 @@ MUTEX, CONDITION = 64, 80
 LAST, IN_A_ROW = 90, 91  # when the last job began while a member slept, and how many such came one after the other
 ALONE, PATIENCE, CLOCK = 92, 93, 94  # jobs to be done without help, how many after the next stall, seconds and rest
 POSTED = 89  # parts of all jobs that were shared
-NEVER = 1 << 62  # later than any time
 CORES = 96  # in the words of a member's own team: room for ``leave_core``
 TEAM_WORDS = CORES + LEAVE_WORDS
 
@@ -41,6 +40,7 @@ LEAST_SHARED = 3
 CHUNK = FIXED.chunk
 
 HIGH = 1 << 32  # the unit of the high half of a ticket
+NEVER = 1 << 62  # nanoseconds: later than any time
 
 THREADS_WORK = sys.platform != "win32"  # members sleep by pthread_cond_wait
 
