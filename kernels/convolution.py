@@ -26,7 +26,7 @@ from .gemm import NOTHING, RELU
 from .instructions import operands, operation
 from .isa import ZERO_BYTES
 from .memory import INFINITY, float_of_bits, like, load, local, size_of, view
-from .planes import Planes, copy_back, copy_image
+from .planes import Planes, copy_back, copy_image, fill_with_zeros
 from .program import LR
 from .reduce import row_sum
 from .team import machine_of, package, scratch_of, spread
@@ -130,9 +130,7 @@ def _gradient_part(plan, x, d, partial, n_units, n_parts, of_tiles, team, one, p
     of_bias, of_tile = view(total, n.filters, one), total + size * n.filters
     for f in range(begin_row, end_row):
         of_bias[f] = like(0, one)
-    zeroed = view(of_tile + size * first * n.tap_tiles * block, (last - first) * n.tap_tiles * block, one)
-    for i in range(zeroed.size):
-        zeroed[i] = like(0, one)
+    fill_with_zeros(of_tile + size * first * n.tap_tiles * block, (last - first) * n.tap_tiles * block, one)
     x_unit = n.x_image if n.x_in_place else of_x.image
     d_image = n.filters * n.places_h * n.places_w
     d_unit = d_image if n.d_in_place else of_d.image

@@ -29,8 +29,9 @@ _FEW = isqrt(_SUMS)
 _MANY = _SUMS // _FEW
 VECTORS, MOST_ROWS = _FEW, _MANY  # of places in a tile, and rows of the output: as few loads as can be
 FEWER_VECTORS = max(1, VECTORS // 2)  # of the last places, where that does
+# Rows and taps of a tile of gradients. Thirty filters of 5 x 5 leave nothing over of a square one: where it has one sum
+# more than others, as with 32 registers, it takes 31 of these.
 _SQUARE = isqrt(_SUMS + 1)
-# Rows and taps of a tile of gradients. Thirty filters of 5 x 5 leave nothing over of a square one, where that has room.
 TAP_SHAPES = ((_FEW, _MANY), (_MANY, _FEW), (_SQUARE, _SQUARE))[: 3 if _SQUARE > _FEW else 2]
 TAP_WIDTH = 1 << (_MANY - 1).bit_length()  # numbers of a row of either as it is stored
 

@@ -19,7 +19,7 @@ import math
 from ._jit import kernel
 from .memory import address, atomic_load, view
 from .reduce import row_sum, sum_of_squares
-from .team import CHUNK, SLEEPERS, package, part_of, parts_of, spread
+from .team import CHUNK, SLEEPERS, machine_of, package, part_of, parts_of, spread
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 
@@ -27,7 +27,7 @@ SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW, PLAIN = range(8)
 MEMORY, BETA2, EPS, WEIGHT_DECAY = range(4)
 N_HYPER = 4
 
-UNIT, MOST_PARTS = CHUNK // 16, 8  # elements, and parts: how fine an update is cut where members are awake
+UNIT = CHUNK // 16  # elements: parts of an update have multiples of so many where members are awake, at least one
 
 # Columns of the table of ``optimizer_steps``: where a parameter, its gradient and its states are, of how many elements,
 # and the number of the step.
@@ -89,8 +89,8 @@ def _elements_of_part(team, n):
     """
     if atomic_load(team + 8 * SLEEPERS) > 0:
         return CHUNK
-    units = (n + MOST_PARTS * UNIT - 1) // (MOST_PARTS * UNIT)
-    return min(CHUNK, max(1, units) * UNIT)
+    of_all = machine_of(team).many_parts * UNIT
+    return min(CHUNK, max(1, (n + of_all - 1) // of_all) * UNIT)
 
 
 @kernel

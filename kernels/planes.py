@@ -125,11 +125,11 @@ def copy_image(image, p, first_row, target, one):
     """
     size, s = size_of(one), p.stride
     of_channel = s * s * p.plane
-    _fill_with_zeros(target + size * p.channels * of_channel, p.image - p.channels * of_channel, one)
+    fill_with_zeros(target + size * p.channels * of_channel, p.image - p.channels * of_channel, one)
     for c in range(p.channels):
         # One channel after the other, so that the zeros are still in the first cache when the lines come.
         planes = target + size * c * of_channel
-        _fill_with_zeros(planes, of_channel, one)
+        fill_with_zeros(planes, of_channel, one)
         for a in range(s):
             # Rows m with 0 <= s (first_row + m) + a - top < height, and columns likewise.
             top, bottom = p.top - a - s * first_row, p.top + p.height - a - s * first_row
@@ -147,7 +147,8 @@ def copy_image(image, p, first_row, target, one):
 
 
 @kernel(inline=True)
-def _fill_with_zeros(target, n, one):
+def fill_with_zeros(target, n, one):
+    """Write ``n`` zeros of the type of ``one`` to an address."""
     filled = view(target, n, one)
     for i in range(filled.size):
         filled[i] = like(0, one)

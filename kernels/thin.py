@@ -137,10 +137,10 @@ def _emit_lines(v: Vectors, lanes: int, columns: int, arguments) -> None:
 
 
 @intrinsic
-def _copy_lines(typingctx, b, b_k, depth, columns, lines, one):
+def _copy_columns(typingctx, b, b_k, depth, columns, lines, one):
     """Copy ``columns`` contiguous columns of B, whose rows lie ``b_k`` apart, to ``lines``; returns whether it did.
 
-    It does for few columns that are a power of two, and not for less rows than a vector has lanes. Element by element,
+    It does for two and for four columns, and not for fewer rows than a vector has lanes. Element by element,
     a single row of A would spend as long on two columns as on all others.
     """
 
@@ -181,7 +181,7 @@ def columns_along_k(shape, a, b, c, start, alpha, floor, scratch):
     lines, line = b_at, b_col
     if b_k != 1:
         lines, line = scratch, depth
-        if b_col != 1 or not _copy_lines(b_at, b_k, depth, columns, lines, alpha):
+        if b_col != 1 or not _copy_columns(b_at, b_k, depth, columns, lines, alpha):
             source = view(b_at, (depth - 1) * b_k + (columns - 1) * b_col + 1, alpha)
             target = view(lines, columns * depth, alpha)
             for t in range(columns):

@@ -15,6 +15,7 @@ few = {("fastbp.kernels.activations", f, void(*place, one)) for f in functions f
 entries = ("relu", "relu_backward"), ("dropout", "drop_backward")
 few |= {(f"fastbp.kernels.{m}", f, int64(int64, int64, one)) for m, f in entries for one in (float32, float64)}
 few |= {("fastbp.kernels.deviance", "poisson", void(*[int64] * 4, float64, float64))}
+few |= {("fastbp.kernels.convolution_tile", "convolution_tiles", int64(one)) for one in (float32, float64)}
 few |= {("fastbp.kernels.gemm", "planned_product", void(*[int64] * 6, float32, *place))}
 Path(sys.argv[1]).write_bytes(pickle.dumps(few))
 """
@@ -35,6 +36,7 @@ Path(sys.argv[1]).write_bytes(dumps(_carry.in_use()))
 COMPUTING = (
     "activations",
     "columns",
+    "convolution_tile",
     "deviance",
     "dropout",
     "element_losses",
@@ -55,7 +57,7 @@ def counted(code, folder):
 @pytest.mark.slow
 def test_a_few_kernels_have_vectors_of_each_type(tmp_path):
     rows = counted(FEW, tmp_path)
-    assert len(rows) == 10
+    assert len(rows) == 12
     for name, signature, vectors, fused in rows:
         assert vectors >= 4, name
         kind, other = ("4s", "2d") if "float32" in signature else ("2d", "4s")

@@ -234,12 +234,12 @@ net.predict(x)
 functions = [one for one in gc.get_objects() if type(getattr(one, "__self__", None)) is np.ndarray]
 functions = [one for one in functions if one.__name__ in {"affine_forward", "step", "predict"}]
 assert len(functions) >= 3
-fastcall = entry.FASTCALL
+flags, fastcall = entry._Method.flags.offset, entry.FASTCALL
 entry.__dict__.clear()  # as an interpreter may that ends, before it frees the functions
 gc.collect()
 for function in functions:
     definition = ctypes.c_size_t.from_address(id(function) + enter.HEADER).value
-    assert ctypes.c_int.from_address(definition + 16).value == fastcall, function
+    assert ctypes.c_int.from_address(definition + flags).value == fastcall, function
 """
 
 

@@ -10,7 +10,7 @@ from numba import types
 from numba.core.caching import NullCache
 from optimizer_runs import ALL, TOLERANCE, all_optimizers, dtypes, gradients, normal
 
-from fastbp.basics import _team
+from fastbp.basics import _machine, _team
 from fastbp.kernels import optimizer as kernels
 from fastbp.kernels._jit import kernel
 from fastbp.kernels.isa import ISA
@@ -51,7 +51,7 @@ def test_same_bits_for_any_number_of_threads(set_threads, kind, dtype):
 
 @dtypes
 @all_optimizers
-@pytest.mark.parametrize("n", [1, kernels.UNIT - 1, kernels.UNIT + 1, 39_760, kernels.MOST_PARTS * kernels.UNIT + 33])
+@pytest.mark.parametrize("n", [1, kernels.UNIT - 1, kernels.UNIT + 1, 39_760, 8 * kernels.UNIT + 33])
 def test_same_bits_however_fine_an_update_is_cut(set_threads, kind, dtype, n):
     set_threads(1)
     words, optimizer = _team.current()._words, kind(weight_decay=0.01)
@@ -68,9 +68,9 @@ def test_same_bits_however_fine_an_update_is_cut(set_threads, kind, dtype, n):
 def test_an_update_is_cut_fine_where_members_are_awake(set_threads, n):
     set_threads(1)
     team, words = _team.current().address, _team.current()._words
-    awake = cut(team, n)
-    assert -(-n // awake) <= max(kernels.MOST_PARTS, parts_of.py_func(n))
-    assert awake == min(CHUNK, kernels.UNIT * -(-n // (kernels.UNIT * kernels.MOST_PARTS)))
+    awake, many = cut(team, n), _machine.numbers().many_parts
+    assert -(-n // awake) <= max(many, parts_of.py_func(n))
+    assert awake == min(CHUNK, kernels.UNIT * -(-n // (kernels.UNIT * many)))
     words[SLEEPERS] = 1
     assert cut(team, n) == CHUNK
     words[SLEEPERS] = 0
